@@ -1,0 +1,84 @@
+"""Pieces that the families share: resampled branches, squeeze-and-excite, the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from elastic_search.arch import ops
+from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.split import Branch, Split
+
+
+def down(b: Builder, x: str, channels: int, factor: int, kind: str) -> str:
+    """D_r of equation 3: pad to a multiple of the factor, then shrink by it.
+
+    ``avgpool`` averages r × r windows; ``trained`` is a learned per-channel r × r convolution of stride r.
+    """
+    x = b.add("pad", ops.Pad(multiple=factor), x)
+    if kind == "trained":
+        return b.add("down", ops.Conv(channels, channels, factor, factor, groups=channels), x)
+    return b.add("down", ops.Pool("avg", factor, factor), x)
+
+
+def up(b: Builder, x: str, like: str, channels: int, factor: int, kind: str) -> str:
+    """U_r of equation 3: grow by the factor, then cut to the size of ``like``.
+
+    ``trained`` is a learned per-channel 2r × 2r transposed convolution of stride r.
+    """
+    if kind == "trained":
+        x = b.add("up", ops.ConvTranspose(channels, channels, 2 * factor, factor, factor // 2, channels), x)
+    else:
+        x = b.add("up", ops.Upsample(factor, kind), x)
+    return b.add("crop", ops.Crop(), x, like)
+
+
+def split_sum(
+    b: Builder,
+    x: str,
+    split: Split,
+    in_channels: int,
+    out_channels: int,
+    body: Callable[[Builder, str, Branch], str],
+) -> str:
+    """Sum over i of U_ri(T_i(D_ri(x))), equation 3: one nested graph per branch.
+
+    Args:
+        b: builder of the block.
+        x: the block's input.
+        split: the branches and their resampling.
+        in_channels: channels of ``x``.
+        out_channels: channels that every branch's body returns.
+        body: adds T_i, the layers of a branch, and returns their output.
+    """
+    outputs = []
+    for branch in split.branches:
+        inner = Builder("branch", "x")
+        low = branch.factor > 1
+        y = down(inner, "x", in_channels, branch.factor, split.down) if low else "x"
+        y = body(inner, y, branch)
+        if low:
+            y = up(inner, y, "x", out_channels, branch.factor, split.up)
+        outputs.append(b.add(branch.name, inner.done(y), x))
+    return b.add("sum", ops.Add(), *outputs) if len(outputs) > 1 else outputs[0]
+
+
+@lru_cache(maxsize=1024)
+def squeeze_excite(channels: int, reduction: int) -> Graph:
+    """Squeeze-and-excite: x · sigmoid(W2 · relu(W1 · mean(x)))."""
+    b = Builder("squeeze-excite", "x")
+    y = b.add("pool", ops.GlobalPool(), "x")
+    y = b.conv("squeeze", y, channels, channels // reduction, bias=True)
+    y = b.relu("relu", y)
+    y = b.conv("excite", y, channels // reduction, channels, bias=True)
+    y = b.add("sigmoid", ops.Sigmoid(), y)
+    return b.done(b.add("gate", ops.Gate(), "x", y))
+
+
+@lru_cache(maxsize=1024)
+def classifier(channels: int, classes: int) -> Graph:
+    """Global average pool and a linear layer."""
+    b = Builder("head", "x")
+    y = b.add("pool", ops.GlobalPool(), "x")
+    y = b.add("flatten", ops.Flatten(), y)
+    return b.done(b.add("fc", ops.Linear(channels, classes), y))

@@ -1,0 +1,46 @@
+"""Pure edits of a spec: the paper's Elastic edit, other depths, other resampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.split import Split, resampled
+
+
+def with_splits(spec: ResNeXt, choose: Callable[[int, int, Split], Split]) -> ResNeXt:
+    """A spec whose scalable blocks have the split ``choose(stage, block, current split)``."""
+    stages = tuple(
+        replace(
+            stage,
+            splits=tuple(
+                choose(i, j, split) if spec.may_scale(i, j) else split for j, split in enumerate(stage.splits)
+            ),
+        )
+        for i, stage in enumerate(spec.stages)
+    )
+    return replace(spec, stages=stages)
+
+
+def elastic(spec: ResNeXt, split: Split, where: Callable[[int, int], bool] | None = None) -> ResNeXt:
+    """The paper's edit: divide the paths of every block that may scale.
+
+    Depths stay as they are; the input is left unchanged.
+
+    Args:
+        spec: the network.
+        split: branches and their resampling.
+        where: takes (stage, block), counted from 0, and says whether to edit that block; None is everywhere.
+
+    Raises:
+        SplitError: if a share is not a whole number of the block's paths.
+
+    Wang et al. 2019, section 3.2, equation 3.
+    """
+    return with_splits(spec, lambda i, j, current: split if where is None or where(i, j) else current)
+
+
+def with_resampling(spec: ResNeXt, down: str | None, up: str | None) -> ResNeXt:
+    """Other types of down- and up-sampling in every block that has a low branch."""
+    return with_splits(spec, lambda i, j, split: resampled(split, down, up))

@@ -1,0 +1,140 @@
+"""Options that commands share, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from elastic_search.arch.resnext import ResNeXt
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MAX_EDGE = 4096
+
+
+class Size(click.ParamType):
+    """An input size: one edge of a square, or height x width."""
+
+    name = "H or HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = value.lower().replace("×", "x").split("x")
+        if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+            self.fail(f"{value!r} is not a size: write 224, or 193x257 for height x width", param, ctx)
+        height, width = int(parts[0]), int(parts[-1])
+        if not (1 <= height <= MAX_EDGE and 1 <= width <= MAX_EDGE):
+            self.fail(f"{value!r}: height and width are 1 to {MAX_EDGE}", param, ctx)
+        return height, width
+
+
+class Percent(click.ParamType):
+    """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
+
+    name = "percent"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from elastic_search.space.band import parse_percent
+
+        if not isinstance(value, str):
+            return value
+        try:
+            return parse_percent(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Depths(click.ParamType):
+    """Blocks per stage: ``6,8,5,3``."""
+
+    name = "D1,D2,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 1024 for part in parts):
+            self.fail(f"{value!r} are not depths: write 6,8,5,3 (1 to 1024 blocks a stage)", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+def input_option(command: Command) -> Command:
+    """--input, as (height, width) in ``size``."""
+    return click.option("--input", "size", type=Size(), default="224", show_default=True, help="Input size in pixels.")(
+        command
+    )
+
+
+def convention_option(command: Command) -> Command:
+    """--convention, by name."""
+    return click.option(
+        "--convention",
+        type=click.Choice(["macs", "fvcore", "torch"]),
+        default="fvcore",
+        show_default=True,
+        help="Whose counting rules; macs are always shown beside.",
+    )(command)
+
+
+def format_options(command: Command) -> Command:
+    """--format and --json; the command receives ``fmt``."""
+    choice = click.option(
+        "--format",
+        "fmt",
+        type=click.Choice(["table", "json", "csv", "markdown", "latex"]),
+        default="table",
+        show_default=True,
+        help="csv and json hold plain integers.",
+    )
+    short = click.option("--json", "fmt", flag_value="json", help="Short for --format json.")
+    return choice(short(command))
+
+
+def edit_options(command: Command) -> Command:
+    """--split, --down and --up."""
+    split = click.option(
+        "--split", metavar="SPLIT", help="Branches of every block that may scale, as in 1/2,1/2 or 1/2@1,1/2@1/2."
+    )
+    down = click.option("--down", type=click.Choice(["avgpool", "trained"]), help="Down-sampling of low branches.")
+    up = click.option(
+        "--up", type=click.Choice(["bilinear", "nearest", "trained"]), help="Up-sampling of low branches."
+    )
+    return split(down(up(command)))
+
+
+def load_network(name: str) -> tuple[str, ResNeXt]:
+    """A published network by name, or a spec file: its label and spec."""
+    if name.endswith(".toml") or "/" in name:
+        from elastic_search.files import load_spec
+
+        return name, load_spec(name)
+    from elastic_search.arch.zoo import published
+
+    return name, published(name)
+
+
+def edited(
+    spec: ResNeXt, split: str | None, down: str | None, up: str | None, depths: tuple[int, ...] | None = None
+) -> ResNeXt:
+    """The spec with the edits that options ask for.
+
+    Raises:
+        UsageError: if a resampling is asked for where no block has a low branch.
+    """
+    from elastic_search.arch.edit import elastic, with_resampling
+    from elastic_search.arch.split import parse_split, resampling_pair
+    from elastic_search.errors import UsageError
+
+    if depths is not None:
+        spec = spec.with_depths(depths)
+    if split is not None:
+        return elastic(spec, parse_split(split, *resampling_pair(down, up)))
+    if down or up:
+        if not spec.elastic_blocks:
+            raise UsageError("--down and --up need branches below the block's resolution", "add --split 1/2,1/2")
+        return with_resampling(spec, down, up)
+    return spec

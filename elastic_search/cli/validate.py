@@ -1,0 +1,48 @@
+"""``elastic-search validate``: our counts against independent tools on the built module."""
+
+from __future__ import annotations
+
+import click
+
+from elastic_search.cli.options import format_options, input_option, load_network
+from elastic_search.errors import MismatchError, UsageError
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--all", "everything", is_flag=True, help="Every network that 'elastic-search models' lists.")
+@input_option
+@format_options
+def validate(names: tuple[str, ...], everything: bool, size: tuple[int, int], fmt: str) -> None:
+    """Build networks and compare our counts with fvcore's and torch's, to the integer.
+
+    NAMES are published networks or spec files. Exits with 1 and the first difference where anything differs.
+    Needs the 'search' extra.
+    """
+    from elastic_search.arch.ops import image
+    from elastic_search.arch.zoo import PUBLISHED
+    from elastic_search.cli.extras import require
+    from elastic_search.report.checks import checks_json, checks_table
+    from elastic_search.report.table import show, show_json
+
+    if bool(names) == everything:
+        raise UsageError("give names of networks, or --all", "elastic-search validate resnext50")
+    networks = [load_network(name) for name in (PUBLISHED if everything else names)]
+    require("torch", "fvcore")
+    from elastic_search.nn.verify import verify
+
+    results = []
+    for label, spec in networks:
+        if len(networks) > 1:
+            click.echo(f"counting {label}", err=True)
+        results.append((label, verify(spec.graph(), image(*size))))
+    if fmt == "json":
+        show_json(checks_json(results, image(*size)))
+    else:
+        show(checks_table(results, image(*size)), fmt)
+    for label, checks in results:
+        for check in checks:
+            if not check.equal:
+                raise MismatchError(
+                    f"{label}: {check.quantity} is {check.ours:,} here and {check.theirs:,} in {check.tool}"
+                )

@@ -1,0 +1,1 @@
+"""How much a network costs: exact integers, read from its graph. Never imports torch."""

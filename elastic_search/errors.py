@@ -1,0 +1,71 @@
+"""The errors a user can cause. Each says what is wrong, the rule, and the way out.
+
+The command line prints ``error:`` and ``hint:`` and exits with ``exit_code``:
+1 the answer is no, 2 usage or a file's content, 3 data, environment, storage or disk.
+"""
+
+
+class ElasticError(Exception):
+    """Base of all errors that end a command with a message instead of a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SpecError(ElasticError):
+    """A network description breaks a rule of its family."""
+
+    exit_code = 2
+
+
+class SplitError(SpecError):
+    """A branching of a block is malformed or impossible there."""
+
+
+class ShapeError(SpecError):
+    """A node cannot take its input; the message names the node's path."""
+
+
+class UnknownNameError(SpecError):
+    """A name that is not known; the hint holds the nearest that is."""
+
+    def __init__(self, what: str, name: str, known: "list[str] | tuple[str, ...]", also: str = "") -> None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        super().__init__(f"unknown {what} {name!r}", f"{hint} {also}".strip())
+
+
+class FileError(ElasticError):
+    """A file that a person wrote cannot be used; lists every mistake that was found."""
+
+    exit_code = 2
+
+
+class UsageError(ElasticError):
+    """Options that contradict each other."""
+
+    exit_code = 2
+
+
+class NothingFitsError(ElasticError):
+    """No configuration lies inside the band; the message gives the nearest that exist."""
+
+
+class MismatchError(ElasticError):
+    """Two counts of one network differ."""
+
+
+class EnvironmentFault(ElasticError):
+    """A missing extra, an unusable device, a run folder in use, a full disk."""
+
+    exit_code = 3
+
+
+def missing_extra(module: str, extra: str) -> EnvironmentFault:
+    """The one line for an optional dependency that is not installed."""
+    return EnvironmentFault(f"{module} is not installed", f"pip install 'elastic-search[{extra}]'")

@@ -1,0 +1,370 @@
+"""TOML files that people write, to specs and spaces: all mistakes of a file at once.
+
+Every mistake is named by file and key, with the legal values; a syntax error by its line.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+import elastic_search
+from elastic_search.arch.ops import Shape, image
+from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.split import LEGAL_RESAMPLING, parse_split, whole_groups
+from elastic_search.arch.zoo import PUBLISHED, from_dict, published, to_dict
+from elastic_search.cost.conventions import CONVENTIONS
+from elastic_search.cost.tally import tally
+from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.space.band import Band, parse_percent
+from elastic_search.space.choice import Space
+from elastic_search.train.recipe import Recipe
+
+MAX_BYTES = 256 * 1024
+MAX_CHOICES = 1000
+
+Model = TypeVar("Model", bound="_Strict")
+
+
+def _checked(read: Callable[[Any], Any]) -> BeforeValidator:
+    """A validator that turns our errors into pydantic's, so that they are all reported at once."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return read(value)
+        except ElasticError as error:
+            raise ValueError(f"{error}; {error.hint}" if error.hint else str(error)) from None
+
+    return BeforeValidator(validate)
+
+
+def _split_text(value: Any) -> Any:
+    if isinstance(value, str):
+        parse_split(value)
+    return value
+
+
+def _share(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError('write a share as text: "1%" or "0.01"')
+    return parse_percent(value)
+
+
+def _fraction(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f'{value!r} is not a fraction: write "1/4"') from None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return Fraction(value).limit_denominator(1024)
+    raise ValueError('write a fraction as text: "1/4"')
+
+
+def _depths(value: Any) -> Any:
+    """A list of depths from a list, one number, or ``"low..high"``."""
+    if isinstance(value, str):
+        low, dots, high = value.partition("..")
+        if not (dots and low.strip().isdecimal() and high.strip().isdecimal()):
+            raise ValueError(f'{value!r}: write depths as a list, or "low..high"')
+        numbers = list(range(int(low), int(high) + 1)) if int(high) <= 1024 else [0]
+    else:
+        numbers = value if isinstance(value, list) else [value]
+    if not numbers or not all(type(number) is int and 1 <= number <= 1024 for number in numbers):
+        raise ValueError(f"{value!r}: depths are whole numbers from 1 to 1024, low before high")
+    if len(numbers) > MAX_CHOICES:
+        raise ValueError(f"more than {MAX_CHOICES} choices")
+    return sorted(set(numbers))
+
+
+def _size(value: Any) -> Any:
+    parts = [value] if type(value) is int else str(value).split("x")
+    if len(parts) > 2 or not all(str(part).isdecimal() and 1 <= int(part) <= 4096 for part in parts):
+        raise ValueError(f'{value!r}: write 224, or "193x257" for height x width (1 to 4096)')
+    return image(int(parts[0]), int(parts[-1]))
+
+
+def _resampling(value: Any) -> Any:
+    legal = {f"{down}+{up}": (down, up) for down, up in LEGAL_RESAMPLING}
+    if value not in legal:
+        raise ValueError(f"{value!r}: legal are {', '.join(legal)}")
+    return value
+
+
+SplitText = Annotated[str, _checked(_split_text)]
+Count = Annotated[int, Field(strict=True, ge=1, le=65_536)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class _StageModel(_Strict):
+    width: Count
+    depth: Annotated[int, Field(strict=True, ge=1, le=1024)]
+    split: SplitText | None = None
+    splits: list[SplitText] | None = None
+    down: Literal["avgpool", "trained"] | list[Literal["avgpool", "trained"]] | None = None
+    up: Literal["bilinear", "nearest", "trained"] | list[Literal["bilinear", "nearest", "trained"]] | None = None
+
+    @model_validator(mode="after")
+    def _one_spelling(self) -> _StageModel:
+        if self.split is not None and self.splits is not None:
+            raise ValueError("give split (for all blocks) or splits (one for each block), not both")
+        for key in ("splits", "down", "up"):
+            values = getattr(self, key)
+            if isinstance(values, list) and len(values) != self.depth:
+                raise ValueError(f"{key} has {len(values)} entries for a depth of {self.depth}")
+        return self
+
+
+class _SpecModel(_Strict):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    schema_: Literal[1] = Field(alias="schema")
+    family: Literal["resnext"]
+    name: str = ""
+    cardinality: Count = 32
+    expansion: Count = 2
+    stem: Literal["imagenet", "small"] = "imagenet"
+    stem_width: Count = 64
+    se_reduction: Annotated[int, Field(strict=True, ge=0, le=1024)] = 0
+    classes: Count = 1000
+    stages: Annotated[list[_StageModel], Field(min_length=1, max_length=16)]
+
+
+def _base_name(value: Any) -> Any:
+    if value not in PUBLISHED:
+        raise UnknownNameError("network", str(value), list(PUBLISHED))
+    return value
+
+
+class _SplitsModel(_Strict):
+    choices: Annotated[list[SplitText], Field(min_length=1, max_length=MAX_CHOICES)]
+    per: Literal["stage", "network"] = "stage"
+
+
+class _ResamplingModel(_Strict):
+    choices: Annotated[list[Annotated[str, _checked(_resampling)]], Field(min_length=1)] = ["avgpool+bilinear"]
+
+
+class _BandModel(_Strict):
+    tolerance: Annotated[Fraction, _checked(_share)] = Fraction(1, 100)
+    convention: Literal["fvcore", "macs", "torch"] = "fvcore"
+    input: Annotated[Shape, _checked(_size)] = image(224, 224)
+    target: Annotated[int, Field(strict=True, ge=1, le=2**53)] | None = None
+
+
+class _ProxyModel(_Strict):
+    width: Annotated[Fraction, _checked(_fraction)] = Fraction(1, 4)
+    stem: Literal["small", "imagenet"] = "small"
+    input: Annotated[int, Field(strict=True, ge=15, le=512)] = 64
+    epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 8
+    train_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 4000
+    test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 1000
+    batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.1
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
+
+    @model_validator(mode="after")
+    def _positive_width(self) -> _ProxyModel:
+        if not 0 < self.width <= 1:
+            raise ValueError(f"width {self.width}: must be above 0 and at most 1")
+        return self
+
+
+class _SpaceModel(_Strict):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, arbitrary_types_allowed=True)
+
+    schema_: Literal[1] = Field(alias="schema")
+    description: str = ""
+    base: Annotated[str, _checked(_base_name)]
+    depths: dict[str, Annotated[list[int], _checked(_depths)]]
+    splits: _SplitsModel
+    resampling: _ResamplingModel = _ResamplingModel()
+    band: _BandModel = _BandModel()
+    proxy: _ProxyModel = _ProxyModel()
+
+    @model_validator(mode="after")
+    def _fits_base(self) -> _SpaceModel:
+        base = published(self.base)
+        stages = [base.stage_name(i) for i in range(len(base.stages))]
+        mistakes = [
+            f"depths.{key}: unknown stage; legal are {', '.join(stages)}" for key in self.depths if key not in stages
+        ]
+        mistakes += [f"depths.{stage}: missing" for stage in stages if stage not in self.depths]
+        for i, text in enumerate(self.splits.choices):
+            try:
+                for branch in parse_split(text).branches:
+                    whole_groups(branch.share, base.cardinality, f"splits.choices[{i}]")
+            except ElasticError as error:
+                mistakes.append(f"splits.choices[{i}]: {error} ({error.hint})")
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return self
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A space file: the space, the band that every proposal meets, and the proxy that ranks it.
+
+    Attributes:
+        name: the file's name without its ending.
+        text: the file's content.
+        base_name: the published network whose cost is matched.
+        space: what varies.
+        band: costs that are allowed, of the full network at its target input.
+        recipe: how a proxy is made and trained.
+    """
+
+    name: str
+    text: str
+    base_name: str
+    space: Space
+    band: Band
+    recipe: Recipe
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FileError(f"{path}: larger than {MAX_BYTES // 1024} KiB")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise FileError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+
+
+def _parse(text: str, path: str, model: type[Model]) -> Model:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileError(f"{path}: {_syntax(str(error))}") from None
+    except (RecursionError, ValueError) as error:
+        raise FileError(f"{path}: not a TOML file that can be read ({type(error).__name__})") from None
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        mistakes = [line for entry in error.errors() for line in _mistake(entry, model)]
+        head = f"{path}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+        raise FileError("\n  ".join([head, *mistakes])) from None
+
+
+def _syntax(message: str) -> str:
+    text, _, place = message.partition(" (at ")
+    return f"{place.rstrip(')')}: {text}" if place else message
+
+
+def _mistake(entry: Any, model: type[BaseModel]) -> list[str]:
+    """One line (or more) for one of pydantic's errors: dotted key, what is wrong, what is legal."""
+    where = ""
+    for part in entry["loc"]:
+        if isinstance(part, int):
+            where += f"[{part}]"
+        elif not part.startswith(("literal[", "list[", "constrained-")):
+            where += f".{part}" if where else part
+    message, kind = entry["msg"], entry["type"]
+    if kind == "extra_forbidden":
+        legal = _keys(model, entry["loc"][:-1])
+        near = get_close_matches(str(entry["loc"][-1]), legal, n=1)
+        known = f"did you mean {near[0]}?" if near else f"legal are {', '.join(legal)}"
+        return [f"{where}: unknown key; {known}"]
+    if kind == "missing":
+        return [f"{where}: missing"]
+    if kind == "literal_error":
+        return [f"{where}: {entry['input']!r}; legal: {entry['ctx']['expected']}"]
+    if kind == "value_error":
+        lines = str(entry["ctx"]["error"]).split("\n")
+        return [f"{where}: {line}" if where else line for line in lines]
+    return [f"{where}: {entry['input']!r}: {message[0].lower()}{message[1:]}"]
+
+
+def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Legal keys of the table at ``loc``."""
+    at: Any = model
+    for part in loc:
+        if isinstance(part, str):
+            annotation = at.model_fields[part].annotation
+            at = next((a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields")), at)
+    return [field.alias or name for name, field in at.model_fields.items()]
+
+
+def load_spec(path: str | Path) -> ResNeXt:
+    """The network that a spec file describes.
+
+    Raises:
+        FileError: naming the file and every mistake in it.
+    """
+    parsed = _parse(_read(Path(path)), str(path), _SpecModel)
+    try:
+        return from_dict(parsed.model_dump(by_alias=True, exclude_none=True))
+    except ElasticError as error:
+        raise FileError(f"{path}: {error}", error.hint) from None
+
+
+def dump_spec(spec: ResNeXt, comments: tuple[str, ...] = ()) -> str:
+    """A spec as a TOML file's text; ``load_spec`` reads it back to an equal spec."""
+    data = to_dict(spec)
+    stages = data.pop("stages")
+    lines = [f"# {comment}" for comment in comments]
+    lines += [f"{key} = {_toml(value)}" for key, value in data.items()]
+    for stage in stages:
+        lines += ["", "[[stages]]", *(f"{key} = {_toml(value)}" for key, value in stage.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """The spaces that come with the package, by bare name."""
+    package = Path(elastic_search.__file__).parent
+    # In a wheel the folder lies inside the package; in a checkout beside it.
+    folder = next((f for f in (package / "search_spaces", package.parent / "search_spaces") if f.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
+
+
+def load_space(name: str) -> SearchSpace:
+    """A space by bare name (a shipped one) or path.
+
+    Raises:
+        UnknownNameError: if no shipped space has that name.
+        FileError: naming the file and every mistake in it.
+    """
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name)
+    else:
+        shipped = shipped_spaces()
+        if name not in shipped:
+            raise UnknownNameError("space", name, list(shipped), "(or a path that ends in .toml)")
+        path = shipped[name]
+    return parse_space(_read(path), path.stem, str(path))
+
+
+def parse_space(text: str, name: str, path: str) -> SearchSpace:
+    """A space from a file's text; ``path`` is for messages."""
+    model = _parse(text, path, _SpaceModel)
+    base = published(model.base)
+    depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
+    splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
+    pairs = tuple(dict.fromkeys((text.split("+")[0], text.split("+")[1]) for text in model.resampling.choices))
+    convention = CONVENTIONS[model.band.convention]
+    target = model.band.target or tally(base.graph(), model.band.input, convention).total
+    try:
+        space = Space(base, depths, splits, pairs, model.splits.per)
+        assert space.arms, "builds every option, and so checks them"
+    except ElasticError as error:
+        raise FileError(f"{path}: {error}", error.hint) from None
+    band = Band(target, model.band.tolerance, convention, model.band.input)
+    return SearchSpace(name, text, model.base, space, band, Recipe(**model.proxy.model_dump()))

@@ -1,0 +1,65 @@
+"""Op to plain ``torch.nn`` class, or to a function where torch has no class for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+from operator import add
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from elastic_search.arch import ops
+from elastic_search.arch.ops import Op
+
+
+def _pool(op: ops.Pool) -> nn.Module:
+    kind = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}[op.kind]
+    return kind(op.kernel, op.stride, op.padding, ceil_mode=op.ceil)
+
+
+_MODULES: dict[type[Op], Callable[[Any], nn.Module]] = {
+    ops.Conv: lambda op: nn.Conv2d(
+        op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
+    ),
+    ops.ConvTranspose: lambda op: nn.ConvTranspose2d(
+        op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, groups=op.groups, bias=op.bias
+    ),
+    ops.BatchNorm: lambda op: nn.BatchNorm2d(op.channels, eps=op.eps, momentum=op.momentum),
+    ops.Relu: lambda op: nn.ReLU(),
+    ops.Sigmoid: lambda op: nn.Sigmoid(),
+    ops.Pool: _pool,
+    ops.GlobalPool: lambda op: nn.AdaptiveAvgPool2d(1),
+    ops.Upsample: lambda op: nn.Upsample(scale_factor=op.factor, mode=op.mode),
+    ops.Flatten: lambda op: nn.Flatten(),
+    ops.Linear: lambda op: nn.Linear(op.in_features, op.out_features),
+}
+
+
+def _pad(op: ops.Pad, x: Tensor) -> Tensor:
+    height, width = x.shape[-2:]
+    bottom, right = (-(-(size + op.extra) // op.multiple) * op.multiple - size for size in (height, width))
+    return F.pad(x, (0, right, 0, bottom), mode=op.mode) if bottom or right else x
+
+
+_FUNCTIONS: dict[type[Op], Callable[..., Tensor]] = {
+    ops.Add: lambda op, *xs: reduce(add, xs),
+    ops.Gate: lambda op, x, gate: x * gate,
+    ops.Concat: lambda op, *xs: torch.cat(xs, 1),
+    ops.Pad: _pad,
+    ops.Crop: lambda op, x, like: x[..., : like.shape[-2], : like.shape[-1]],
+}
+
+
+def module(op: Op) -> nn.Module | None:
+    """The op as a module, or None where it is a function."""
+    build = _MODULES.get(type(op))
+    return build(op) if build else None
+
+
+def function(op: Op) -> Callable[..., Tensor]:
+    """The op as a function of its input tensors."""
+    call = _FUNCTIONS[type(op)]
+    return lambda *inputs: call(op, *inputs)

@@ -1,0 +1,1 @@
+"""How results look: tables on a terminal, plain text in a pipe, and the machine formats."""

@@ -1,0 +1,257 @@
+"""The tables and JSON of ``flops`` and ``models``: what networks cost, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from elastic_search.arch.graph import Graph
+from elastic_search.arch.ops import Shape
+from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.zoo import spec_id, to_dict
+from elastic_search.cost.conventions import MACS, Convention
+from elastic_search.cost.tally import Row, Tally, tally
+from elastic_search.report.table import Column, Table
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """A stage, block or op of a network with its costs; ``blocks`` is None where it has none."""
+
+    path: str
+    kind: str
+    blocks: int | None
+    resolutions: tuple[tuple[int, int], ...]
+    params: int
+    macs: int
+    count: int
+    activations: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """A network's costs under macs and one more convention, in total and by part."""
+
+    name: str
+    role: str
+    spec: ResNeXt
+    macs: Tally
+    count: Tally
+    parts: tuple[Part, ...]
+
+
+def measure(name: str, role: str, spec: ResNeXt, input: Shape, convention: Convention, by: str) -> Costs:
+    """Count a network and divide its costs by stage, block or op.
+
+    Args:
+        name: of the network.
+        role: its part in a comparison, such as "base".
+        spec: the network.
+        input: shape of one image.
+        convention: counted beside macs.
+        by: "stage", "block" or "op".
+    """
+    graph = spec.graph()
+    macs, count = tally(graph, input, MACS), tally(graph, input, convention)
+    pairs = zip(_rows(macs, by), _rows(count, by), strict=True)
+    return Costs(name, role, spec, macs, count, tuple(_part(macs, a, b) for a, b in pairs))
+
+
+def _rows(tally: Tally, by: str) -> list[Row]:
+    if by == "op":
+        return tally.rows
+    stages = tally.parts()
+    if by == "stage":
+        return stages
+    return [row for stage in stages for row in (tally.parts(stage.path) if stage.kind == "stage" else [stage])]
+
+
+def _part(macs: Tally, row: Row, counted: Row) -> Part:
+    node = macs.graph.at(row.path)
+    blocks = len(node.nodes) if isinstance(node, Graph) and node.kind == "stage" else None
+    params, activations = row.count.params, row.count.activations
+    resolutions = _resolutions(macs, row)
+    return Part(row.path, row.kind, blocks, resolutions, params, row.count.total, counted.count.total, activations)
+
+
+def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
+    """Resolutions at which a part works, highest first: the block's own and those of its low branches."""
+    found = {row.output[1:]}
+    pending = [row]
+    while pending:
+        part = pending.pop()
+        if part.kind == "branch":
+            # Every branch ends at its block's resolution; where it works is the smallest map inside.
+            found.add(min(inner.output[1:] for inner in tally.parts(part.path)))
+        elif part.kind in ("stage", "bottleneck"):
+            pending += tally.parts(part.path)
+    return tuple(sorted(found, reverse=True))
+
+
+def resolution_text(resolutions: tuple[tuple[int, int], ...]) -> str:
+    """Resolutions as people write them: ``56+28``, or ``57x49+29x25`` where not square."""
+    return "+".join(str(h) if h == w else f"{h}x{w}" for h, w in resolutions)
+
+
+QUANTITIES = ("params", "macs", "count", "activations")
+
+
+def total(costs: Costs) -> Part:
+    """A whole network as one part."""
+    depth = sum(part.blocks or 0 for part in costs.parts) or None
+    macs, count = costs.macs, costs.count
+    return Part("total", "network", depth, (), macs.params, macs.total, count.total, macs.activations)
+
+
+def _cells(part: Part | None, whole: Part, suffix: str = "") -> dict[str, Any]:
+    if part is None:
+        return {}
+    cells: dict[str, Any] = {quantity: getattr(part, quantity) for quantity in QUANTITIES}
+    cells |= {
+        "blocks": part.blocks,
+        "resolution": resolution_text(part.resolutions) or None,
+        "share": part.count / whole.count if whole.count else 0.0,
+    }
+    return {f"{key}{suffix}": value for key, value in cells.items()}
+
+
+def _change(before: Part | None, after: Part | None, suffix: str = "") -> dict[str, Any]:
+    if before is None or after is None:
+        return {}
+    values = {quantity: (getattr(before, quantity), getattr(after, quantity)) for quantity in QUANTITIES}
+    return {f"{key}{suffix}": b / a - 1 if a else None for key, (a, b) in values.items()}
+
+
+def _columns(by: str, convention: Convention) -> list[Column]:
+    columns = [Column("blocks", "blocks", "number")] if by == "stage" else []
+    columns += [Column("resolution", "resolution"), Column("params", "params", "count")]
+    columns += [Column("macs", "macs", "count")]
+    if convention is not MACS:
+        columns.append(Column("count", convention.name, "count"))
+    return [*columns, Column("activations", "acts", "count"), Column("share", "share", "percent")]
+
+
+def _aligned(networks: list[Costs]) -> list[tuple[str, list[Part | None]]]:
+    """Parts of all networks by path, in the order of the networks."""
+    by_path = [{part.path: part for part in costs.parts} for costs in networks]
+    order: dict[str, tuple[int, ...]] = {}
+    for parts in by_path:
+        for path in parts:
+            order.setdefault(path, ())
+    paths = sorted(order, key=lambda path: _path_key(path, by_path)) if len(networks) > 1 else list(order)
+    return [(path, [parts.get(path) for parts in by_path]) for path in paths]
+
+
+def _path_key(path: str, by_path: list[dict[str, Part]]) -> tuple[Any, ...]:
+    """Order of a path among the parts of networks that share stages but not depths."""
+    stages = ["stem", *(f"layer{i}" for i in range(1, 100)), "head"]
+    stage, _, rest = path.partition(".")
+    block, _, inner = rest.partition(".")
+    at = next(list(parts).index(path) for parts in reversed(by_path) if path in parts)
+    return stages.index(stage), int(block) if block.isdigit() else -1, at if inner or not block.isdigit() else -1
+
+
+def cost_tables(networks: list[Costs], by: str, convention: Convention, title: str) -> tuple[Table, Table | None]:
+    """The table side by side, and the same stacked for narrow terminals (None for a single network)."""
+    columns = _columns(by, convention)
+    wholes = [total(costs) for costs in networks]
+    aligned = [*_aligned(networks), ("total", [*wholes])]
+    heading = Column("path", by)
+    notes = _notes(networks, convention)
+    if len(networks) == 1:
+        rows: list[dict[str, Any] | None] = [{"path": path, **_cells(parts[0], wholes[0])} for path, parts in aligned]
+        return Table(title, (heading, *columns), [*rows[:-1], None, rows[-1]], notes), None
+    stacked = _stacked(networks, aligned, wholes)
+    narrow = Table(title, (heading, Column("network", "network"), *columns), stacked, notes)
+    return _side_by_side(networks, columns, aligned, wholes, heading, narrow), narrow
+
+
+def cost_list(networks: list[Costs], by: str, convention: Convention) -> Table:
+    """One row a network and part, for CSV; the total is the part of that name."""
+    rows: list[dict[str, Any] | None] = []
+    for costs in networks:
+        whole = total(costs)
+        for part in (*costs.parts, whole):
+            cells = _cells(part, whole)
+            rows.append(
+                {"network": costs.name, "role": costs.role, by: part.path, **cells, convention.name: part.count}
+            )
+    columns = [Column(convention.name if c.key == "count" else c.key, "") for c in _columns(by, convention)]
+    return Table("", (Column("network", ""), Column("role", ""), Column(by, ""), *columns), rows)
+
+
+def _stacked(
+    networks: list[Costs], aligned: list[tuple[str, list[Part | None]]], wholes: list[Part]
+) -> list[dict[str, Any] | None]:
+    rows: list[dict[str, Any] | None] = []
+    for path, parts in aligned:
+        if rows:
+            rows.append(None)
+        for costs, part, whole in zip(networks, parts, wholes, strict=True):
+            if part is not None:
+                rows.append({"path": path, "network": costs.role, **_cells(part, whole)})
+        change = _change(parts[0], parts[1])
+        if change:
+            rows.append({"path": path, "network": "change", **change})
+    return rows
+
+
+def _side_by_side(networks: list[Costs], columns: list[Column], aligned: list[tuple[str, list[Part | None]]],
+                  wholes: list[Part], heading: Column, narrow: Table) -> Table:  # fmt: skip
+    wide = [heading]
+    units: dict[str, tuple[int, str]] = {}
+    for column in columns:
+        for i, costs in enumerate(networks):
+            wide.append(Column(f"{column.key}_{i}", f"{costs.role} {column.title}", column.kind))
+            if column.kind == "count":
+                units[f"{column.key}_{i}"] = narrow.unit(column)
+        if column.kind == "count":
+            wide.append(Column(f"{column.key}_change", "change", "change"))
+    rows: list[dict[str, Any] | None] = []
+    for path, parts in aligned:
+        cells: dict[str, Any] = {"path": path}
+        for i, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
+            cells |= _cells(part, whole, f"_{i}")
+        rows.append(cells | _change(parts[0], parts[1], "_change"))
+    return Table(narrow.title, tuple(wide), [*rows[:-1], None, rows[-1]], narrow.notes, units)
+
+
+def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
+    lines = [f"{costs.role}: {costs.name}, {costs.spec.elastic_blocks} Elastic blocks" for costs in networks]
+    shown = convention if convention is not MACS else MACS
+    lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
+    lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")
+    return tuple(lines)
+
+
+def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convention) -> dict[str, Any]:
+    """The machine form of ``flops``: plain integers, one entry a network."""
+
+    def part_json(part: Part) -> dict[str, Any]:
+        found = {"params": part.params, "macs": part.macs, convention.name: part.count, "activations": part.activations}
+        resolutions = [list(resolution) for resolution in part.resolutions]
+        return {"path": part.path, "kind": part.kind, "blocks": part.blocks, "resolutions": resolutions, **found}
+
+    entries = []
+    for costs in networks:
+        whole = part_json(total(costs))
+        entries.append(
+            {
+                "name": costs.name,
+                "role": costs.role,
+                "id": spec_id(costs.spec),
+                "elastic_blocks": costs.spec.elastic_blocks,
+                **{key: whole[key] for key in ("blocks", "params", "macs", convention.name, "activations")},
+                "parts": [part_json(part) for part in costs.parts],
+                "spec": to_dict(costs.spec),
+            }
+        )
+    result = {"schema": SCHEMA, "input": list(input), "by": by, "convention": convention.name, "unit": convention.unit}
+    result["networks"] = entries
+    if len(networks) > 1:
+        keys = dict.fromkeys(("params", "macs", convention.name, "activations"))
+        result["difference"] = {key: entries[1][key] - entries[0][key] for key in keys}
+        result["ratio"] = {key: entries[1][key] / entries[0][key] for key in keys}
+    return result

@@ -1,0 +1,1 @@
+"""Which networks: choices, and the exact set of them that meets a budget. NumPy, no torch."""

@@ -1,0 +1,53 @@
+"""A band of costs around a target, in exact integers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+
+from elastic_search.arch.ops import Shape
+from elastic_search.cost.conventions import Convention
+
+
+def parse_percent(text: str) -> Fraction:
+    """An exact share from ``1%``, ``0.5 %`` or ``0.01``.
+
+    Raises:
+        ValueError: if it is not a number, or outside 0 to 100 %.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", text, re.ASCII)
+    if not found:
+        raise ValueError(f"{text!r} is not a share: write 1% or 0.01")
+    share = Fraction(found[1]) / (100 if found[2] else 1)
+    if share > 1:
+        raise ValueError(f"{text!r} is more than 100%: write 1% or 0.01")
+    return share
+
+
+@dataclass(frozen=True)
+class Band:
+    """Costs within ``tolerance`` of ``target``, in the convention's unit, at one input size."""
+
+    target: int
+    tolerance: Fraction
+    convention: Convention
+    input: Shape
+
+    @property
+    def low(self) -> int:
+        """Smallest cost inside."""
+        return ceil(self.target * (1 - self.tolerance))
+
+    @property
+    def high(self) -> int:
+        """Largest cost inside."""
+        return floor(self.target * (1 + self.tolerance))
+
+    def __contains__(self, cost: int) -> bool:
+        return self.low <= cost <= self.high
+
+    def __str__(self) -> str:
+        percent = f"{float(100 * self.tolerance):g}%"
+        return f"{self.low:,} to {self.high:,} {self.convention.name} ({percent} around {self.target:,})"

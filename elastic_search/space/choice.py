@@ -1,0 +1,138 @@
+"""Spaces of networks: what may vary, and the exact list of distinct networks that it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import NamedTuple
+
+from elastic_search.arch.resnext import ResNeXt, Stage
+from elastic_search.arch.split import PLAIN, Split, parse_split, resampled
+from elastic_search.errors import SpecError
+
+Value = int | str
+SPLITS_PER = ("network", "stage")
+
+
+class Choice(NamedTuple):
+    """One thing that varies: its name, its legal values, and whether their order means something."""
+
+    name: str
+    values: tuple[Value, ...]
+    ordered: bool
+
+
+class Option(NamedTuple):
+    """One way to make a stage."""
+
+    depth: int
+    split: Split
+    stage: Stage
+
+
+class Arm(NamedTuple):
+    """The options that each stage has once the network-wide choices are made."""
+
+    resampling: tuple[str, str]
+    stages: tuple[tuple[Option, ...], ...]
+
+
+@dataclass(frozen=True)
+class Space:
+    """A base network and what may vary in it.
+
+    Attributes:
+        base: gives everything that does not vary.
+        depths: legal depths of each stage.
+        splits: legal splits of the blocks that may scale, written with the default resampling.
+        resampling: legal (down, up) types, one for the whole network.
+        splits_per: "stage" if each stage chooses its own split, "network" if all share one.
+    """
+
+    base: ResNeXt
+    depths: tuple[tuple[int, ...], ...]
+    splits: tuple[Split, ...]
+    resampling: tuple[tuple[str, str], ...] = (("avgpool", "bilinear"),)
+    splits_per: str = "stage"
+
+    def __post_init__(self) -> None:
+        if len(self.depths) != len(self.base.stages):
+            raise SpecError(f"depths for {len(self.depths)} stages; the base has {len(self.base.stages)}")
+        if not all(self.depths) or not self.splits or not self.resampling:
+            raise SpecError("a choice without a value")
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """What varies, by the names that a search records."""
+        stages = [self.base.stage_name(i) for i in range(len(self.depths))]
+        found = [Choice(f"{name}.depth", depths, True) for name, depths in zip(stages, self.depths, strict=True)]
+        splits = tuple(map(str, dict.fromkeys(self.splits)))
+        if self.splits_per == "network":
+            found.append(Choice("split", splits, False))
+        else:
+            found += [Choice(f"{name}.split", splits, False) for name in stages[:-1]]
+        return (*found, Choice("resampling", tuple(map("+".join, self.resampling)), False))
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """One arm for each network-wide choice. Arms may overlap; ``match`` counts a network once."""
+        if self.splits_per == "network":
+            return tuple(self._arm(pair, (split,)) for pair in self.resampling for split in self.splits)
+        return tuple(self._arm(pair, self.splits) for pair in self.resampling)
+
+    def _arm(self, pair: tuple[str, str], splits: tuple[Split, ...]) -> Arm:
+        stages = []
+        for i, depths in enumerate(self.depths):
+            options: dict[Stage, Option] = {}
+            for depth in depths:
+                for split in splits:
+                    stage = self._stage(i, depth, resampled(split, *pair))
+                    options.setdefault(stage, Option(depth, split, stage))
+            stages.append(tuple(options.values()))
+        return Arm(pair, tuple(stages))
+
+    def _stage(self, stage: int, depth: int, split: Split) -> Stage:
+        splits = tuple(split if self.base.may_scale(stage, j) else PLAIN for j in range(depth))
+        return Stage(self.base.stages[stage].width, splits)
+
+    @property
+    def combinations(self) -> int:
+        """Number of combinations of values; combinations that give the same network count each."""
+        return prod(len(choice.values) for choice in self.choices)
+
+    def spec(self, options: tuple[Option, ...]) -> ResNeXt:
+        """The network made of one option for each stage."""
+        return replace(self.base, stages=tuple(option.stage for option in options))
+
+    def encode(self, arm: Arm, options: tuple[Option, ...]) -> dict[str, Value]:
+        """A configuration as values by choice name."""
+        values: dict[str, Value] = {}
+        for i, option in enumerate(options):
+            values[f"{self.base.stage_name(i)}.depth"] = option.depth
+            if self.splits_per == "network":
+                values["split"] = str(option.split)
+            elif i < len(options) - 1:
+                values[f"{self.base.stage_name(i)}.split"] = str(option.split)
+        return values | {"resampling": "+".join(arm.resampling)}
+
+    def decode(self, values: Mapping[str, Value]) -> ResNeXt:
+        """The network that values by choice name describe.
+
+        Raises:
+            SpecError: if a value is missing or not legal.
+        """
+        for choice in self.choices:
+            if values.get(choice.name) not in choice.values:
+                raise SpecError(
+                    f"{choice.name} {values.get(choice.name)!r}: legal are {', '.join(map(str, choice.values))}"
+                )
+        pair = str(values["resampling"]).split("+")
+        stages = []
+        for i in range(len(self.depths)):
+            name = self.base.stage_name(i)
+            text = str(values.get("split", values.get(f"{name}.split", "1")))
+            split = resampled(parse_split(text), pair[0], pair[1])
+            stages.append(self._stage(i, int(values[f"{name}.depth"]), split))
+        return replace(self.base, stages=tuple(stages))

@@ -1,0 +1,1 @@
+"""How a candidate is trained: the recipe, one straight training loop, the proxy of a network."""
