@@ -367,4 +367,4 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
     except ElasticError as error:
         raise FileError(f"{path}: {error}", error.hint) from None
     band = Band(target, model.band.tolerance, convention, model.band.input)
-    return SearchSpace(name, text, model.base, space, band, Recipe(**model.proxy.model_dump()))
+    return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)))

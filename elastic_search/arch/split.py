@@ -106,6 +106,14 @@ class Split:
     def __str__(self) -> str:
         return ",".join(map(str, self.branches))
 
+    @property
+    def short(self) -> str:
+        """The short form where there is one, else the full one."""
+        bare = ",".join(str(branch.share) for branch in self.branches)
+        # i-th share at scale 1/2^i and no dilation is what bare shares mean.
+        plain = all(b.scale == Fraction(1, 2**i) and b.dilation == 1 for i, b in enumerate(self.branches))
+        return bare if plain else str(self)
+
 
 PLAIN = Split((Branch(Fraction(1)),))
 

@@ -11,6 +11,7 @@ from elastic_search import __version__
 from elastic_search.cli.flops import flops
 from elastic_search.cli.match import match
 from elastic_search.cli.models import models
+from elastic_search.cli.search import search
 from elastic_search.cli.validate import validate
 from elastic_search.errors import ElasticError
 
@@ -45,5 +46,5 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (flops, models, validate, match):
+for command in (flops, models, validate, match, search):
     cli.add_command(command)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
+TEXTUAL = ("text", "long")
 _UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
@@ -26,9 +27,9 @@ class Column:
     Attributes:
         key: of the row dictionaries; the header in CSV.
         title: header for people.
-        kind: "text"; "number" (shown as it is); "count" (whole numbers shown in k, M or G, one unit a column;
-            a float in such a column is a relative change); "percent" (a fraction); "change" (a fraction,
-            with its sign); "seconds".
+        kind: "text"; "long" (text that may be wrapped); "number" (shown as it is); "count" (whole numbers
+            shown in k, M or G, one unit a column; a float in such a column is a relative change);
+            "percent" (a fraction); "change" (a fraction, with its sign); "seconds".
     """
 
     key: str
@@ -145,8 +146,9 @@ def _rich(table: Table) -> RichTable:
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     headers, grid = table.grid()
     for column, header in zip(table.columns, headers, strict=True):
-        justify = "left" if column.kind == "text" else "right"
-        drawn.add_column(Text(header), justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        wraps = column.kind == "long"
+        justify = "left" if column.kind in TEXTUAL else "right"
+        drawn.add_column(Text(header), justify=justify, no_wrap=not wraps, overflow="fold")  # type: ignore[arg-type]
     for cells in grid:
         if cells is None:
             drawn.add_section()
@@ -162,7 +164,7 @@ def _plain(table: Table) -> str:
 
     def line(cells: list[str]) -> str:
         aligned = (
-            cell.ljust(width) if column.kind == "text" else cell.rjust(width)
+            cell.ljust(width) if column.kind in TEXTUAL else cell.rjust(width)
             for cell, width, column in zip(cells, widths, table.columns, strict=True)
         )
         return "  ".join(aligned).rstrip()
@@ -182,7 +184,7 @@ def _csv(table: Table) -> None:
 
 def _markdown(table: Table) -> str:
     headers, grid = table.grid()
-    marks = [":--" if column.kind == "text" else "--:" for column in table.columns]
+    marks = [":--" if column.kind in TEXTUAL else "--:" for column in table.columns]
     lines = [headers, marks, *(row for row in grid if row)]
     body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     notes = [f"\n{note}" for note in table.notes]
@@ -196,7 +198,7 @@ def _latex(table: Table) -> str:
         return text
 
     headers, grid = table.grid()
-    spec = "".join("l" if column.kind == "text" else "r" for column in table.columns)
+    spec = "".join("l" if column.kind in TEXTUAL else "r" for column in table.columns)
     lines = [f"% {table.title}", f"\\begin{{tabular}}{{{spec}}}", "\\hline"]
     lines += [" & ".join(map(escape, headers)) + r" \\", "\\hline"]
     lines += [" & ".join(map(escape, row)) + r" \\" if row else "\\hline" for row in grid]

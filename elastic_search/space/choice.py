@@ -117,6 +117,19 @@ class Space:
                 values[f"{self.base.stage_name(i)}.split"] = str(option.split)
         return values | {"resampling": "+".join(arm.resampling)}
 
+    def values_of(self, spec: ResNeXt) -> dict[str, Value] | None:
+        """Values by choice name of a network, or None if it is not in the space."""
+        if self.base != replace(spec, stages=self.base.stages):
+            return None
+        for arm in self.arms:
+            options = [
+                next((o for o in of if o.stage == stage), None)
+                for of, stage in zip(arm.stages, spec.stages, strict=True)
+            ]
+            if None not in options:
+                return self.encode(arm, tuple(o for o in options if o is not None))
+        return None
+
     def decode(self, values: Mapping[str, Value]) -> ResNeXt:
         """The network that values by choice name describe.
 

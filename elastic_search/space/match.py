@@ -11,7 +11,7 @@ state carries, for every earlier arm, one bit that says whether all stages so fa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import NamedTuple
@@ -31,13 +31,22 @@ MAX_HALF = 20_000_000
 """Most sums that one half of a space may have."""
 
 
-class Candidate(NamedTuple):
-    """A network of the space with its exact cost, in the band's convention, and parameters."""
+@dataclass(frozen=True)
+class Candidate:
+    """A network of the space with its exact cost, in the band's convention, and parameters.
+
+    ``values`` are those of the space's choices; equal networks have equal values.
+    """
 
     values: dict[str, Value]
-    spec: ResNeXt
     cost: int
     params: int
+    space: Space = field(repr=False)
+    options: tuple[Option, ...] = field(repr=False)
+
+    @property
+    def spec(self) -> ResNeXt:
+        return self.space.spec(self.options)
 
 
 class _Half(NamedTuple):
@@ -173,7 +182,7 @@ class Matcher:
             numbers = (*join.left.options[left], *join.right.options[right])
             options: tuple[Option, ...] = tuple(of[n] for of, n in zip(join.arm.stages, numbers, strict=True))
             values = self.space.encode(join.arm, options)
-            found.append(Candidate(values, self.space.spec(options), int(sums[0]), int(sums[1])))
+            found.append(Candidate(values, int(sums[0]), int(sums[1]), self.space, options))
         return found
 
     def inside(self, band: Band, params: tuple[int, int] | None = None) -> list[Candidate]:

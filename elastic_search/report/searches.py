@@ -1,0 +1,77 @@
+"""The result of a search: its table and JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.zoo import to_dict
+from elastic_search.files import SearchSpace
+from elastic_search.report.table import Column, Table
+from elastic_search.train.recipe import Recipe
+
+SCHEMA = 1
+
+
+def split_text(spec: ResNeXt) -> str:
+    """Splits per stage in short form, stages that cannot be elastic left out: ``1/2,1/2 | 1 | 3/4,1/4``."""
+    texts = []
+    for i, stage in enumerate(spec.stages[:-1]):
+        splits = dict.fromkeys(split.short for j, split in enumerate(stage.splits) if spec.may_scale(i, j))
+        texts.append(" ".join(splits) or "-")
+    return texts[0] if len(set(texts)) == 1 else " | ".join(texts)
+
+
+def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> Table:
+    """The base network, then all finished trials, best first: rows of ``search.ranking``."""
+    columns = [
+        Column("rank", "#", "text"),
+        Column("depths", "depths"),
+        Column("splits", "splits", "long"),
+        Column("cost", plan.band.convention.name, "count"),
+        Column("difference", "change", "change"),
+        Column("params", "params", "count"),
+        Column("proxy_macs", "proxy macs", "count"),
+        Column("accuracy", "proxy acc", "percent"),
+        Column("seconds", "s", "seconds"),
+    ]
+    shown: list[dict[str, Any] | None] = []
+    for row in rows:
+        spec: ResNeXt = row["spec"]
+        types = {f"{s.down}+{s.up}" for stage in spec.stages for s in stage.splits if s.scales_down}
+        text = split_text(spec) + (f" {' '.join(sorted(types))}" if types - {"avgpool+bilinear"} else "")
+        shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
+    return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}"))
+
+
+def proxy_text(recipe: Recipe) -> str:
+    """What the accuracies of a search are, in one line."""
+    return (
+        f"proxy acc: top-1 on {recipe.test_images:,} Fashion-MNIST scenes of {recipe.input} px after {recipe.epochs} "
+        f"epochs at {recipe.width} of the width; a proxy, not an ImageNet result"
+    )
+
+
+def search_json(
+    rows: list[dict[str, Any]], plan: SearchSpace, name: str, seed: int, inside: int, ended: str
+) -> dict[str, Any]:
+    """The machine form of a search's result."""
+    band = plan.band
+    return {
+        "schema": SCHEMA,
+        "run": name,
+        "space": plan.name,
+        "base": plan.base_name,
+        "seed": seed,
+        "ended": ended,
+        "band": {
+            "convention": band.convention.name,
+            "input": list(band.input),
+            "target": band.target,
+            "low": band.low,
+            "high": band.high,
+            "networks": inside,
+        },
+        "proxy": {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()},
+        "networks": [{**row, "spec": to_dict(row["spec"])} for row in rows],
+    }

@@ -1,0 +1,1 @@
+"""The search: proposals inside the band, a study on disk, and the ask–train–tell loop. No torch."""

@@ -1,0 +1,150 @@
+"""The folder of a run: what it was started with, its results, and who works in it.
+
+runs/NAME/run.json        space, seed and recipe; written once
+runs/NAME/study.db        the Optuna study (SQLite)
+runs/NAME/base.json       the base network's score
+runs/NAME/trials/N.json   a trial's score, on disk before the study hears of it
+runs/NAME/spent.json      seconds used, over all starts
+runs/NAME/best.toml       the best network so far
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from elastic_search.errors import EnvironmentFault, UsageError
+
+SCHEMA = 1
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that after any crash it is the old or the new one, whole.
+
+    Raises:
+        EnvironmentFault: if it cannot be written, as on a full disk.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{path.name}.tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})", "free space, then run again") from None
+
+
+class RunFolder:
+    """A run's files.
+
+    Args:
+        root: folder of all runs.
+        name: of this run.
+
+    Raises:
+        UsageError: if the name could be read as a path or an option.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        if not _NAME.fullmatch(name) or name.endswith("."):
+            raise UsageError(
+                f"run name {name!r}: letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit"
+            )
+        self.name = name
+        self.path = (root / name).resolve()
+
+    @property
+    def study_file(self) -> Path:
+        return self.path / "study.db"
+
+    @property
+    def best_file(self) -> Path:
+        return self.path / "best.toml"
+
+    def checkpoint(self, number: int | None) -> Path:
+        """The checkpoint of a trial, or of the base network."""
+        return self.path / "checkpoints" / ("base.pt" if number is None else f"{number}.pt")
+
+    def _result_file(self, number: int | None) -> Path:
+        return self.path / "base.json" if number is None else self.path / "trials" / f"{number}.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for this process; the kernel frees it when the process dies.
+
+        Raises:
+            EnvironmentFault: if another process holds it, or the folder cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path / "lock", timeout=0):
+                yield
+        except Timeout:
+            raise EnvironmentFault(
+                f"run {self.name!r} is in use by another process", "wait for it, or choose another --name"
+            ) from None
+        except OSError as error:
+            raise EnvironmentFault(
+                f"{self.path}: {error.strerror}", "check the disk, or choose another --dir"
+            ) from None
+
+    def begin(self, description: dict[str, Any]) -> bool:
+        """Record what the run is, or check that it is the same as before; true if it is new.
+
+        Raises:
+            UsageError: naming what differs from the run's first start.
+        """
+        file = self.path / "run.json"
+        before = self._read(file)
+        if before is None:
+            write_atomically(file, json.dumps({"schema": SCHEMA, **description}, indent=2) + "\n")
+            return True
+        differing = [key for key, value in description.items() if before.get(key) != value]
+        if differing:
+            raise UsageError(
+                f"run {self.name!r} was started with another {' and '.join(differing)}",
+                "choose another --name, or repeat the first command to resume it",
+            )
+        return False
+
+    def result(self, number: int | None) -> dict[str, Any] | None:
+        """A recorded score, of a trial or of the base network, or None."""
+        return self._read(self._result_file(number))
+
+    def trials(self) -> list[int]:
+        """Numbers of the trials whose score is recorded."""
+        return sorted(int(file.stem) for file in (self.path / "trials").glob("*.json") if file.stem.isdecimal())
+
+    def record(self, number: int | None, result: dict[str, Any]) -> None:
+        """Put a score on disk; after this it survives any crash. The checkpoint goes."""
+        write_atomically(self._result_file(number), json.dumps({"schema": SCHEMA, **result}, indent=2) + "\n")
+        self.checkpoint(number).unlink(missing_ok=True)
+
+    @property
+    def spent_seconds(self) -> float:
+        found = self._read(self.path / "spent.json")
+        return float(found["seconds"]) if found else 0.0
+
+    def spend(self, seconds: float) -> None:
+        write_atomically(self.path / "spent.json", json.dumps({"schema": SCHEMA, "seconds": seconds}) + "\n")
+
+    def _read(self, file: Path) -> dict[str, Any] | None:
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise EnvironmentFault(f"{file}: damaged ({error})", "move it aside, or choose another --name") from None
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+            raise EnvironmentFault(f"{file}: not of schema {SCHEMA}", "choose another --name")
+        return found

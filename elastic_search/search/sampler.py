@@ -1,0 +1,104 @@
+"""An Optuna sampler whose every proposal lies inside the band and is new."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from elastic_search.arch.resnext import ResNeXt
+from elastic_search.errors import NothingFitsError
+from elastic_search.search.density import log_ratios
+from elastic_search.space.band import Band
+from elastic_search.space.choice import Choice, Value
+from elastic_search.space.match import Candidate, Matcher
+
+DRAWS = 1024
+"""Feasible candidates that one proposal is chosen from."""
+
+START = 10
+"""Finished trials before the density ratio is trusted; until then draws are uniform."""
+
+
+class ExhaustedError(NothingFitsError):
+    """Every network of the band has been tried."""
+
+
+def distributions(choices: tuple[Choice, ...]) -> dict[str, BaseDistribution]:
+    """A space's choices in Optuna's terms."""
+    return {choice.name: CategoricalDistribution(choice.values) for choice in choices}
+
+
+class FeasibleTPE(BaseSampler):
+    """Ranks exactly feasible draws by a TPE density ratio fitted to the finished trials.
+
+    The draws are uniform over the distinct networks of the band; a small band is listed whole. Every
+    proposal's randomness comes from (seed, trial number) alone, so that a resumed search proposes what the
+    uninterrupted one would have proposed.
+
+    Args:
+        matcher: the space with its costs.
+        band: every proposal's cost lies inside.
+        seed: of the search.
+        skip: a network that must not be proposed (the base, which is trained anyway).
+    """
+
+    def __init__(self, matcher: Matcher, band: Band, seed: int, skip: ResNeXt | None = None) -> None:
+        self.matcher = matcher
+        self.band = band
+        self.seed = seed
+        self._choices = matcher.space.choices
+        skipped = None if skip is None else matcher.space.values_of(skip)
+        self._skip = set() if skipped is None else {_key(skipped)}
+        self._size = matcher.count(band.low, band.high)
+        self._all = matcher.inside(band) if 0 < self._size <= 4 * DRAWS else None
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return distributions(self._choices)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.params]
+        return dict(self.propose(trial.number, others).values)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        raise ValueError(f"{param_name} is not a choice of this space")
+
+    def propose(self, number: int, others: list[FrozenTrial]) -> Candidate:
+        """The configuration of trial ``number``, given all other trials.
+
+        Raises:
+            ExhaustedError: if every network of the band has been tried.
+        """
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
+        tried = self._skip | {_key(t.params) for t in others}
+        candidates = self._candidates(rng, tried)
+        finished = [(t.params, t.value) for t in others if t.state == TrialState.COMPLETE and t.value is not None]
+        if len(finished) < START:
+            return candidates[0]
+        ratios = log_ratios(self._choices, finished, [candidate.values for candidate in candidates])
+        return candidates[int(np.argmax(ratios))]
+
+    def _candidates(self, rng: np.random.Generator, tried: set[tuple[Value, ...]]) -> list[Candidate]:
+        if self._all is not None:
+            found = [c for c in self._all if _key(c.values) not in tried]
+            if not found:
+                raise ExhaustedError(f"all {self._size:,} networks of the band have been tried")
+            return [found[i] for i in rng.permutation(len(found))[:DRAWS]]
+        while True:
+            # A band of more than 4 × DRAWS networks: tried ones are few among the draws.
+            found = [c for c in self.matcher.sample(self.band, DRAWS, rng) if _key(c.values) not in tried]
+            if found:
+                return found
+
+
+def _key(values: Mapping[str, Any]) -> tuple[Value, ...]:
+    return tuple(values[name] for name in sorted(values))

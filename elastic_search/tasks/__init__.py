@@ -1,0 +1,1 @@
+"""Tasks: what is learned, by which loss, and how well, by which measure."""

@@ -1,0 +1,34 @@
+"""One class an image: loss and accuracy."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+LABEL_SMOOTHING = 0.1
+
+
+def loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy with label smoothing; logits [N, classes], labels [N]."""
+    return F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
+
+
+def hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether each image's likeliest class is right: bool [N]."""
+    return logits.argmax(1) == labels
+
+
+def accuracy_by_group(right: Tensor, groups: Tensor, names: tuple[str, ...]) -> dict[str, float]:
+    """Share of right answers in each group; groups without an image are left out.
+
+    Args:
+        right: bool [N].
+        groups: int64 [N], indices into ``names``.
+        names: of the groups.
+    """
+    found = {}
+    for i, name in enumerate(names):
+        members = right[groups == i]
+        if len(members):
+            found[name] = float(members.float().mean())
+    return found

@@ -1,0 +1,179 @@
+"""Trains the proxy of a candidate on the embedded scenes: one straight loop.
+
+The proxy has the candidate's depths, splits and resampling, narrower and on smaller images. Every trial sees
+the same images in the same order for the same number of steps.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from elastic_search.arch.ops import image
+from elastic_search.arch.resnext import ResNeXt
+from elastic_search.cost.conventions import MACS
+from elastic_search.cost.tally import tally
+from elastic_search.data.scenes import SIZE_NAMES, Scenes, SceneSpec, make_scenes, size_classes
+from elastic_search.errors import EnvironmentFault
+from elastic_search.nn.init import build
+from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
+from elastic_search.tasks import classification
+from elastic_search.train.recipe import Recipe
+
+MOMENTUM = 0.9
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises to its peak; after it, it falls to zero."""
+
+
+class ProxyTrainer:
+    """Evaluates networks by training their proxies on a device.
+
+    Args:
+        recipe: what a proxy is and how it is trained.
+        device: holds images and weights.
+        data_seed: of the scenes; equal for all runs, so that accuracies compare.
+    """
+
+    def __init__(self, recipe: Recipe, device: torch.device, data_seed: int = 0) -> None:
+        self.recipe = recipe
+        self.device = device
+        scenes = SceneSpec(recipe.train_images, recipe.test_images, recipe.input, seed=data_seed)
+        self.train: Scenes = make_scenes(scenes, "train").to(device)
+        self.test: Scenes = make_scenes(scenes, "test").to(device)
+        self.sizes = size_classes(self.test.object_sizes, scenes)
+        self.mean = self.train.images.float().mean((0, 2, 3), keepdim=True)
+        self.deviation = self.train.images.float().std((0, 2, 3), keepdim=True)
+
+    def __call__(
+        self,
+        spec: ResNeXt,
+        seed: int,
+        *,
+        checkpoint: Path,
+        stop: Callable[[], bool],
+        report: Callable[[Epoch], None],
+    ) -> Score:
+        """Train the proxy of ``spec``; see ``search.evaluator.Evaluator``."""
+        started = time.monotonic()
+        proxy = self.recipe.proxy(spec)
+        net = build(proxy, seed).to(self.device, memory_format=self._layout)
+        optimizer = _optimizer(net, self.recipe)
+        state = _load(checkpoint, net, optimizer, self.device)
+        curve: list[float] = state["curve"]
+        right = torch.empty(0)
+        try:
+            while len(curve) < self.recipe.epochs:
+                if curve and stop():
+                    raise InterruptedTrainingError
+                loss = self._train_epoch(net, optimizer, seed, len(curve))
+                right = self._test(net)
+                curve.append(float(right.float().mean()))
+                state["seconds"] += time.monotonic() - started
+                started = time.monotonic()
+                _save(checkpoint, net, optimizer, state)
+                report(Epoch(len(curve), self.recipe.epochs, loss, curve[-1]))
+        except torch.OutOfMemoryError:
+            raise TrialError("out of memory") from None
+        if not len(right):
+            right = self._test(net)
+        sizes = classification.accuracy_by_group(right.cpu(), self.sizes.cpu(), SIZE_NAMES)
+        count = tally(proxy.graph(), image(self.recipe.input, self.recipe.input), MACS)
+        return Score(curve[-1], sizes, state["seconds"], count.total, count.params, curve)
+
+    @property
+    def _layout(self) -> torch.memory_format:
+        # Channels-last halves the time of the resampling ops on a CPU; grouped convolutions on a GPU prefer NCHW.
+        return torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def _batch(self, images: Tensor) -> Tensor:
+        return ((images.float() - self.mean) / self.deviation).contiguous(memory_format=self._layout)
+
+    def _train_epoch(self, net: nn.Module, optimizer: torch.optim.Optimizer, seed: int, epoch: int) -> float:
+        """One pass over the training scenes; mean loss."""
+        net.train()
+        # From (seed, epoch) alone: every trial, resumed or not, sees the same order and flips.
+        generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+        count, batch = len(self.train), min(self.recipe.batch, len(self.train))
+        order = torch.randperm(count, generator=generator).to(self.device)
+        flips = (torch.rand(count, generator=generator) < 0.5).to(self.device)
+        steps = count // batch
+        total = torch.zeros((), device=self.device)
+        for step in range(steps):
+            rate = _learning_rate(epoch * steps + step, self.recipe.epochs * steps, self.recipe.learning_rate)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            at = order[step * batch : (step + 1) * batch]
+            images = self._batch(self.train.images[at])
+            images = torch.where(flips[at][:, None, None, None], images.flip(3), images)
+            with self._autocast():
+                loss = classification.loss(net(images), self.train.labels[at])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.detach()
+        mean = float(total / steps)
+        if not math.isfinite(mean):
+            raise TrialError(f"the loss is {mean} in epoch {epoch + 1}")
+        return mean
+
+    @torch.no_grad()
+    def _test(self, net: nn.Module) -> Tensor:
+        """Which test scenes are classified right: bool [N]."""
+        net.eval()
+        right = []
+        for start in range(0, len(self.test), 250):
+            part = slice(start, start + 250)
+            with self._autocast():
+                logits = net(self._batch(self.test.images[part]))
+            right.append(classification.hits(logits, self.test.labels[part]))
+        return torch.cat(right)
+
+
+def _learning_rate(step: int, steps: int, peak: float) -> float:
+    """Triangular: up to the peak over the first steps, then down to zero."""
+    top = max(1.0, WARM_UP * steps)
+    return peak * min((step + 1) / top, (steps - step) / max(1.0, steps - top))
+
+
+def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; no weight decay on batch normalisation and biases."""
+    weights = [p for p in net.parameters() if p.ndim > 1]
+    others = [p for p in net.parameters() if p.ndim <= 1]
+    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=MOMENTUM, nesterov=True)
+
+
+def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Write a checkpoint so that after a crash the old or the new one is there, whole."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **state}, temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise EnvironmentFault(f"{path}: cannot be written ({error})", "free space, then run again") from None
+
+
+def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> dict[str, Any]:
+    """Continue from a checkpoint if there is one; returns the curve so far and the seconds used."""
+    state: dict[str, Any] = {"curve": [], "seconds": 0.0}
+    if path.exists():
+        try:
+            found = torch.load(path, map_location=device, weights_only=True)
+            net.load_state_dict(found["net"])
+            optimizer.load_state_dict(found["optimizer"])
+            state |= {key: found[key] for key in state}
+        except Exception as error:
+            raise EnvironmentFault(
+                f"{path}: damaged ({type(error).__name__})", "delete it: its trial starts anew"
+            ) from None
+    return state
