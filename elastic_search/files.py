@@ -93,7 +93,7 @@ def _size(value: Any) -> Any:
 
 def _resampling(value: Any) -> Any:
     legal = {f"{down}+{up}": (down, up) for down, up in LEGAL_RESAMPLING}
-    if value not in legal:
+    if not isinstance(value, str) or value not in legal:
         raise ValueError(f"{value!r}: legal are {', '.join(legal)}")
     return value
 
@@ -141,7 +141,7 @@ class _SpecModel(_Strict):
 
 
 def _base_name(value: Any) -> Any:
-    if value not in PUBLISHED:
+    if not isinstance(value, str) or value not in PUBLISHED:
         raise UnknownNameError("network", str(value), list(PUBLISHED))
     return value
 
@@ -170,8 +170,8 @@ class _ProxyModel(_Strict):
     train_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 4000
     test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 1000
     batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = 64
-    learning_rate: Annotated[float, Field(gt=0, le=100)] = 0.1
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 5e-4
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = Recipe.learning_rate
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
 
     @model_validator(mode="after")
     def _positive_width(self) -> _ProxyModel:

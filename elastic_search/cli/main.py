@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -11,6 +12,7 @@ from elastic_search import __version__
 from elastic_search.cli.flops import flops
 from elastic_search.cli.match import match
 from elastic_search.cli.models import models
+from elastic_search.cli.pyramids import pyramids
 from elastic_search.cli.search import search
 from elastic_search.cli.validate import validate
 from elastic_search.errors import ElasticError
@@ -31,7 +33,7 @@ class Commands(click.Group):
             ctx.exit(error.exit_code)
         except BrokenPipeError:
             # The reader of our output has left (``| head``): nothing is wrong, and nothing is left to say.
-            sys.stdout = None  # type: ignore[assignment]
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
 
 
@@ -46,5 +48,5 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (flops, models, validate, match, search):
+for command in (flops, models, validate, match, pyramids, search):
     cli.add_command(command)

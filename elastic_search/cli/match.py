@@ -65,18 +65,21 @@ def match(
     bounds = None
     if params_tolerance is not None:
         bounds = ceil(cost.params * (1 - params_tolerance)), floor(cost.params * (1 + params_tolerance))
-    found = matcher.inside(band, bounds)
-    if not found:
-        in_band = matcher.count(band.low, band.high)
-        if in_band:
-            raise NothingFitsError(
-                f"none of the {in_band:,} depths that match in cost has {bounds[0]:,} to {bounds[1]:,} parameters"
-                if bounds else "nothing fits", "raise --params-tolerance",
-            )  # fmt: skip
+    inside = matcher.count(band.low, band.high)
+    if not inside:
         raise matcher.nothing_fits(band)
+    few = None if bounds or fmt in ("json", "csv") else limit
+    found = matcher.inside(band, bounds, few)
+    if bounds:
+        if not found:
+            raise NothingFitsError(
+                f"none of the {inside:,} depths that match in cost has {bounds[0]:,} to {bounds[1]:,} parameters",
+                "raise --params-tolerance",
+            )
+        inside = len(found)
     listed = found if fmt in ("json", "csv") else found[:limit]
     rows = match_rows(listed, band, cost.params, macs.total)
     if fmt == "json":
-        return show_json(match_json(rows, len(found), band, label, str(wanted)))
+        return show_json(match_json(rows, inside, band, label, str(wanted)))
     title = f"Depths of {label} with split {wanted} ({wanted.down} down, {wanted.up} up) at {size[0]}x{size[1]}"
-    show(match_table(rows, len(found), band, title), fmt)
+    show(match_table(rows, inside, band, title), fmt)

@@ -15,7 +15,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 MAX_EDGE = 4096
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[Any]):
     """An input size: one edge of a square, or height x width."""
 
     name = "H or HxW"
@@ -32,7 +32,7 @@ class Size(click.ParamType):
         return height, width
 
 
-class Percent(click.ParamType):
+class Percent(click.ParamType[Any]):
     """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
 
     name = "percent"
@@ -48,7 +48,7 @@ class Percent(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class Depths(click.ParamType):
+class Depths(click.ParamType[Any]):
     """Blocks per stage: ``6,8,5,3``."""
 
     name = "D1,D2,…"

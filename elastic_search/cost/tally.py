@@ -35,7 +35,7 @@ class Row(NamedTuple):
     kind: str
     operator: str
     output: Shape
-    count: Count
+    cost: Count
 
 
 @lru_cache(maxsize=1 << 16)
@@ -87,7 +87,8 @@ class Tally:
 
     def parts(self, path: str = "") -> list[Row]:
         """A row for each direct child of the graph at ``path``."""
-        graph, inputs = self.graph, (self.input,)
+        graph: Graph = self.graph
+        inputs: tuple[Shape, ...] = (self.input,)
         for part in path.split(".") if path else ():
             found = {name: shapes for name, shapes, _, _ in _children(graph, inputs, self.convention)}
             node = graph.at(part)
@@ -106,7 +107,7 @@ class Tally:
         """Totals by the tool's own operator names; operators that cost nothing are left out."""
         totals: dict[str, int] = {}
         for row in self.rows:
-            totals[row.operator] = totals.get(row.operator, 0) + row.count.total
+            totals[row.operator] = totals.get(row.operator, 0) + row.cost.total
         return {name: total for name, total in totals.items() if total}
 
     def _rows(self, graph: Graph, inputs: tuple[Shape, ...], prefix: str, nested: bool) -> Iterator[Row]:

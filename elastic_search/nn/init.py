@@ -49,7 +49,7 @@ def initialise_resnext(net: Net, generator: torch.Generator) -> None:
 
 
 def _initialise_conv(conv: nn.Conv2d, graph: Graph, parent: str, name: str, generator: torch.Generator) -> None:
-    fan_in = conv.weight[0].numel()
+    fan_in: float = conv.weight[0].numel()
     if name == "down":
         nn.init.constant_(conv.weight, 1.0 / fan_in)
     elif parent.endswith("shortcut"):

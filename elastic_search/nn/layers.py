@@ -16,7 +16,7 @@ from elastic_search.arch.ops import Op
 
 
 def _pool(op: ops.Pool) -> nn.Module:
-    kind = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}[op.kind]
+    kind = nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d
     return kind(op.kernel, op.stride, op.padding, ceil_mode=op.ceil)
 
 

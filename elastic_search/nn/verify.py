@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -74,16 +75,18 @@ def empty_net(graph: Graph) -> Net:
 
 def fvcore_counts(module: nn.Module, image: torch.Tensor) -> tuple[dict[str, int], int]:
     """fvcore's count per operator, and its activations."""
-    try:
-        from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-    except ImportError:
-        raise missing_extra("fvcore", "search") from None
-    analyses = FlopCountAnalysis(module, image), ActivationCountAnalysis(module, image)
-    for analysis in analyses:
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    flops, activations = analyses
-    return {name: int(count) for name, count in flops.by_operator().items() if count}, int(activations.total())
+    with warnings.catch_warnings():
+        # fvcore stands on torch.jit, which torch has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+        except ImportError:
+            raise missing_extra("fvcore", "search") from None
+        flops, activations = FlopCountAnalysis(module, image), ActivationCountAnalysis(module, image)
+        for analysis in (flops, activations):
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        return {name: int(count) for name, count in flops.by_operator().items() if count}, int(activations.total())
 
 
 def torch_counts(module: nn.Module, image: torch.Tensor) -> dict[str, int]:

@@ -71,9 +71,9 @@ def _rows(tally: Tally, by: str) -> list[Row]:
 def _part(macs: Tally, row: Row, counted: Row) -> Part:
     node = macs.graph.at(row.path)
     blocks = len(node.nodes) if isinstance(node, Graph) and node.kind == "stage" else None
-    params, activations = row.count.params, row.count.activations
+    params, activations = row.cost.params, row.cost.activations
     resolutions = _resolutions(macs, row)
-    return Part(row.path, row.kind, blocks, resolutions, params, row.count.total, counted.count.total, activations)
+    return Part(row.path, row.kind, blocks, resolutions, params, row.cost.total, counted.cost.total, activations)
 
 
 def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
@@ -126,7 +126,7 @@ def _change(before: Part | None, after: Part | None, suffix: str = "") -> dict[s
 
 def _columns(by: str, convention: Convention) -> list[Column]:
     columns = [Column("blocks", "blocks", "number")] if by == "stage" else []
-    columns += [Column("resolution", "resolution"), Column("params", "params", "count")]
+    columns += [Column("resolution", "pixels"), Column("params", "params", "count")]
     columns += [Column("macs", "macs", "count")]
     if convention is not MACS:
         columns.append(Column("count", convention.name, "count"))
@@ -157,7 +157,7 @@ def cost_tables(networks: list[Costs], by: str, convention: Convention, title: s
     """The table side by side, and the same stacked for narrow terminals (None for a single network)."""
     columns = _columns(by, convention)
     wholes = [total(costs) for costs in networks]
-    aligned = [*_aligned(networks), ("total", [*wholes])]
+    aligned: list[tuple[str, list[Part | None]]] = [*_aligned(networks), ("total", [*wholes])]
     heading = Column("path", by)
     notes = _notes(networks, convention)
     if len(networks) == 1:
@@ -204,11 +204,11 @@ def _side_by_side(networks: list[Costs], columns: list[Column], aligned: list[tu
     units: dict[str, tuple[int, str]] = {}
     for column in columns:
         for i, costs in enumerate(networks):
-            wide.append(Column(f"{column.key}_{i}", f"{costs.role} {column.title}", column.kind))
+            wide.append(Column(f"{column.key}_{i}", f"{column.title}\n{costs.role}", column.kind))
             if column.kind == "count":
                 units[f"{column.key}_{i}"] = narrow.unit(column)
         if column.kind == "count":
-            wide.append(Column(f"{column.key}_change", "change", "change"))
+            wide.append(Column(f"{column.key}_change", "\nchange", "change"))
     rows: list[dict[str, Any] | None] = []
     for path, parts in aligned:
         cells: dict[str, Any] = {"path": path}

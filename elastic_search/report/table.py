@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
+LEAST_LONG = 10
+"""Characters that a wrapped column keeps."""
+
 TEXTUAL = ("text", "long")
 _UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
@@ -26,7 +29,7 @@ class Column:
 
     Attributes:
         key: of the row dictionaries; the header in CSV.
-        title: header for people.
+        title: header for people, of one line, or two where only rich draws the table.
         kind: "text"; "long" (text that may be wrapped); "number" (shown as it is); "count" (whole numbers
             shown in k, M or G, one unit a column; a float in such a column is a relative change);
             "percent" (a fraction); "change" (a fraction, with its sign); "seconds".
@@ -64,7 +67,8 @@ class Table:
 
     def header(self, column: Column) -> str:
         letter = self.unit(column)[1] if column.kind == "count" else ""
-        return f"{column.title} {letter}".rstrip()
+        first, line, rest = column.title.partition("\n")
+        return f"{first} {letter}".strip(" ") + line + rest
 
     def cell(self, column: Column, row: dict[str, Any]) -> str:
         """A value as people read it."""
@@ -87,7 +91,7 @@ class Table:
     def grid(self) -> tuple[list[str], list[list[str] | None]]:
         """Headers and cells as text."""
         headers = [self.header(column) for column in self.columns]
-        return headers, [row and [self.cell(column, row) for column in self.columns] for row in self.rows]
+        return headers, [[self.cell(column, row) for column in self.columns] if row else None for row in self.rows]
 
 
 def show(table: Table, fmt: str = "table", narrow: Table | None = None) -> None:
@@ -110,11 +114,24 @@ def show(table: Table, fmt: str = "table", narrow: Table | None = None) -> None:
 
     console = Console()
     drawn = _rich(table)
-    if narrow is not None and console.measure(drawn).maximum > console.width:
+    if narrow is not None and _width(console, drawn) > console.width:
         table, drawn = narrow, _rich(narrow)
-    if console.measure(drawn).minimum > console.width:
+    if _width(console, drawn) - _slack(table) > console.width:
+        # rich would break numbers over lines; plain lines can at least be scrolled.
         return _write(_plain(table))
     return _print(console, table, drawn)
+
+
+def _width(console: Console, drawn: RichTable) -> int:
+    """Width that a table would like; measured on an endless line, since rich stops at the console's width."""
+    return console.measure(drawn, options=console.options.update(max_width=10_000)).maximum
+
+
+def _slack(table: Table) -> int:
+    """Characters by which the columns that may be wrapped can shrink."""
+    _, grid = table.grid()
+    long = [i for i, column in enumerate(table.columns) if column.kind == "long"]
+    return sum(max(0, max((len(row[i]) for row in grid if row), default=0) - LEAST_LONG) for i in long)
 
 
 def show_json(data: dict[str, Any]) -> None:
@@ -143,7 +160,7 @@ def _rich(table: Table) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     headers, grid = table.grid()
     for column, header in zip(table.columns, headers, strict=True):
         wraps = column.kind == "long"

@@ -27,7 +27,7 @@ from elastic_search.errors import EnvironmentFault, MismatchError
 from elastic_search.files import SearchSpace, dump_spec
 from elastic_search.search.evaluator import Epoch, Evaluator, InterruptedTrainingError, Score, TrialError
 from elastic_search.search.folder import RunFolder, write_atomically
-from elastic_search.search.sampler import ExhaustedError, FeasibleTPE, distributions
+from elastic_search.search.sampler import FeasibleTPE
 from elastic_search.space.match import Matcher
 
 MAX_FAILURES = 10
@@ -117,7 +117,7 @@ class Search:
         study.sampler = sampler
         with self.signal.listening():
             try:
-                return self._loop(study)
+                return self._loop(study, sampler)
             finally:
                 self.folder.spend(self.spent_seconds)
 
@@ -130,7 +130,7 @@ class Search:
     def seconds_left(self) -> float | None:
         return None if self.budget.seconds is None else self.budget.seconds - self.spent_seconds
 
-    def _loop(self, study: optuna.Study) -> str:
+    def _loop(self, study: optuna.Study, sampler: FeasibleTPE) -> str:
         if self.folder.result(None) is None:
             outcome = self._evaluate(None, self.plan.space.base, None)
             if outcome is None:
@@ -145,10 +145,9 @@ class Search:
                 return "trials"
             if self._stop() or not self._time_for_another():
                 return self._why_stopped()
-            try:
-                number, values = self._adopt(study, running) if running else self._ask(study)
-            except ExhaustedError:
+            if not running and sampler.exhausted(trials):
                 return "exhausted"
+            number, values = self._adopt(study, running) if running else self._ask(study)
             outcome = self._evaluate(number, self._decode(values), values)
             if outcome is None:
                 return self._why_stopped()
@@ -160,17 +159,19 @@ class Search:
                 )
 
     def _ask(self, study: optuna.Study) -> tuple[int, dict[str, Any]]:
-        trial = study.ask(fixed_distributions=distributions(self.plan.space.choices))
-        return trial.number, trial.params
+        return self._suggested(study.ask())
 
     def _adopt(self, study: optuna.Study, running: list[FrozenTrial]) -> tuple[int, dict[str, Any]]:
-        """Go on with a trial that an earlier start of this run left behind."""
-        trial = running[0]
-        if trial.params.keys() != {choice.name for choice in self.plan.space.choices}:
-            # Killed while its values were being stored: nothing was trained yet.
-            study.tell(trial.number, state=TrialState.FAIL)
-            return self._ask(study)
-        return trial.number, trial.params
+        """Go on with a trial that an earlier start of this run left behind.
+
+        If it was killed while its values were being stored, it gets the same values again: they depend on the
+        seed and the trial's number.
+        """
+        return self._suggested(optuna.trial.Trial(study, running[0]._trial_id))
+
+    def _suggested(self, trial: optuna.Trial) -> tuple[int, dict[str, Any]]:
+        values = {c.name: trial.suggest_categorical(c.name, c.values) for c in self.plan.space.choices}
+        return trial.number, values
 
     def _decode(self, values: dict[str, Any]) -> ResNeXt:
         spec = self.plan.space.decode(values)

@@ -87,6 +87,11 @@ class FeasibleTPE(BaseSampler):
         ratios = log_ratios(self._choices, finished, [candidate.values for candidate in candidates])
         return candidates[int(np.argmax(ratios))]
 
+    def exhausted(self, others: list[FrozenTrial]) -> bool:
+        """Whether every network of the band has been tried."""
+        tried = self._skip | {_key(t.params) for t in others}
+        return self._all is not None and all(_key(c.values) in tried for c in self._all)
+
     def _candidates(self, rng: np.random.Generator, tried: set[tuple[Value, ...]]) -> list[Candidate]:
         if self._all is not None:
             found = [c for c in self._all if _key(c.values) not in tried]

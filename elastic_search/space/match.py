@@ -20,12 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastic_search.arch.ops import Shape
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.resnext import ResNeXt, Stage
 from elastic_search.cost.conventions import Convention
 from elastic_search.cost.table import ends_costs, stage_costs
 from elastic_search.errors import NothingFitsError, SpecError
 from elastic_search.space.band import Band
 from elastic_search.space.choice import Arm, Option, Space, Value
+
+MAX_LISTED = 2_000_000
+"""Most networks that are listed one by one."""
 
 MAX_HALF = 20_000_000
 """Most sums that one half of a space may have."""
@@ -86,13 +89,13 @@ class Matcher:
 
     @cached_property
     def _joins(self) -> list[_Join]:
-        joins = []
+        joins: list[_Join] = []
         for number, arm in enumerate(self.space.arms):
             earlier = [[{o.stage for o in options} for options in a.stages] for a in self.space.arms[:number]]
             joins += self._arm_joins(arm, earlier)
         return joins
 
-    def _arm_joins(self, arm: Arm, earlier: list[list[set[object]]]) -> Iterator[_Join]:
+    def _arm_joins(self, arm: Arm, earlier: list[list[set[Stage]]]) -> Iterator[_Join]:
         sizes = [len(options) for options in arm.stages]
         cut = min(range(len(sizes) + 1), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
         if max(prod(sizes[:cut]), prod(sizes[cut:])) > MAX_HALF:
@@ -114,7 +117,7 @@ class Matcher:
                         yield _Join(arm, left, right)
 
     def _extend(
-        self, arm: Arm, earlier: list[list[set[object]]], states: dict[State, _Half], stages: range
+        self, arm: Arm, earlier: list[list[set[Stage]]], states: dict[State, _Half], stages: range
     ) -> dict[State, _Half]:
         for i in stages:
             options = arm.stages[i]
@@ -185,19 +188,36 @@ class Matcher:
             found.append(Candidate(values, int(sums[0]), int(sums[1]), self.space, options))
         return found
 
-    def inside(self, band: Band, params: tuple[int, int] | None = None) -> list[Candidate]:
-        """All networks in the band, nearest to its target first.
+    def inside(self, band: Band, params: tuple[int, int] | None = None, limit: int | None = None) -> list[Candidate]:
+        """The networks in the band, nearest to its target first.
 
         Args:
             band: of costs.
             params: smallest and largest number of parameters, or None for any.
+            limit: most networks to return, or None for all.
+
+        Raises:
+            SpecError: if there are more than MAX_LISTED to look through.
         """
-        picks = self._picks(band.low, band.high)
+        picks = self._picks(*self._narrowed(band, limit if params is None else None))
         if params is not None:
             keep = (picks.sums[:, 1] >= params[0]) & (picks.sums[:, 1] <= params[1])
             picks = _Picks(*(part[keep] for part in picks))
-        order = np.argsort(np.abs(picks.sums[:, 0] - band.target), kind="stable")
+        order = np.argsort(np.abs(picks.sums[:, 0] - band.target), kind="stable")[:limit]
         return self._candidates(_Picks(*(part[order] for part in picks)))
+
+    def _narrowed(self, band: Band, limit: int | None) -> tuple[int, int]:
+        """Bounds around the target that still hold the ``limit`` nearest of the band."""
+        width = max(band.high - band.target, 1)
+        while (
+            limit is not None and self.count(band.target - width // 2, band.target + width // 2) >= limit and width > 1
+        ):
+            width //= 2
+        low, high = max(band.low, band.target - width), min(band.high, band.target + width)
+        count = self.count(low, high)
+        if count > MAX_LISTED:
+            raise SpecError(f"{count:,} networks are inside: too many to list", "narrow the tolerance or the choices")
+        return low, high
 
     def sample(self, band: Band, number: int, rng: np.random.Generator) -> list[Candidate]:
         """Independent draws, each network of the band with the same probability.

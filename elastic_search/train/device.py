@@ -36,7 +36,7 @@ def _cuda_fault() -> str:
     if not NVIDIA_DRIVER.exists():
         return "no NVIDIA driver is loaded"
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     except (RuntimeError, AssertionError) as error:
         return str(error).splitlines()[0]
     return "no GPU is visible"

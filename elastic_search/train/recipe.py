@@ -22,7 +22,7 @@ class Recipe:
         train_images: number of training scenes.
         test_images: number of test scenes.
         batch: images per step.
-        learning_rate: peak of the one-cycle schedule.
+        learning_rate: peak of a triangular schedule, for AdamW.
         weight_decay: on convolution and linear weights.
     """
 
@@ -33,8 +33,8 @@ class Recipe:
     train_images: int = 4000
     test_images: int = 1000
     batch: int = 64
-    learning_rate: float = 0.1
-    weight_decay: float = 5e-4
+    learning_rate: float = 0.01
+    weight_decay: float = 0.05
 
     def proxy(self, spec: ResNeXt) -> ResNeXt:
         """The network that is trained in place of ``spec``: same depths, splits and resampling."""

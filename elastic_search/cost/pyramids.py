@@ -1,0 +1,277 @@
+"""Table 1 of Wang et al. 2019 (ELASTIC): what one multi-scale convolution costs, in exact rationals. No torch.
+
+The input is n × n × c and the kernel k × k. Branch i of q has b_i and r_i: it works on c / b_i channels at
+1 / r_i of the resolution. The formulas are the paper's, times the output channels. ``graph`` is the real
+layer of each kind: ``built`` counts from it what Table 1 leaves out, the resampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from elastic_search.arch import blocks, ops
+from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.ops import Shape
+from elastic_search.arch.split import Split
+from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.tally import tally
+from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
+
+# Far above any real layer, and low enough that every count can still be shown in floating point.
+MAX_LENGTH = 1 << 20
+
+
+class Ratios(NamedTuple):
+    """Branching ratio b and scaling ratio r of a branch."""
+
+    b: Fraction
+    r: Fraction
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The sizes that Table 1's formulas take.
+
+    Attributes:
+        n: height and width of the input, in elements.
+        c: channels of the input.
+        k: height and width of the kernel.
+        branches: b_i and r_i, both at least 1 (r_i = 1 is a branch at full resolution); the 1 / b_i add up to 1.
+        out: output channels; Table 1 is for one.
+    """
+
+    n: int
+    c: int
+    k: int
+    branches: tuple[Ratios, ...]
+    out: int = 1
+
+    def __post_init__(self) -> None:
+        lengths = {"size": self.n, "channels": self.c, "kernel": self.k, "out-channels": self.out}
+        for name, value in lengths.items():
+            if not 1 <= value <= MAX_LENGTH:
+                raise SpecError(f"{name} {value}: must be 1 to {MAX_LENGTH}", f"try {min(max(value, 1), MAX_LENGTH)}")
+        branches = tuple(Ratios(Fraction(b), Fraction(r)) for b, r in self.branches)
+        object.__setattr__(self, "branches", branches)
+        for b, r in branches:
+            if b < 1 or r < 1:
+                raise SplitError(f"b = {b}, r = {r}: both are at least 1", "b is 1 / share, r is 1 / scale")
+        if sum(1 / b for b, _ in branches) != 1:
+            raise SplitError(f"shares {', '.join(str(1 / b) for b, _ in branches)} must add up to 1")
+
+    @property
+    def q(self) -> int:
+        """Number of branches."""
+        return len(self.branches)
+
+
+def split_ratios(split: Split) -> tuple[Ratios, ...]:
+    """b_i and r_i of a split's branches: b is 1 / share, r is 1 / scale."""
+    for branch in split.branches:
+        if branch.dilation > 1:
+            raise SplitError(
+                f"branch {branch}: Table 1 has no dilation beside b and r",
+                f"leave out ~{branch.dilation}; the dilated filter pyramid takes r as its dilation",
+            )
+    return tuple(Ratios(1 / branch.share, Fraction(branch.factor)) for branch in split.branches)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A row of Table 1 for one layer: multiply-adds and parameters."""
+
+    flops: Fraction
+    params: Fraction
+
+    def integers(self) -> tuple[int, int]:
+        """Both as whole numbers.
+
+        Raises:
+            ShapeError: if one is not whole.
+        """
+        for name, value in (("FLOPs", self.flops), ("parameters", self.params)):
+            if value.denominator != 1:
+                raise ShapeError(f"{value} {name} are not whole", "take a size that every r divides")
+        return self.flops.numerator, self.params.numerator
+
+
+def _slice(layer: Layer, at: Ratios) -> int:
+    """Channels of a branch."""
+    share = 1 / at.b
+    channels = share * layer.c
+    if channels.denominator != 1:
+        raise SplitError(
+            f"share {share} of {layer.c} channels is {float(channels):.2f} channels",
+            f"take channels that {share.denominator} divides",
+        )
+    return channels.numerator
+
+
+def _factor(at: Ratios) -> int:
+    if at.r.denominator != 1:
+        raise SplitError(f"no layer can be built with r = {at.r}", "take a whole r; the formulas alone take any")
+    return at.r.numerator
+
+
+def _conv(b: Builder, x: str, channels: int, out: int, kernel: int, dilation: int = 1) -> str:
+    """A convolution that keeps the size, with any kernel."""
+    reach = dilation * (kernel - 1)
+    if reach % 2:
+        # Padding is the same on both sides, so that an even kernel needs one more row and column first.
+        x = b.add("pad_even", ops.Pad(extra=1, mode="constant"), x)
+    return b.add("conv", ops.Conv(channels, out, kernel, padding=reach // 2, dilation=dilation), x)
+
+
+def _plain(layer: Layer, channels: int, kernel: int, dilation: int = 1) -> Graph:
+    b = Builder("convolution", "x")
+    return b.done(_conv(b, "x", channels, layer.out, kernel, dilation))
+
+
+def _single_scale(layer: Layer) -> Graph:
+    b = Builder("single_scale", "x")
+    return b.done(b.add("layer", _plain(layer, layer.c, layer.k), "x"))
+
+
+def _feature_pyramid(layer: Layer, join: str) -> Graph:
+    """Maps of the input at every scale, brought back to n × n and joined before the convolution."""
+    b = Builder(f"feature_pyramid_{join}", "x")
+    levels = []
+    for i, factor in enumerate(map(_factor, layer.branches)):
+        if factor == 1:
+            levels.append("x")
+            continue
+        inner = Builder("level", "x")
+        y = blocks.down(inner, "x", layer.c, factor, "avgpool")
+        y = blocks.up(inner, y, "x", layer.c, factor, "bilinear")
+        levels.append(b.add(f"level{i}", inner.done(y), "x"))
+    joined, channels = (ops.Concat(), layer.q * layer.c) if join == "concat" else (ops.Add(), layer.c)
+    return b.done(b.add("layer", _plain(layer, channels, layer.k), b.add("join", joined, *levels)))
+
+
+def _branches(kind: str, layer: Layer, branch: Callable[[int, int], Graph]) -> Graph:
+    """Sum of ``branch(channels, factor)`` on each slice of the channels; the slices are the inputs."""
+    b = Builder(kind, *[f"x{i}" for i in range(layer.q)])
+    outputs = [
+        b.add(f"branch{i}", branch(_slice(layer, at), _factor(at)), f"x{i}") for i, at in enumerate(layer.branches)
+    ]
+    return b.done(b.add("sum", ops.Add(), *outputs) if layer.q > 1 else outputs[0])
+
+
+def _elastic_branch(layer: Layer, channels: int, factor: int) -> Graph:
+    b = Builder("branch", "x")
+    y = blocks.down(b, "x", channels, factor, "avgpool") if factor > 1 else "x"
+    y = _conv(b, y, channels, layer.out, layer.k)
+    return b.done(blocks.up(b, y, "x", layer.out, factor, "bilinear") if factor > 1 else y)
+
+
+def _ck2(x: Layer) -> Fraction:
+    return Fraction(x.c * x.k**2)
+
+
+def _sum(terms: Iterable[Fraction]) -> Fraction:
+    return sum(terms, Fraction(0))
+
+
+class Method(NamedTuple):
+    """A row of Table 1: its name, FLOPs and parameters of one output channel, and the real layer."""
+
+    title: str
+    flops: Callable[[Layer], Fraction]
+    params: Callable[[Layer], Fraction]
+    build: Callable[[Layer], Graph]
+
+
+METHODS: dict[str, Method] = {
+    "single_scale": Method("Single scale", lambda x: x.n**2 * _ck2(x), _ck2, _single_scale),
+    "feature_pyramid_concat": Method(
+        "Feature pyramid (concat)",
+        lambda x: x.n**2 * x.q * _ck2(x),
+        lambda x: x.q * _ck2(x),
+        lambda x: _feature_pyramid(x, "concat"),
+    ),
+    "feature_pyramid_add": Method(
+        "Feature pyramid (add)",
+        lambda x: x.n**2 * _ck2(x),
+        _ck2,
+        lambda x: _feature_pyramid(x, "add"),
+    ),
+    "filter_pyramid_standard": Method(
+        "Filter pyramid (standard)",
+        lambda x: _sum(x.n**2 * x.c * (x.k * r) ** 2 / b for b, r in x.branches),
+        lambda x: _sum(x.c * (x.k * r) ** 2 / b for b, r in x.branches),
+        lambda x: _branches("filter_pyramid_standard", x, lambda c, r: _plain(x, c, x.k * r)),
+    ),
+    "filter_pyramid_dilated": Method(
+        "Filter pyramid (dilated)",
+        lambda x: x.n**2 * _ck2(x),
+        _ck2,
+        lambda x: _branches("filter_pyramid_dilated", x, lambda c, r: _plain(x, c, x.k, r)),
+    ),
+    "elastic": Method(
+        "Elastic",
+        lambda x: _sum((x.n / r) ** 2 * _ck2(x) / b for b, r in x.branches),
+        _ck2,
+        lambda x: _branches("elastic", x, lambda c, r: _elastic_branch(x, c, r)),
+    ),
+}
+
+
+def _method(name: str) -> Method:
+    if name not in METHODS:
+        raise UnknownNameError("method", name, list(METHODS))
+    return METHODS[name]
+
+
+def cost(name: str, layer: Layer) -> Cost:
+    """A row of Table 1, times the layer's output channels.
+
+    Args:
+        name: a key of ``METHODS``.
+        layer: the sizes; fractional b and r are fine.
+    """
+    method = _method(name)
+    return Cost(layer.out * method.flops(layer), layer.out * method.params(layer))
+
+
+def graph(name: str, layer: Layer) -> Graph:
+    """The real layer; its inputs are the map ``x``, or slices ``x0``, ``x1``, … where branches have their own.
+
+    A size that r does not divide is padded on the way down and cut on the way up, as in an Elastic block.
+
+    Raises:
+        SplitError: if an r is not whole, or a share of the channels is not.
+    """
+    return _method(name).build(layer)
+
+
+def inputs(name: str, layer: Layer) -> tuple[Shape, ...]:
+    """Shapes of the inputs that ``graph`` takes, for one image: c channels, or c / b_i for each slice."""
+    sliced = graph(name, layer).inputs != ("x",)
+    channels = [_slice(layer, at) for at in layer.branches] if sliced else [layer.c]
+    return tuple(Shape(width, layer.n, layer.n) for width in channels)
+
+
+class Built(NamedTuple):
+    """What a real layer costs under a convention, for one image: its convolutions, and all the rest."""
+
+    conv: int
+    resampling: int
+
+    @property
+    def net(self) -> int:
+        return self.conv + self.resampling
+
+
+def built(name: str, layer: Layer, convention: Convention = FVCORE) -> Built:
+    """Count the real layer: ``conv`` is Table 1's FLOPs where every r divides n (twice that for torch)."""
+    whole, counts = graph(name, layer), []
+    shapes = whole.shapes(*inputs(name, layer))
+    for node in whole.nodes:
+        # A tally takes one input, as each nested graph does; what joins them, Add or Concat, is free everywhere.
+        if isinstance(node.op, Graph):
+            counts.append(tally(node.op, shapes[node.inputs[0]], convention))
+    conv = sum(row.cost.total for part in counts for row in part.rows if row.kind == ops.Conv.__name__)
+    return Built(conv, sum(part.total for part in counts) - conv)

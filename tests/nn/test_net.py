@@ -1,0 +1,185 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from elastic_search.arch import ops
+from elastic_search.arch.edit import elastic
+from elastic_search.arch.graph import Builder
+from elastic_search.arch.ops import Shape
+from elastic_search.arch.resnext import bottleneck, resnext
+from elastic_search.arch.split import PLAIN, parse_split
+from elastic_search.arch.zoo import published
+from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
+from elastic_search.cost.tally import tally
+from elastic_search.nn.init import build, initialise_resnext
+from elastic_search.nn.net import Net
+from elastic_search.nn.verify import fvcore_counts, torch_counts
+
+
+def narrow(split="1/2,1/2", **edit):
+    spec = elastic(resnext((2, 2, 1), path_width=1, cardinality=4, **edit), parse_split(split))
+    return spec.scaled(1, "imagenet", 5)
+
+
+def randomised(net):
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in (*net.parameters(), *net.buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.1)
+    return net.eval()
+
+
+def halves(x, net, high, low):
+    """The authors' block, written out: two halves, summed before the last normalisation."""
+
+    def layers(y, branch):
+        for i, pad in ((1, 0), (2, 1)):
+            conv, bn = getattr(branch, f"conv{i}"), getattr(branch, f"bn{i}")
+            y = F.conv2d(y, conv.weight, None, conv.stride, pad, 1, conv.groups)
+            y = F.relu(F.batch_norm(y, bn.running_mean, bn.running_var, bn.weight, bn.bias))
+        return F.conv2d(y, branch.conv3.weight)
+
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+    y = layers(F.avg_pool2d(padded, 2), low)
+    y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
+    y = layers(x, high) + y
+    y = F.batch_norm(y, net.bn3.running_mean, net.bn3.running_var, net.bn3.weight, net.bn3.bias)
+    return F.relu(y + x)
+
+
+@pytest.mark.parametrize("size", ((8, 8), (7, 5), (1, 3)))
+def test_elastic_block_computes_equation_3(size):
+    split = parse_split("1/2,1/2")
+    net = randomised(Net(bottleneck(8, 8, 8, 4, 1, split, 0, False)))
+    x = torch.randn(2, 8, *size, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(net(x), halves(x, net, net.at1, net.at2))
+
+
+def test_plain_block_is_two_merged_halves():
+    """Two halves at scale 1, weight for weight, are the one branch that the graph holds."""
+    block = bottleneck(8, 8, 8, 4, 1, PLAIN, 0, False)
+    net = randomised(Net(block))
+    half = bottleneck(8, 4, 8, 2, 1, PLAIN, 0, False)
+    first, second = Net(half), Net(half)
+    for part, rows in ((first, slice(0, 4)), (second, slice(4, 8))):
+        for name, tensor in part.at1.state_dict().items():
+            whole = net.at1.state_dict()[name]
+            if tensor.ndim:
+                tensor.copy_(whole[:, rows] if name == "conv3.weight" else whole[rows])
+    x = torch.randn(2, 8, 6, 6)
+    merged = net.at1(x)
+    torch.testing.assert_close(first.eval().at1(x) + second.eval().at1(x), merged)
+
+
+@pytest.mark.parametrize("split", ("1", "1/2,1/2", "1/2,1/4,1/4", "1/2@1,1/2@1~2"))
+def test_network_trains(split):
+    net = build(narrow(split), seed=1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    images = torch.randn(8, 3, 33, 47, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(8) % 5
+    losses = []
+    for _ in range(12):
+        loss = F.cross_entropy(net(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_module_children_are_named_as_nodes():
+    spec = published("resnext50_elastic")
+    with torch.device("meta"):
+        net = Net(spec.graph())
+    for path, op in spec.graph().walk():
+        if isinstance(op, ops.Conv):
+            assert isinstance(net.get_submodule(path), nn.Conv2d)
+    assert "layer1.0.at2.conv2.weight" in net.state_dict()
+
+
+def test_relu_is_in_place_only_where_its_input_has_one_reader():
+    b = Builder("test", "x")
+    y = b.bn("bn", "x", 2)
+    alone = b.relu("alone", b.bn("bn2", y, 2))
+    shared = b.relu("shared", y)
+    net = Net(b.done(b.add("add", ops.Add(), alone, shared)))
+    assert net.alone.inplace
+    assert not net.shared.inplace
+    first = Builder("first", "x")
+    assert not Net(first.done(first.relu("relu", "x"))).relu.inplace
+
+
+def test_dead_nodes_are_counted_by_the_conventions_that_run_them():
+    b = Builder("dead", "x")
+    b.conv("unused", "x", 3, 4, 3)
+    graph = b.done(b.conv("used", "x", 3, 2))
+    x = torch.zeros(1, 3, 9, 9)
+    net = Net(graph, dead=True)
+    assert sum(p.numel() for p in net.parameters()) == graph.params
+    assert not hasattr(Net(graph), "unused")
+    assert tally(graph, Shape(3, 9, 9), FVCORE).total == sum(fvcore_counts(net, x)[0].values())
+    assert tally(graph, Shape(3, 9, 9), TORCH).total == sum(torch_counts(net, x).values())
+    assert tally(graph, Shape(3, 9, 9), MACS).total > tally(graph, Shape(3, 9, 9), FVCORE).total
+
+
+def test_every_convention_has_a_rule_for_every_op():
+    every = {op for op in vars(ops).values() if isinstance(op, type) and issubclass(op, ops.Op)} - {ops.Op}
+    for convention in CONVENTIONS.values():
+        assert set(convention.rules) == every
+
+
+def deviation(weight):
+    return float(weight.detach().std())
+
+
+def test_initialisation_is_the_authors():
+    elastic_net, plain = build(published("resnext50_elastic")), build(published("resnext50"))
+    block = (
+        elastic_net.layer3[1]
+        if isinstance(elastic_net.layer3, nn.Sequential)
+        else elastic_net.layer3.get_submodule("1")
+    )
+    assert deviation(block.at1.conv3.weight) == pytest.approx(math.sqrt(2 / 256), rel=0.02)
+    merged = plain.layer3.get_submodule("1")
+    # 512 input channels, of which each of the authors' halves has 256.
+    assert deviation(merged.at1.conv3.weight) == pytest.approx(math.sqrt(2 / 256), rel=0.02)
+    assert deviation(merged.at1.conv2.weight) == pytest.approx(math.sqrt(2 / (16 * 9)), rel=0.02)
+    assert not merged.bn3.weight.any()
+    assert (merged.at1.bn2.weight == 1).all()
+    assert deviation(plain.head.fc.weight) == pytest.approx(0.01, rel=0.02)
+    assert not plain.head.fc.bias.any()
+    bound = math.sqrt(1 / 1024)
+    shortcut = plain.layer4.get_submodule("0").shortcut.conv.weight
+    assert float(shortcut.detach().abs().max()) == pytest.approx(bound, rel=0.01)
+    excite = build(published("se_resnext50")).layer1.get_submodule("0").se.excite
+    assert not excite.bias.any()
+
+
+def test_equal_seeds_give_equal_weights():
+    one, same, other = (build(narrow(), seed).state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+@pytest.mark.parametrize("factor", (2, 4))
+def test_trained_resampling_starts_as_average_and_bilinear(factor):
+    learned = parse_split(f"1@1/{factor}", "trained", "trained")
+    fixed = parse_split(f"1@1/{factor}")
+    nets = [Net(bottleneck(4, 4, 4, 2, 1, split, 0, False)) for split in (learned, fixed)]
+    initialise_resnext(nets[0], torch.Generator().manual_seed(0))
+    x = torch.randn(1, 4, 16, 16)
+    torch.testing.assert_close(resample(nets[0], x, "down"), resample(nets[1], x, "down"))
+    # Inside, where the transposed convolution has no zero border.
+    up, expected = (resample(net, x, "up")[..., factor:-factor, factor:-factor] for net in nets)
+    torch.testing.assert_close(up, expected)
+
+
+def resample(net, x, name):
+    branch = next(child for key, child in net.named_children() if key.startswith("at"))
+    return branch.get_submodule(name)(x)

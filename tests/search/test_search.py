@@ -1,0 +1,302 @@
+"""The loop with a trainer that is told what to do, so that faults can be staged."""
+
+import json
+import signal
+from collections.abc import Callable
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from elastic_search.arch.ops import image
+from elastic_search.cost.conventions import FVCORE
+from elastic_search.cost.tally import tally
+from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
+from elastic_search.files import load_spec, parse_space
+from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
+from elastic_search.search.folder import RunFolder
+from elastic_search.search.loop import Budget, Search, open_study
+from elastic_search.search.ranking import ranking
+from elastic_search.search.sampler import START
+from elastic_search.space.match import Matcher
+from tests.test_files import SPACE
+
+TEXT = SPACE.replace('"3..5"', '"3..8"').replace("[4, 6]", '"4..9"').replace("layer3 = 6", 'layer3 = "4..7"')
+
+
+def pretend(spec):
+    """An accuracy that depends on the network alone."""
+    return (tally(spec.graph(), image(64, 64), FVCORE).total % 1009) / 1009
+
+
+class Trainer:
+    """Three epochs a trial; ``fault(epoch number over all trials)`` may raise or send a signal."""
+
+    def __init__(self, fault: Callable[[int], None] = lambda epoch: None) -> None:
+        self.fault = fault
+        self.epochs = 0
+        self.trained = []
+
+    def __call__(self, spec, seed, *, checkpoint, stop, report):
+        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        for number in range(done + 1, 4):
+            if number > 1 and stop():
+                raise InterruptedTrainingError
+            self.epochs += 1
+            self.fault(self.epochs)
+            checkpoint.write_text(str(number))
+            report(Epoch(number, 3, 1.0, 0.5))
+        self.trained.append(spec)
+        return Score(pretend(spec), {"small": 0.1}, 3.0, 10, 20, [0.1, 0.2, pretend(spec)])
+
+
+class Silent:
+    def __init__(self) -> None:
+        self.reasons = []
+
+    def started(self, trial, spec): ...
+    def epoch(self, epoch): ...
+    def finished(self, trial, score, reason):
+        self.reasons.append(reason)
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Makes a search in tmp_path; calling it again is starting the command again."""
+    plan = parse_space(TEXT, "small", "small.toml")
+    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
+
+    def make(trainer=None, trials=6, seconds=None, seed=0, name="run") -> Search:
+        folder = RunFolder(tmp_path, name)
+        folder.begin({"space": "small", "text": TEXT, "seed": seed})
+        return Search(plan, matcher, folder, trainer or Trainer(), seed, Budget(trials, seconds), Silent())
+
+    return make
+
+
+def proposals(search):
+    study = open_study(search.folder)
+    return [
+        (t.number, t.state.name, tuple(sorted(t.params.items())), t.value) for t in study.get_trials(deepcopy=False)
+    ]
+
+
+def test_every_proposal_is_inside_the_band_and_new(start):
+    search = start(trials=25)
+    assert search.run() == "trials"
+    done = proposals(search)
+    assert len(done) == 25 > START
+    assert len({values for _, _, values, _ in done}) == 25
+    for _, _, values, _ in done:
+        spec = search.plan.space.decode(dict(values))
+        assert tally(spec.graph(), image(224, 224), FVCORE).total in search.plan.band
+        assert spec != search.plan.space.base
+
+
+def test_same_seed_gives_the_same_proposals_and_another_seed_others(start):
+    searches = [start(seed=seed, name=name, trials=14) for seed, name in ((1, "a"), (1, "b"), (2, "c"))]
+    for search in searches:
+        search.run()
+    first, same, other = map(proposals, searches)
+    assert first == same
+    assert first != other
+
+
+def test_resume_goes_on_as_the_uninterrupted_run_would(start):
+    whole = start(trials=14, name="whole")
+    whole.run()
+    for trials in (3, 4, 11, 14):
+        part = start(trials=trials, name="parts")
+        assert part.run() == "trials"
+    assert proposals(part) == proposals(whole)
+
+
+def test_signal_ends_after_the_epoch_and_the_trial_goes_on_later(start):
+    def send(epoch):
+        if epoch == 8:
+            signal.raise_signal(signal.SIGTERM)
+
+    interrupted = start(Trainer(send), name="interrupted")
+    assert interrupted.run() == "signal"
+    assert interrupted.signal.received == signal.SIGTERM
+    assert interrupted.evaluator.epochs == 8
+    assert [state for _, state, _, _ in proposals(interrupted)] == ["COMPLETE", "RUNNING"]
+    resumed = start(name="interrupted")
+    assert resumed.run() == "trials"
+    assert resumed.evaluator.epochs == 3 * 7 - 8
+    whole = start(name="whole")
+    whole.run()
+    assert proposals(resumed) == proposals(whole)
+
+
+def test_signal_handlers_are_restored(start):
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    start(trials=1).run()
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+
+
+def test_result_on_disk_that_the_study_never_heard_of_is_told(start, monkeypatch):
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    search = start(trials=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("elastic_search.search.loop.tell", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search.run()
+    assert [state for _, state, _, _ in proposals(search)] == ["RUNNING"]
+    resumed = start(trials=3)
+    resumed.run()
+    assert [state for _, state, _, _ in proposals(resumed)] == ["COMPLETE"] * 3
+    assert len(resumed.evaluator.trained) == 2
+
+
+def test_trial_killed_before_its_values_were_stored_gets_the_same_values(start):
+    search = start(trials=2)
+    search.run()
+    study = open_study(search.folder)
+    study.ask()
+    resumed = start(trials=4)
+    resumed.run()
+    whole = start(trials=4, name="whole")
+    whole.run()
+    assert proposals(resumed) == proposals(whole)
+
+
+def test_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(start):
+    def fail(epoch):
+        if epoch == 8:
+            raise TrialError("the loss is nan in epoch 2")
+        if epoch == 12:
+            raise ValueError("unforeseen")
+
+    search = start(Trainer(fail))
+    assert search.run() == "trials"
+    states = [state for _, state, _, _ in proposals(search)]
+    assert states.count("FAIL") == 2
+    assert len(states) == 6
+    rows = ranking(search.plan, search.folder)
+    assert next(row["reason"] for row in rows if row["rank"] == "failed") == "the loss is nan in epoch 2"
+    assert "unforeseen" in search.folder.result(3)["traceback"]
+
+
+def test_first_trial_that_fails_ends_the_search(start):
+    def fail(epoch):
+        if epoch > 3:
+            raise ValueError("a bug")
+
+    with pytest.raises(EnvironmentFault, match="a bug"):
+        start(Trainer(fail)).run()
+
+
+def test_time_is_kept_over_starts(start, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+
+    def tick(epoch):
+        now[0] += 10
+
+    search = start(Trainer(tick), trials=None, seconds=100)
+    assert search.run() == "time"
+    assert search.evaluator.epochs == 10
+    assert search.folder.spent_seconds == 100
+    again = start(Trainer(tick), trials=None, seconds=100)
+    assert again.run() == "time"
+    assert again.evaluator.epochs == 0
+    longer = start(Trainer(tick), trials=None, seconds=140)
+    assert longer.run() == "time"
+    assert longer.evaluator.epochs == 4
+    # The trial that time interrupted went on where it was.
+    assert longer.evaluator.epochs + search.evaluator.epochs == 14
+
+
+def test_trial_that_cannot_end_in_time_is_not_started(start, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+
+    def tick(epoch):
+        now[0] += 1
+
+    # Scores say that a trial takes 3 seconds; after the base and two trials 2 are left.
+    search = start(Trainer(tick), trials=None, seconds=11)
+    assert search.run() == "time"
+    assert search.evaluator.epochs == 9
+
+
+def test_exhausted_band_ends_the_search(tmp_path):
+    plan = parse_space(TEXT + '[band]\ntolerance = "0.02%"', "tiny", "tiny.toml")
+    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
+    others = [c for c in matcher.inside(plan.band) if c.spec != plan.space.base]
+    assert 2 <= len(others) <= 12
+    folder = RunFolder(tmp_path, "run")
+    folder.begin({})
+    for _ in range(2):
+        search = Search(plan, matcher, folder, Trainer(), 0, Budget(50), Silent())
+        assert search.run() == "exhausted"
+        assert [state for _, state, _, _ in proposals(search)] == ["COMPLETE"] * len(others)
+
+
+def test_empty_band_is_refused_before_anything_is_trained(tmp_path):
+    plan = parse_space(SPACE.replace('"1", ', "") + '[band]\ntolerance = "0.001%"', "tiny", "tiny.toml")
+    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
+    search = Search(plan, matcher, RunFolder(tmp_path, "run"), Trainer(), 0, Budget(5), Silent())
+    with pytest.raises(NothingFitsError, match="the nearest cost"):
+        search.run()
+    assert not search.evaluator.epochs
+
+
+def test_best_network_is_written_as_a_spec(start):
+    search = start(trials=12)
+    search.run()
+    best = max(search.evaluator.trained[1:], key=pretend)
+    assert load_spec(search.folder.best_file) == best
+    rows = ranking(search.plan, search.folder)
+    assert [row["rank"] for row in rows[:3]] == ["base", "1", "2"]
+    assert rows[1]["spec"] == best
+    assert rows[1]["accuracy"] == max(row["accuracy"] for row in rows[1:])
+
+
+def test_other_space_or_seed_under_the_same_name_is_refused(start):
+    start(trials=1).run()
+    with pytest.raises(UsageError, match="another seed"):
+        start(seed=5)
+
+
+def test_run_in_use_is_refused(tmp_path):
+    folder = RunFolder(tmp_path, "run")
+    with folder.locked(), pytest.raises(EnvironmentFault, match="in use"), RunFolder(tmp_path, "run").locked():
+        pass
+
+
+@pytest.mark.parametrize("name", ("../x", "", "a/b", ".hidden", "-x", "a" * 65, "a\x00", "nul\n", "é"))
+def test_run_name_cannot_be_a_path(tmp_path, name):
+    with pytest.raises(UsageError, match="run name"):
+        RunFolder(tmp_path, name)
+
+
+def test_run_name_with_braces_or_percent_cannot_reach_the_database_url(tmp_path):
+    root = tmp_path / "a{b}%20c?d"
+    folder = RunFolder(root, "run")
+    folder.begin({})
+    open_study(folder)
+    assert folder.study_file.exists()
+
+
+def test_damaged_files_are_named(start):
+    search = start(trials=1)
+    search.run()
+    (search.folder.path / "base.json").write_text('{"schema": 1, "acc')
+    with pytest.raises(EnvironmentFault, match=r"base\.json: damaged"):
+        start(trials=2).run()
+    (search.folder.path / "base.json").unlink()
+    search.folder.study_file.write_bytes(b"not a database, " * 1000)
+    with pytest.raises(EnvironmentFault, match=r"study\.db"):
+        start(trials=2).run()
+
+
+def test_study_is_an_optuna_study(start):
+    search = start(trials=3)
+    search.run()
+    study = optuna.load_study(study_name="run", storage=f"sqlite:///{search.folder.study_file}")
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
+    assert json.loads((search.folder.path / "run.json").read_text())["seed"] == 0

@@ -1,0 +1,214 @@
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from elastic_search.arch.edit import elastic
+from elastic_search.arch.split import parse_split
+from elastic_search.arch.zoo import PUBLISHED, published
+from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.files import dump_spec, load_space, load_spec, parse_space, shipped_spaces
+from elastic_search.space.match import Matcher
+from tests.strategies import specs
+
+SPACE = """
+schema = 1
+base = "resnext50"
+
+[depths]
+layer1 = "3..5"
+layer2 = [4, 6]
+layer3 = 6
+layer4 = [3]
+
+[splits]
+choices = ["1", "1/2,1/2"]
+"""
+
+
+@settings(max_examples=150, deadline=None)
+@given(specs())
+def test_spec_file_is_read_back_equal(tmp_path_factory, spec):
+    path = tmp_path_factory.mktemp("spec") / "net.toml"
+    path.write_text(dump_spec(spec, ("a comment",)))
+    assert load_spec(path) == spec
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_spec_is_read_back_equal(tmp_path, name):
+    path = tmp_path / "net.toml"
+    path.write_text(dump_spec(published(name)))
+    assert load_spec(path) == published(name)
+
+
+def mistakes(tmp_path, text, load=load_spec):
+    path = tmp_path / "file.toml"
+    path.write_text(text)
+    with pytest.raises(FileError) as error:
+        load(str(path))
+    assert error.value.exit_code == 2
+    assert str(path) in str(error.value)
+    return str(error.value)
+
+
+def test_every_mistake_of_a_spec_is_named_at_once(tmp_path):
+    text = """
+schema = 2
+family = "resnet"
+cardinalty = 32
+classes = 0
+[[stages]]
+width = "128"
+depth = 3
+split = "1/2,1/3"
+[[stages]]
+width = 256
+"""
+    message = mistakes(tmp_path, text)
+    for expected in (
+        "7 mistakes",
+        "schema: 2; legal: 1",
+        "family: 'resnet'; legal: 'resnext'",
+        "cardinalty: unknown key; did you mean cardinality?",
+        "classes: 0",
+        "stages[0].width: '128'",
+        "stages[0].split: split '1/2,1/3'",
+        "stages[1].depth: missing",
+    ):
+        assert expected in message
+
+
+def test_every_mistake_of_a_space_is_named_at_once(tmp_path):
+    text = (
+        SPACE.replace("layer1", "layer5").replace('"1/2,1/2"', '"1/3,2/3", "1/2@2,1/2"')
+        + "[band]\ntolerance = 1\nconvention='flops'\n"
+    )
+    message = mistakes(tmp_path, text, load_space)
+    assert "splits.choices[2]" in message
+    assert "band.tolerance: write a share as text" in message
+    assert "band.convention: 'flops'; legal: 'fvcore', 'macs' or 'torch'" in message
+    message = mistakes(tmp_path, SPACE.replace("layer1", "layer5").replace('"1/2,1/2"', '"1/3,2/3"'), load_space)
+    assert "depths.layer5: unknown stage; legal are layer1, layer2, layer3, layer4" in message
+    assert "depths.layer1: missing" in message
+    assert "share 1/3 of 32 paths is 10.67 at splits.choices[1]" in message
+
+
+def test_syntax_error_names_its_line(tmp_path):
+    assert "line 3" in mistakes(tmp_path, "schema = 1\nfamily = 'resnext'\ncardinality = = 3\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    (
+        "",
+        "[" * 5000,
+        "a = " + "[" * 5000,
+        "schema = 1\nfamily='resnext'\nstages = []",
+        "schema = 1\nfamily='resnext'\nstages = 3",
+        "schema = 1\nfamily='resnext'\n[stages]\nwidth=1",
+        "schema = 1\nfamily='resnext'\n[[stages]]\nwidth=33\ndepth=1",
+        "schema = 1\nfamily='resnext'\n[[stages]]\nwidth=32\ndepth=100000000",
+        "schema = 1\nfamily='resnext'\n[[stages]]\nwidth=32\ndepth=1\nsplit='1/2,1/2'\nsplits=['1']",
+        "schema = 1\nfamily='resnext'\n[[stages]]\nwidth=32\ndepth=2\nsplits=['1']",
+        "schema = 1\nfamily='resnext'\n[[stages]]\nwidth=32\ndepth=1\nsplits=['1/2,1/2']",
+        "schema = true\nfamily='resnext'\n[[stages]]\nwidth=true\ndepth=1.0",
+        "x = 9" * 60_000,
+        "schema = 9999999999999999999999999999999999999999999999",
+        "schema = nan",
+    ),
+)
+def test_malformed_spec_is_refused_with_a_message(tmp_path, text):
+    mistakes(tmp_path, text)
+    mistakes(tmp_path, text, load_space)
+
+
+def test_unreadable_file_is_refused_with_a_message(tmp_path):
+    with pytest.raises(FileError, match="no such file"):
+        load_spec(tmp_path / "missing.toml")
+    with pytest.raises(FileError, match="directory"):
+        load_spec(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FileError, match="UTF-8"):
+        load_spec(tmp_path / "binary.toml")
+
+
+VALUES = ("0", "-1", "1.5", '""', '"x"', "[]", "{}", "true", "[[1]]", '"9..1"', '"1..99999999"', "[1, 'a']")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_mutated_files_are_read_or_refused_never_crash(data):
+    """Lines of a good space are dropped, repeated or changed."""
+    lines = SPACE.splitlines()
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(lines) - 1))
+        edit = data.draw(st.sampled_from(("drop", "repeat", "replace", "character")))
+        if edit == "drop" and len(lines) > 1:
+            del lines[at]
+        elif edit == "repeat":
+            lines.insert(at, lines[at])
+        elif edit == "replace":
+            lines[at] = (
+                lines[at].split("=")[0]
+                + "= "
+                + data.draw(
+                    st.sampled_from(
+                        (
+                            "0",
+                            "-1",
+                            "1.5",
+                            '""',
+                            '"x"',
+                            "[]",
+                            "{}",
+                            "true",
+                            "[[1]]",
+                            '"9..1"',
+                            '"1..99999999"',
+                            "[1, 'a']",
+                        )
+                    )
+                )
+            )
+        elif lines[at]:
+            i = data.draw(st.integers(0, len(lines[at]) - 1))
+            lines[at] = lines[at][:i] + data.draw(st.characters(codec="utf-8")) + lines[at][i + 1 :]
+    try:
+        parse_space("\n".join(lines), "mutated", "mutated.toml")
+    except ElasticError as error:
+        assert error.exit_code == 2
+
+
+def test_space_file_means_what_it_says():
+    plan = parse_space(SPACE, "mine", "mine.toml")
+    assert plan.space.depths == ((3, 4, 5), (4, 6), (6,), (3,))
+    assert plan.band.target == 4_259_381_248
+    assert plan.band.tolerance == Fraction(1, 100)
+    assert plan.space.splits == (parse_split("1"), parse_split("1/2,1/2"))
+
+
+@pytest.mark.parametrize("name", ("demo", "resnext50"))
+def test_shipped_space_loads_by_bare_name_and_is_not_empty(name):
+    assert name in shipped_spaces()
+    plan = load_space(name)
+    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
+    assert matcher.count(plan.band.low, plan.band.high) > 20
+
+
+def test_unknown_space_suggests_the_nearest():
+    with pytest.raises(UnknownNameError) as error:
+        load_space("resnet50")
+    assert "did you mean resnext50" in error.value.hint
+
+
+def test_proxy_keeps_depths_and_splits():
+    plan = load_space("demo")
+    spec = elastic(published("resnext50").with_depths((6, 8, 5, 3)), parse_split("1/4,3/4"))
+    proxy = plan.recipe.proxy(spec)
+    assert proxy.depths == spec.depths
+    assert [stage.splits for stage in proxy.stages] == [stage.splits for stage in spec.stages]
+    assert proxy.cardinality == spec.cardinality
+    half = replace(plan.recipe, width=Fraction(1, 2)).proxy(spec)
+    assert [stage.width for stage in half.stages] == [stage.width // 2 for stage in spec.stages]

@@ -1,0 +1,96 @@
+"""Who may import whom, and what a command never loads."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import elastic_search
+
+PACKAGE = Path(elastic_search.__file__).parent
+
+ROOMS = {
+    "arch": {"arch"},
+    "cost": {"arch", "cost"},
+    "space": {"arch", "cost", "space"},
+    "report": {"arch", "cost", "space", "report", "files", "train.recipe", "search.evaluator"},
+    "nn": {"arch", "cost", "nn"},
+    "data": {"data"},
+    "tasks": {"arch", "nn", "tasks"},
+    "train": {"arch", "cost", "nn", "data", "tasks", "train", "search.evaluator"},
+    "search": {"arch", "cost", "space", "search", "files"},
+    "files": {"arch", "cost", "space", "train.recipe"},
+    "cli": {"arch", "cost", "space", "report", "nn", "train", "search", "files", "cli"},
+    "errors": set(),
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+THIRD_PARTIES = {
+    "numpy": ("cost.table", "space", "search", "data"),
+    "pydantic": ("files",),
+    "optuna": ("search",),
+    "sqlalchemy": ("search",),
+    "filelock": ("search",),
+    "torch": ("nn", "data", "tasks", "train"),
+    "fvcore": ("nn.verify",),
+    "rich": ("report",),
+    "click": ("cli",),
+}
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: relative import"
+            yield node.module
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: str(file.relative_to(PACKAGE)))
+def test_imports_obey_the_law(file):
+    module = ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+    legal = ROOMS[module.split(".")[0]] | {"errors"}
+    for name in imports(file):
+        top, _, rest = name.partition(".")
+        if top == "elastic_search":
+            if rest:
+                assert any(rest == room or rest.startswith(f"{room}.") for room in legal), f"{module} imports {name}"
+        elif top not in sys.stdlib_module_names:
+            rooms = THIRD_PARTIES[top]
+            assert any(module == room or module.startswith(f"{room}.") for room in rooms), f"{module} imports {name}"
+
+
+def loaded_by(*args):
+    code = (
+        "import sys\nfrom elastic_search.cli.main import cli\n"
+        f"try: cli({list(args)!r})\nexcept SystemExit as done: assert not done.code\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stderr.split()}
+
+
+HEAVY = {"torch", "numpy", "optuna", "pydantic", "fvcore", "rich", "sqlalchemy"}
+
+
+@pytest.mark.parametrize("command", ("flops resnext50 --elastic", "flops resnext50 --json", "models", "models --json"))
+def test_counting_loads_nothing_heavy(command):
+    assert not loaded_by(*command.split()) & HEAVY
+
+
+def test_matching_loads_no_torch():
+    assert not loaded_by("match", "resnext50") & {"torch", "optuna", "pydantic", "fvcore"}
+
+
+def test_importing_the_package_loads_nothing_of_it():
+    code = "import sys, elastic_search; print([m for m in sys.modules if m.startswith('elastic_search.')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_resolve():
+    for name in dir(elastic_search):
+        assert getattr(elastic_search, name) is not None
