@@ -8,7 +8,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 
 demo: $(VENV)/search.installed
 	$(VENV)/bin/elastic-search flops resnext50 --elastic
-	$(VENV)/bin/elastic-search search demo --trials 5 --minutes 1.75 --device $(DEVICE)
+	$(VENV)/bin/elastic-search search demo --trials 4 --minutes 1.75 --device $(DEVICE)
 	$(VENV)/bin/elastic-search flops runs/demo/best.toml
 
 test: $(VENV)/dev.installed

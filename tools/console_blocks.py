@@ -37,6 +37,7 @@ def refreshed(text: str) -> str:
 
 
 def main() -> None:
+    """Check or rewrite the files named on the command line."""
     write = "--write" in sys.argv
     stale = []
     for name in sys.argv[1:]:

@@ -91,8 +91,10 @@ def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
 
 
 def resolution_text(resolutions: tuple[tuple[int, int], ...]) -> str:
-    """Resolutions as people write them: ``56+28``, or ``57x49+29x25`` where not square."""
-    return "+".join(str(h) if h == w else f"{h}x{w}" for h, w in resolutions)
+    """Resolutions as people write them: ``56+28``, or ``57x49 +29x25`` (which can be wrapped) where not square."""
+    if all(h == w for h, w in resolutions):
+        return "+".join(str(h) for h, _ in resolutions)
+    return " +".join(f"{h}x{w}" for h, w in resolutions)
 
 
 QUANTITIES = ("params", "macs", "count", "activations")
@@ -126,7 +128,7 @@ def _change(before: Part | None, after: Part | None, suffix: str = "") -> dict[s
 
 def _columns(by: str, convention: Convention) -> list[Column]:
     columns = [Column("blocks", "blocks", "number")] if by == "stage" else []
-    columns += [Column("resolution", "pixels"), Column("params", "params", "count")]
+    columns += [Column("resolution", "pixels", "long"), Column("params", "params", "count")]
     columns += [Column("macs", "macs", "count")]
     if convention is not MACS:
         columns.append(Column("count", convention.name, "count"))
@@ -220,6 +222,8 @@ def _side_by_side(networks: list[Costs], columns: list[Column], aligned: list[tu
 
 def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
     lines = [f"{costs.role}: {costs.name}, {costs.spec.elastic_blocks} Elastic blocks" for costs in networks]
+    if len(networks) == 1:
+        lines = [f"{networks[0].spec.elastic_blocks} Elastic blocks"]
     shown = convention if convention is not MACS else MACS
     lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
     lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")

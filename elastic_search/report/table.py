@@ -19,6 +19,9 @@ FORMATS = ("table", "json", "csv", "markdown", "latex")
 LEAST_LONG = 10
 """Characters that a wrapped column keeps."""
 
+GAP = 2
+"""Characters between columns."""
+
 TEXTUAL = ("text", "long")
 _UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
@@ -113,25 +116,24 @@ def show(table: Table, fmt: str = "table", narrow: Table | None = None) -> None:
     from rich.console import Console
 
     console = Console()
-    drawn = _rich(table)
-    if narrow is not None and _width(console, drawn) > console.width:
-        table, drawn = narrow, _rich(narrow)
-    if _width(console, drawn) - _slack(table) > console.width:
+    if narrow is not None and _width(table) > console.width:
+        table = narrow
+    if _width(table, LEAST_LONG) > console.width:
         # rich would break numbers over lines; plain lines can at least be scrolled.
         return _write(_plain(table))
-    return _print(console, table, drawn)
+    return _print(console, table)
 
 
-def _width(console: Console, drawn: RichTable) -> int:
-    """Width that a table would like; measured on an endless line, since rich stops at the console's width."""
-    return console.measure(drawn, options=console.options.update(max_width=10_000)).maximum
-
-
-def _slack(table: Table) -> int:
-    """Characters by which the columns that may be wrapped can shrink."""
-    _, grid = table.grid()
-    long = [i for i, column in enumerate(table.columns) if column.kind == "long"]
-    return sum(max(0, max((len(row[i]) for row in grid if row), default=0) - LEAST_LONG) for i in long)
+def _width(table: Table, long: int | None = None) -> int:
+    """Characters of a drawn line; ``long`` bounds the columns that may be wrapped."""
+    headers, grid = table.grid()
+    width = GAP * (len(headers) - 1)
+    for i, (column, header) in enumerate(zip(table.columns, headers, strict=True)):
+        cells = max((len(row[i]) for row in grid if row), default=0)
+        if column.kind == "long" and long is not None:
+            cells = min(cells, long)
+        width += max(cells, *map(len, header.split("\n")))
+    return width
 
 
 def show_json(data: dict[str, Any]) -> None:
@@ -146,11 +148,11 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _print(console: Console, table: Table, drawn: RichTable) -> None:
+def _print(console: Console, table: Table) -> None:
     from rich.text import Text
 
     console.print(Text(table.title, style="bold"))
-    console.print(drawn)
+    console.print(_rich(table))
     for note in table.notes:
         console.print(Text(note, style="dim"))
 
@@ -184,7 +186,7 @@ def _plain(table: Table) -> str:
             cell.ljust(width) if column.kind in TEXTUAL else cell.rjust(width)
             for cell, width, column in zip(cells, widths, table.columns, strict=True)
         )
-        return "  ".join(aligned).rstrip()
+        return (GAP * " ").join(aligned).rstrip()
 
     body = [line(cells) if cells else "" for cells in grid]
     rule = "-" * max(len(line(cells)) for cells in lines)
