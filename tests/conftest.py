@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+# Two processes with a thread for every core each slow one another down many times over.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -17,7 +20,7 @@ def command(tmp_path: Path) -> Run:
         done = subprocess.run(
             [sys.executable, "-m", "elastic_search", *args],
             cwd=tmp_path,
-            env={**os.environ, "COLUMNS": str(columns), **env},
+            env={**os.environ, **ONE_THREAD, "COLUMNS": str(columns), **env},
             capture_output=True,
             text=True,
             timeout=300,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.live import Live
+    from rich.text import Text
 
     from elastic_search.arch.resnext import ResNeXt
     from elastic_search.search.evaluator import Epoch, Score
@@ -30,6 +31,7 @@ class Progress:
         self.trials = trials
         self.seconds_left = seconds_left
         self._name = ""
+        self._now = "preparing"
         self._best: float | None = None
         self._base: float | None = None
         self._said = time.monotonic()
@@ -40,7 +42,9 @@ class Progress:
             from rich.console import Console
             from rich.live import Live
 
-            self._live = Live(console=Console(stderr=True), transient=True, refresh_per_second=4)
+            self._live = Live(
+                console=Console(stderr=True), transient=True, refresh_per_second=2, get_renderable=self._render
+            )
             self._live.start()
         return self
 
@@ -56,13 +60,12 @@ class Progress:
         of = f"/{self.trials}" if self.trials else ""
         number = "base" if trial is None else f"trial {trial + 1}{of}"
         self._name = f"{number} {'-'.join(map(str, spec.depths))}"
-        self._show(f"{self._name}: started")
+        self._now = f"{self._name}: started"
 
     def epoch(self, epoch: Epoch) -> None:
-        line = f"{self._name}: epoch {epoch.number}/{epoch.of}, loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.1%}"
-        self._show(line)
+        self._now = f"{self._name}: epoch {epoch.number}/{epoch.of}, accuracy {epoch.accuracy:.1%}"
         if self._live is None and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-            self._say(self._line(line))
+            self._say(self._line(self._now))
 
     def finished(self, trial: int | None, score: Score | None, reason: str) -> None:
         if score is None:
@@ -84,11 +87,11 @@ class Progress:
             parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
         return "; ".join(parts)
 
-    def _show(self, line: str) -> None:
-        if self._live is not None:
-            from rich.text import Text
+    def _render(self) -> Text:
+        """The live line; asked for twice a second, so that the time left runs."""
+        from rich.text import Text
 
-            self._live.update(Text(f"{self.device} · {self._line(line)}", overflow="fold"))
+        return Text(f"{self.device} | {self._line(self._now)}", overflow="fold")
 
     def _say(self, line: str) -> None:
         self._said = time.monotonic()

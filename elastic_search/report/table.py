@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 FORMATS = ("table", "json", "csv", "markdown", "latex")
-LEAST_LONG = 10
+LEAST_LONG = 8
 """Characters that a wrapped column keeps."""
 
 GAP = 2

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests.conftest import ONE_THREAD
+
 SPACE = """
 schema = 1
 base = "resnext50"
@@ -38,7 +40,10 @@ def space(tmp_path):
 
 def launch(folder, *args):
     command = [sys.executable, "-m", "elastic_search", "search", "tiny.toml", "--device", "cpu", *args]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {**os.environ, **ONE_THREAD}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_for(path, process, more=lambda path: True):
@@ -53,7 +58,12 @@ def wait_for(path, process, more=lambda path: True):
 def results(folder, name):
     command = (sys.executable, "-m", "elastic_search", "search", "tiny.toml", "--device", "cpu")
     done = subprocess.run(
-        [*command, "--trials", "3", "--name", name, "--json"], cwd=folder, capture_output=True, text=True, check=True
+        [*command, "--trials", "3", "--name", name, "--json"],
+        cwd=folder,
+        env={**os.environ, **ONE_THREAD},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     networks = json.loads(done.stdout)["networks"]
     return done, [{key: value for key, value in network.items() if key != "seconds"} for network in networks]
@@ -93,7 +103,7 @@ def test_signal_ends_cleanly_and_the_same_command_resumes(space, sent, code):
     process = launch(space, "--trials", "3", "--name", "stopped")
     wait_for(space / "runs/stopped/checkpoints/0.pt", process)
     process.send_signal(sent)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=240)
     assert process.returncode == code, stderr
     assert "the same command resumes" in stderr
     assert "Traceback" not in stderr
