@@ -3,6 +3,25 @@
 The public names below are resolved on first use; importing the package loads nothing heavy.
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from elastic_search.arch.densenet import DenseNet as DenseNet
+    from elastic_search.arch.dla import DLA as DLA
+    from elastic_search.arch.edit import elastic as elastic
+    from elastic_search.arch.ops import Shape as Shape
+    from elastic_search.arch.resnext import ResNeXt as ResNeXt
+    from elastic_search.arch.spec import Stage as Stage
+    from elastic_search.arch.split import Split as Split
+    from elastic_search.arch.split import parse_split as parse_split
+    from elastic_search.arch.zoo import published as published
+    from elastic_search.cost.conventions import FVCORE as FVCORE
+    from elastic_search.cost.conventions import MACS as MACS
+    from elastic_search.cost.conventions import TORCH as TORCH
+    from elastic_search.cost.tally import tally as tally
+    from elastic_search.files import load_spec as load_spec
+    from elastic_search.nn.net import Net as Net
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -10,8 +29,10 @@ _HOME = {
     "Split": "elastic_search.arch.split",
     "parse_split": "elastic_search.arch.split",
     "elastic": "elastic_search.arch.edit",
+    "DLA": "elastic_search.arch.dla",
+    "DenseNet": "elastic_search.arch.densenet",
     "ResNeXt": "elastic_search.arch.resnext",
-    "Stage": "elastic_search.arch.resnext",
+    "Stage": "elastic_search.arch.spec",
     "published": "elastic_search.arch.zoo",
     "load_spec": "elastic_search.files",
     "tally": "elastic_search.cost.tally",
@@ -27,7 +48,14 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'elastic_search' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOME[name]), name)
+    try:
+        return getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from elastic_search.errors import missing_extra
+
+        raise missing_extra("torch", "search") from None
 
 
 def __dir__() -> list[str]:

@@ -5,11 +5,13 @@ Every mistake is named by file and key, with the legal values; a syntax error by
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,7 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 import elastic_search
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import LEGAL_RESAMPLING, parse_split, whole_groups
 from elastic_search.arch.zoo import PUBLISHED, from_dict, published, to_dict
 from elastic_search.cost.conventions import CONVENTIONS
@@ -29,6 +31,7 @@ from elastic_search.train.recipe import Recipe
 
 MAX_BYTES = 256 * 1024
 MAX_CHOICES = 1000
+MAX_PIXELS = 4_000_000_000
 
 Model = TypeVar("Model", bound="_Strict")
 
@@ -58,14 +61,13 @@ def _share(value: Any) -> Any:
 
 
 def _fraction(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            return Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f'{value!r} is not a fraction: write "1/4"') from None
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return Fraction(value).limit_denominator(1024)
-    raise ValueError('write a fraction as text: "1/4"')
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(/\d{1,6}|\.\d{1,6})?", text, re.ASCII):
+        raise ValueError(f'{text[:40]!r} is not a fraction: write "1/4"')
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{text!r} divides by zero") from None
 
 
 def _depths(value: Any) -> Any:
@@ -118,10 +120,6 @@ class _StageModel(_Strict):
     def _one_spelling(self) -> _StageModel:
         if self.split is not None and self.splits is not None:
             raise ValueError("give split (for all blocks) or splits (one for each block), not both")
-        for key in ("splits", "down", "up"):
-            values = getattr(self, key)
-            if isinstance(values, list) and len(values) != self.depth:
-                raise ValueError(f"{key} has {len(values)} entries for a depth of {self.depth}")
         return self
 
 
@@ -129,15 +127,32 @@ class _SpecModel(_Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Literal[1] = Field(alias="schema")
-    family: Literal["resnext"]
+    family: Literal["resnext", "dla", "densenet"]
     name: str = ""
-    cardinality: Count = 32
-    expansion: Count = 2
     stem: Literal["imagenet", "small"] = "imagenet"
-    stem_width: Count = 64
-    se_reduction: Annotated[int, Field(strict=True, ge=0, le=1024)] = 0
     classes: Count = 1000
     stages: Annotated[list[_StageModel], Field(min_length=1, max_length=16)]
+
+
+class _ResNeXtModel(_SpecModel):
+    cardinality: Count = 32
+    expansion: Count = 2
+    stem_width: Count = 64
+    se_reduction: Annotated[int, Field(strict=True, ge=0, le=1024)] = 0
+
+
+class _DLAModel(_SpecModel):
+    cardinality: Count = 32
+    residual_root: Annotated[bool, Field(strict=True)] = False
+    stem_width: Count = 16
+
+
+class _DenseNetModel(_SpecModel):
+    growth: Count = 32
+    stem_width: Count = 64
+
+
+_SPEC_MODELS: dict[str, type[_SpecModel]] = {"resnext": _ResNeXtModel, "dla": _DLAModel, "densenet": _DenseNetModel}
 
 
 def _base_name(value: Any) -> Any:
@@ -157,7 +172,7 @@ class _ResamplingModel(_Strict):
 
 class _BandModel(_Strict):
     tolerance: Annotated[Fraction, _checked(_share)] = Fraction(1, 100)
-    convention: Literal["fvcore", "macs", "torch"] = "fvcore"
+    convention: Literal["fvcore", "macs", "torch", "authors"] = "fvcore"
     input: Annotated[Shape, _checked(_size)] = image(224, 224)
     target: Annotated[int, Field(strict=True, ge=1, le=2**53)] | None = None
 
@@ -174,9 +189,12 @@ class _ProxyModel(_Strict):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
 
     @model_validator(mode="after")
-    def _positive_width(self) -> _ProxyModel:
+    def _in_reach(self) -> _ProxyModel:
         if not 0 < self.width <= 1:
             raise ValueError(f"width {self.width}: must be above 0 and at most 1")
+        pixels = self.train_images * self.input**2
+        if pixels > MAX_PIXELS:
+            raise ValueError(f"{pixels:,} pixels of training images: at most {MAX_PIXELS:,}")
         return self
 
 
@@ -192,23 +210,63 @@ class _SpaceModel(_Strict):
     band: _BandModel = _BandModel()
     proxy: _ProxyModel = _ProxyModel()
 
-    @model_validator(mode="after")
-    def _fits_base(self) -> _SpaceModel:
-        base = published(self.base)
-        stages = [base.stage_name(i) for i in range(len(base.stages))]
-        mistakes = [
-            f"depths.{key}: unknown stage; legal are {', '.join(stages)}" for key in self.depths if key not in stages
+
+def _space_mistakes(data: dict[str, Any]) -> list[str]:
+    """What is wrong with a space in view of its base, as far as its values are of the right kind."""
+    if not isinstance(data.get("base"), str) or data["base"] not in PUBLISHED:
+        return []
+    base, mistakes = published(data["base"]), []
+    stages = [base.stage_name(i) for i in range(len(base.stages))]
+    if isinstance(depths := data.get("depths"), dict):
+        mistakes += [
+            f"depths.{key}: unknown stage; legal are {', '.join(stages)}" for key in depths if key not in stages
         ]
-        mistakes += [f"depths.{stage}: missing" for stage in stages if stage not in self.depths]
-        for i, text in enumerate(self.splits.choices):
-            try:
-                for branch in parse_split(text).branches:
-                    whole_groups(branch.share, base.cardinality, f"splits.choices[{i}]")
-            except ElasticError as error:
-                mistakes.append(f"splits.choices[{i}]: {error} ({error.hint})")
-        if mistakes:
-            raise ValueError("\n".join(mistakes))
-        return self
+        mistakes += [f"depths.{stage}: missing" for stage in stages if stage not in depths]
+    splits = data.get("splits")
+    choices = splits.get("choices") if isinstance(splits, dict) else None
+    paths = min(base.paths(i) for i in range(len(base.stages)))
+    for i, text in enumerate(choices if isinstance(choices, list) else ()):
+        try:
+            branches = parse_split(text).branches if isinstance(text, str) else ()
+        except ElasticError:
+            continue  # named by the check of its value
+        shares = [branch.share for branch in branches]
+        mistakes += _told(f"splits.choices[{i}]", partial(_check_shares, shares, paths))
+    return mistakes
+
+
+def _spec_mistakes(data: dict[str, Any]) -> list[str]:
+    """What keeps each stage of a spec from being one, as far as its values are of the right kind."""
+    model, stages = _spec_model(data), data.get("stages")
+    if not isinstance(stages, list):
+        return []
+    try:
+        rest = model.model_validate({**data, "stages": [{"width": 32, "depth": 1}]}).model_dump(by_alias=True)
+    except ValidationError:
+        return []
+    paths = rest.get("cardinality", 32)
+    plain, mistakes = {"width": 32 * paths, "depth": 1}, []
+    for i, stage in enumerate(stages):
+        try:
+            entry = _StageModel.model_validate(stage).model_dump(exclude_none=True)
+        except ValidationError:
+            continue
+        chain = [entry if j == i else plain for j in range(len(stages))]
+        mistakes += _told(f"stages[{i}]", partial(from_dict, {**rest, "stages": chain}))
+    return mistakes
+
+
+def _check_shares(shares: list[Fraction], paths: int) -> None:
+    for share in shares:
+        whole_groups(share, paths, "any block")
+
+
+def _told(where: str, build: Callable[[], object]) -> list[str]:
+    try:
+        build()
+    except ElasticError as error:
+        return [f"{where}: {error}" + (f" ({error.hint})" if error.hint else "")]
+    return []
 
 
 @dataclass(frozen=True)
@@ -243,19 +301,34 @@ def _read(path: Path) -> str:
         raise FileError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
 
 
-def _parse(text: str, path: str, model: type[Model]) -> Model:
+def _spec_model(data: dict[str, Any]) -> type[_SpecModel]:
+    """The model of the family that a file names; the default shows what is wrong with the name."""
+    family = data.get("family")
+    found: type[_SpecModel] = _SPEC_MODELS.get(str(family), _ResNeXtModel)
+    return found
+
+
+def _toml_data(text: str, path: str) -> dict[str, Any]:
     try:
-        data = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FileError(f"{path}: {_syntax(str(error))}") from None
     except (RecursionError, ValueError) as error:
         raise FileError(f"{path}: not a TOML file that can be read ({type(error).__name__})") from None
+
+
+def _validated(data: dict[str, Any], path: str, model: type[Model], also: list[str]) -> Model:
+    """The file's content as ``model``; ``also`` are mistakes that were found in other ways."""
+    mistakes = []
     try:
-        return model.model_validate(data)
+        found = model.model_validate(data)
     except ValidationError as error:
         mistakes = [line for entry in error.errors() for line in _mistake(entry, model)]
-        head = f"{path}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-        raise FileError("\n  ".join([head, *mistakes])) from None
+    mistakes += also
+    if not mistakes:
+        return found
+    head = f"{path}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+    raise FileError("\n  ".join([head, *mistakes]))
 
 
 def _syntax(message: str) -> str:
@@ -297,20 +370,21 @@ def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     return [field.alias or name for name, field in at.model_fields.items()]
 
 
-def load_spec(path: str | Path) -> ResNeXt:
+def load_spec(path: str | Path) -> Spec:
     """The network that a spec file describes.
 
     Raises:
         FileError: naming the file and every mistake in it.
     """
-    parsed = _parse(_read(Path(path)), str(path), _SpecModel)
+    data = _toml_data(_read(Path(path)), str(path))
+    parsed = _validated(data, str(path), _spec_model(data), _spec_mistakes(data))
     try:
         return from_dict(parsed.model_dump(by_alias=True, exclude_none=True))
     except ElasticError as error:
         raise FileError(f"{path}: {error}", error.hint) from None
 
 
-def dump_spec(spec: ResNeXt, comments: tuple[str, ...] = ()) -> str:
+def dump_spec(spec: Spec, comments: tuple[str, ...] = ()) -> str:
     """A spec as a TOML file's text; ``load_spec`` reads it back to an equal spec."""
     data = to_dict(spec)
     stages = data.pop("stages")
@@ -324,6 +398,8 @@ def dump_spec(spec: ResNeXt, comments: tuple[str, ...] = ()) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
@@ -354,7 +430,8 @@ def load_space(name: str) -> SearchSpace:
 
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
     """A space from a file's text; ``path`` is for messages."""
-    model = _parse(text, path, _SpaceModel)
+    data = _toml_data(text, path)
+    model = _validated(data, path, _SpaceModel, _space_mistakes(data))
     base = published(model.base)
     depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
     splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
@@ -363,7 +440,7 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
     target = model.band.target or tally(base.graph(), model.band.input, convention).total
     try:
         space = Space(base, depths, splits, pairs, model.splits.per)
-        assert space.arms, "builds every option, and so checks them"
+        _ = space.arms  # builds every option, and so checks them
     except ElasticError as error:
         raise FileError(f"{path}: {error}", error.hint) from None
     band = Band(target, model.band.tolerance, convention, model.band.input)

@@ -4,8 +4,11 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
+from elastic_search.arch.densenet import DenseNet
+from elastic_search.arch.dla import DLA
 from elastic_search.arch.edit import with_splits
-from elastic_search.arch.resnext import ResNeXt, Stage
+from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import LEGAL_RESAMPLING, PLAIN, Branch, Split
 
 SCALES = (Fraction(1), Fraction(1, 2), Fraction(1, 4))
@@ -26,9 +29,14 @@ def splits(draw, paths: int) -> Split:
     return Split(branches, *draw(st.sampled_from(LEGAL_RESAMPLING)))
 
 
+def split_up(draw, spec: Spec) -> Spec:
+    """A split of its own in every block that may scale."""
+    return with_splits(spec, lambda i, j, split: draw(splits(spec.paths(i))))
+
+
 @st.composite
-def specs(draw) -> ResNeXt:
-    """A narrow ResNeXt of one to three stages with a split of its own in every block that may scale."""
+def resnexts(draw) -> Spec:
+    """A narrow ResNeXt of one to three stages."""
     cardinality = draw(st.sampled_from((1, 2, 3, 4, 6)))
     stages = tuple(
         Stage(cardinality * draw(st.integers(1, 3)), (PLAIN,) * draw(st.integers(1, 3)))
@@ -41,8 +49,50 @@ def specs(draw) -> ResNeXt:
         cardinality=cardinality,
         expansion=expansion,
         stem_width=draw(st.integers(1, 8)),
-        stem=draw(st.sampled_from(("imagenet", "small"))),
+        stem=draw(STEMS),
         se_reduction=draw(st.integers(0, min(4, narrowest))),
         classes=draw(st.integers(1, 12)),
     )
-    return with_splits(spec, lambda i, j, split: draw(splits(cardinality)))
+    return split_up(draw, spec)
+
+
+@st.composite
+def dlas(draw) -> Spec:
+    """A DLA of one to three levels of 32 or 64 channels."""
+    stages = tuple(
+        Stage(draw(st.sampled_from((32, 64))), (PLAIN,) * 2 ** draw(st.integers(1, 2)))
+        for _ in range(draw(st.integers(1, 3)))
+    )
+    spec = DLA(
+        stages,
+        cardinality=draw(st.integers(1, 4)),
+        residual_root=draw(st.booleans()),
+        stem_width=draw(st.sampled_from((1, 16, 32))),
+        stem=draw(STEMS),
+        classes=draw(st.integers(1, 12)),
+    )
+    return split_up(draw, spec)
+
+
+@st.composite
+def densenets(draw) -> Spec:
+    """A DenseNet of one to three blocks."""
+    stages = tuple(
+        Stage(draw(st.integers(1, 8)), (PLAIN,) * draw(st.integers(1, 3))) for _ in range(draw(st.integers(1, 3)))
+    )
+    spec = DenseNet(
+        stages,
+        growth=draw(st.integers(1, 4)),
+        stem_width=draw(st.integers(2, 8)),
+        stem=draw(STEMS),
+        classes=draw(st.integers(1, 12)),
+    )
+    return split_up(draw, spec)
+
+
+STEMS = st.sampled_from(("imagenet", "small"))
+
+
+def specs() -> st.SearchStrategy[Spec]:
+    """A narrow, shallow network of any family, with a split of its own in every block that may scale."""
+    return st.one_of(resnexts(), dlas(), densenets())

@@ -3,12 +3,16 @@
 ``nn.verify`` builds the module and compares parameters, totals, activations and every operator's count.
 """
 
+from fractions import Fraction
+
 import pytest
 
 from elastic_search.arch.edit import elastic, with_resampling
 from elastic_search.arch.ops import image
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
+from elastic_search.cost.conventions import AUTHORS
+from elastic_search.cost.tally import tally
 from elastic_search.nn.verify import verify
 
 SIZES = ((224, 224), (96, 96), (448, 448), (225, 193))
@@ -23,44 +27,81 @@ EDITS = {
     "dilated": lambda spec: elastic(spec, parse_split("1/2@1,1/2@1~2")),
     "a third": lambda spec: elastic(spec, parse_split("1/2@1,1/2@1/3")),
     "resampling": lambda spec: with_resampling(elastic(spec, parse_split("1/2,1/2")), None, "nearest"),
-    "proxy": lambda spec: spec.scaled(parse_fraction("1/8"), "small", 10),
+    "proxy": lambda spec: spec.scaled(Fraction(1, 8), "small", 10),
 }
 
 
-def parse_fraction(text):
-    from fractions import Fraction
-
-    return Fraction(text)
+FAMILIES = {
+    "se_resnext50": (2, 2, 2, 1),
+    "dla_x60": (1, 2, 1, 1),
+    "dla_x102": (2, 1, 1, 1),
+    "densenet201": (2, 3, 2, 2),
+}
+QUICK = ("resnext50", "resnext50_elastic", "se_resnext50_elastic", "dla_x60_elastic", "dla_x102_elastic")
 
 
 def check(spec, size):
     checks = verify(spec.graph(), image(*size))
     different = [check for check in checks if not check.equal]
     assert not different
-    assert {check.quantity for check in checks} >= {"params", "macs", "fvcore", "torch", "fvcore conv", "activations"}
+    wanted = {"params", "params_live", "macs", "fvcore", "torch", "fvcore conv", "torch convolution", "activations"}
+    assert {check.quantity for check in checks} >= wanted
 
 
-@pytest.mark.parametrize("size", ((96, 96), (225, 193)), ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", [name for name in PUBLISHED if "50" in name])
+def by_size(size):
+    return f"{size[0]}x{size[1]}"
+
+
+@pytest.mark.parametrize("size", ((96, 96), (225, 193)), ids=by_size)
+@pytest.mark.parametrize("name", QUICK)
 def test_published_network_counts_equal_the_tools(name, size):
     check(published(name), size)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("name", list(PUBLISHED))
+@pytest.mark.parametrize("size", SIZES, ids=by_size)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_published_network_counts_equal_the_tools_at_every_size(name, size):
     check(published(name), size)
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_edited_network_counts_equal_the_tools(edit):
-    check(EDITS[edit](published("se_resnext50").with_depths((2, 2, 2, 1))), (97, 65))
+@pytest.mark.parametrize("name", FAMILIES)
+def test_edited_network_counts_equal_the_tools(name, edit):
+    check(EDITS[edit](published(name).with_depths(FAMILIES[name])), (49, 33))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("size", SIZES, ids=by_size)
 @pytest.mark.parametrize("edit", EDITS)
-@pytest.mark.parametrize("name", ("resnext50", "se_resnext50"))
+@pytest.mark.parametrize("name", FAMILIES)
 def test_edited_network_counts_equal_the_tools_at_every_size(name, edit, size):
-    check(EDITS[edit](published(name)), size)
+    check(EDITS[edit](published(name).with_depths(FAMILIES[name])), size)
+
+
+@pytest.mark.parametrize(
+    ("split", "billions"), (("1", "3.64"), ("3/4,1/4", "3.41"), ("1/2,1/2", "3.17"), ("1/4,3/4", "2.92"))
+)
+def test_authors_count_gives_the_figures_of_table_7(split, billions):
+    spec = elastic(published("dla_x60"), parse_split(split))
+    assert f"{tally(spec.graph(), image(224, 224), AUTHORS).total / 1e9:.2f}" == billions
+
+
+@pytest.mark.parametrize(
+    ("name", "millions"),
+    (
+        ("resnext50", "25.0"), ("resnext50_elastic", "25.2"), ("se_resnext50", "27.6"),
+        ("se_resnext50_elastic", "27.8"),
+        ("resnext101", "44.2"), ("resnext101_elastic", "44.3"), ("resnext50x2_elastic", "45.6"), ("dla_x60", "17.6"),
+        ("dla_x60_elastic", "17.6"), ("dla_x102", "26.8"), ("densenet201", "20.0"), ("densenet201_elastic", "19.5"),
+    ),
+)  # fmt: skip
+def test_parameters_are_those_of_table_2(name, millions):
+    assert f"{published(name).graph().params / 1e6:.1f}" == millions
+
+
+def test_dead_projections_of_dla_are_named():
+    graph = published("dla_x60").graph()
+    dead = {path for path in graph.dead() if "project" in path}
+    assert dead == {"level3.project", "level4.project", "level4.tree1.project"}
+    assert graph.params - graph.params_live == sum(graph.at(path).params for path in dead)

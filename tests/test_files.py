@@ -88,11 +88,43 @@ def test_every_mistake_of_a_space_is_named_at_once(tmp_path):
     message = mistakes(tmp_path, text, load_space)
     assert "splits.choices[2]" in message
     assert "band.tolerance: write a share as text" in message
-    assert "band.convention: 'flops'; legal: 'fvcore', 'macs' or 'torch'" in message
-    message = mistakes(tmp_path, SPACE.replace("layer1", "layer5").replace('"1/2,1/2"', '"1/3,2/3"'), load_space)
+    assert "band.convention: 'flops'; legal: 'fvcore', 'macs', 'torch' or 'authors'" in message
     assert "depths.layer5: unknown stage; legal are layer1, layer2, layer3, layer4" in message
     assert "depths.layer1: missing" in message
-    assert "share 1/3 of 32 paths is 10.67 at splits.choices[1]" in message
+    assert "splits.choices[1]: share 1/3 of 32 paths is 10.67" in message
+
+
+def test_stages_that_make_no_network_are_all_named(tmp_path):
+    text = """
+schema = 1
+family = "resnext"
+[[stages]]
+width = 100
+depth = 1
+[[stages]]
+width = 256
+depth = 2
+split = "1/3,2/3"
+[[stages]]
+width = 512
+depth = 1
+splits = ["1/2,1/2"]
+"""
+    message = mistakes(tmp_path, text)
+    assert "3 mistakes" in message
+    assert "stages[0]: width 100" in message
+    assert "stages[1]: share 1/3 of 32 paths" in message
+    assert "stages[2]: split" in message
+
+
+@pytest.mark.parametrize("width", ("inf", "nan", "0", "2", '"1e9999999"', '"1/0"', "true", '"x"', "-1"))
+def test_proxy_width_is_a_fraction_up_to_one(tmp_path, width):
+    message = mistakes(tmp_path, SPACE + f"[proxy]\nwidth = {width}\n", load_space)
+    assert "proxy" in message
+
+
+def test_scenes_that_fit_no_memory_are_refused(tmp_path):
+    assert "pixels" in mistakes(tmp_path, SPACE + "[proxy]\ntrain_images = 1000000\ninput = 512\n", load_space)
 
 
 def test_syntax_error_names_its_line(tmp_path):
@@ -150,28 +182,7 @@ def test_mutated_files_are_read_or_refused_never_crash(data):
         elif edit == "repeat":
             lines.insert(at, lines[at])
         elif edit == "replace":
-            lines[at] = (
-                lines[at].split("=")[0]
-                + "= "
-                + data.draw(
-                    st.sampled_from(
-                        (
-                            "0",
-                            "-1",
-                            "1.5",
-                            '""',
-                            '"x"',
-                            "[]",
-                            "{}",
-                            "true",
-                            "[[1]]",
-                            '"9..1"',
-                            '"1..99999999"',
-                            "[1, 'a']",
-                        )
-                    )
-                )
-            )
+            lines[at] = lines[at].split("=")[0] + "= " + data.draw(st.sampled_from(VALUES))
         elif lines[at]:
             i = data.draw(st.integers(0, len(lines[at]) - 1))
             lines[at] = lines[at][:i] + data.draw(st.characters(codec="utf-8")) + lines[at][i + 1 :]

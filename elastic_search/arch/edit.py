@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeVar
 
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import Split, resampled
 
+Network = TypeVar("Network", bound=Spec)
 
-def with_splits(spec: ResNeXt, choose: Callable[[int, int, Split], Split]) -> ResNeXt:
+
+def with_splits(spec: Network, choose: Callable[[int, int, Split], Split]) -> Network:
     """A spec whose scalable blocks have the split ``choose(stage, block, current split)``."""
     stages = tuple(
         replace(
@@ -23,7 +26,7 @@ def with_splits(spec: ResNeXt, choose: Callable[[int, int, Split], Split]) -> Re
     return replace(spec, stages=stages)
 
 
-def elastic(spec: ResNeXt, split: Split, where: Callable[[int, int], bool] | None = None) -> ResNeXt:
+def elastic(spec: Network, split: Split, where: Callable[[int, int], bool] | None = None) -> Network:
     """The paper's edit: divide the paths of every block that may scale.
 
     Depths stay as they are; the input is left unchanged.
@@ -41,6 +44,6 @@ def elastic(spec: ResNeXt, split: Split, where: Callable[[int, int], bool] | Non
     return with_splits(spec, lambda i, j, current: split if where is None or where(i, j) else current)
 
 
-def with_resampling(spec: ResNeXt, down: str | None, up: str | None) -> ResNeXt:
+def with_resampling(spec: Network, down: str | None, up: str | None) -> Network:
     """Other types of down- and up-sampling in every block that has a low branch."""
     return with_splits(spec, lambda i, j, split: resampled(split, down, up))

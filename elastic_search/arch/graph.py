@@ -53,6 +53,20 @@ class Graph:
         """Trainable parameters, those of dead nodes included."""
         return sum(node.op.params for node in self.nodes)
 
+    @cached_property
+    def params_live(self) -> int:
+        """Trainable parameters of the nodes whose result can reach an output."""
+        live = (node.op for node in self.nodes if node.name in self.live)
+        return sum(op.params_live if isinstance(op, Graph) else op.params for op in live)
+
+    def dead(self, prefix: str = "") -> Iterator[str]:
+        """Paths of the nodes whose result nobody reads; of a dead graph, its own path alone."""
+        for node in self.nodes:
+            if node.name not in self.live:
+                yield f"{prefix}{node.name}"
+            elif isinstance(node.op, Graph):
+                yield from node.op.dead(f"{prefix}{node.name}.")
+
     def shapes(self, *inputs: Shape) -> dict[str, Shape]:
         """Shape of every named value of this graph for one image.
 

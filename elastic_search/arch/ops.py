@@ -137,7 +137,9 @@ class BatchNorm(Op):
 
 @dataclass(frozen=True)
 class Relu(Op):
-    """max(x, 0)."""
+    """max(x, 0); ``functional`` where the authors call a function, which tools that look at modules do not see."""
+
+    functional: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,13 @@ class Pool(Op):
 
 @dataclass(frozen=True)
 class GlobalPool(Op):
-    """Mean over all positions, spelled as the module AdaptiveAvgPool2d(1)."""
+    """Mean over all positions.
+
+    ``spelling`` decides what tools count: "adaptive" is the module AdaptiveAvgPool2d(1), "module" an AvgPool2d of the
+    map's size, "function" the same as a function.
+    """
+
+    spelling: str = "adaptive"
 
     def shape(self, *inputs: Shape) -> Shape:
         return Shape(inputs[0].channels, 1, 1)
@@ -193,10 +201,11 @@ class Pad(Op):
 
 @dataclass(frozen=True)
 class Upsample(Op):
-    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest."""
+    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest, as a module or a function."""
 
     factor: int
     mode: str
+    functional: bool = False
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs

@@ -9,39 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from typing import Self
 
 from elastic_search.arch import ops
 from elastic_search.arch.blocks import classifier, split_sum, squeeze_excite
 from elastic_search.arch.graph import Builder, Graph
-from elastic_search.arch.split import PLAIN, Branch, Split, whole_groups
+from elastic_search.arch.spec import Spec, Stage
+from elastic_search.arch.split import PLAIN, Branch, Split
 from elastic_search.errors import SpecError
 
 STEMS = ("imagenet", "small")
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Blocks at one resolution.
+class ResNeXt(Spec):
+    """A ResNeXt: stages of bottleneck blocks whose 3 × 3 is grouped; every stage but the first halves the resolution.
+
+    ``Stage.width`` is the channels of the 3 × 3 convolutions, all paths together. A ResNet is the case of one path.
 
     Attributes:
-        width: channels of the 3 × 3 convolutions, all paths together.
-        splits: one per block, in execution order; their number is the depth.
-    """
-
-    width: int
-    splits: tuple[Split, ...]
-
-    @property
-    def depth(self) -> int:
-        return len(self.splits)
-
-
-@dataclass(frozen=True)
-class ResNeXt:
-    """A ResNeXt: stages of bottleneck blocks whose 3 × 3 is grouped.
-
-    Attributes:
-        stages: first to last; every stage but the first halves the resolution.
         cardinality: paths (groups of the 3 × 3) per block.
         expansion: block output channels ÷ stage width.
         stem_width: channels after the stem.
@@ -54,7 +40,6 @@ class ResNeXt:
         SplitError: if a branch's share is not a whole number of paths.
     """
 
-    stages: tuple[Stage, ...]
     cardinality: int = 32
     expansion: int = 2
     stem_width: int = 64
@@ -63,8 +48,6 @@ class ResNeXt:
     classes: int = 1000
 
     def __post_init__(self) -> None:
-        if not self.stages:
-            raise SpecError("stages: a network has at least one stage")
         for name in ("cardinality", "expansion", "stem_width", "classes"):
             if getattr(self, name) < 1:
                 raise SpecError(f"{name} {getattr(self, name)}: must be at least 1")
@@ -74,81 +57,40 @@ class ResNeXt:
             where = self.stage_name(i)
             if stage.width < 1 or stage.width % self.cardinality:
                 raise SpecError(f"width {stage.width} at {where} is not a multiple of {self.cardinality} paths")
-            if not stage.splits:
-                raise SpecError(f"depth 0 at {where}: a stage has at least one block")
             if self.se_reduction < 0 or (self.se_reduction and stage.width * self.expansion < self.se_reduction):
                 raise SpecError(f"se_reduction {self.se_reduction} leaves no channel at {where}")
-            for j, split in enumerate(stage.splits):
-                if split is PLAIN:
-                    continue
-                if not split.is_plain and not self.may_scale(i, j):
-                    raise SpecError(
-                        f"split {split} at {where}.{j}: a block of stride 2 or in the last stage keeps full resolution"
-                    )
-                for branch in split.branches:
-                    whole_groups(branch.share, self.cardinality, f"{where}.{j}")
-
-    @staticmethod
-    def stage_name(stage: int) -> str:
-        return f"layer{stage + 1}"
-
-    @property
-    def depths(self) -> tuple[int, ...]:
-        return tuple(stage.depth for stage in self.stages)
-
-    @property
-    def elastic_blocks(self) -> int:
-        """Number of blocks with a branch at a lower resolution."""
-        return sum(split.scales_down for stage in self.stages for split in stage.splits)
+        self.check_splits()
 
     def stride(self, stage: int, block: int) -> int:
         return 2 if stage > 0 and block == 0 else 1
 
-    def may_scale(self, stage: int, block: int) -> bool:
-        """Whether a block can be elastic: stride 1, and not in the last stage."""
-        return self.stride(stage, block) == 1 and stage < len(self.stages) - 1
+    def paths(self, stage: int) -> int:
+        return self.cardinality
+
+    @property
+    def stem_channels(self) -> int:
+        return self.stem_width
+
+    def out_channels(self, stage: int, in_channels: int) -> int:
+        return self.stages[stage].width * self.expansion
 
     def stem_graph(self) -> Graph:
         return _stem(self.stem, self.stem_width)
 
-    def stage_graph(self, stage: int, in_channels: int) -> Graph:
-        """The graph of one stage that takes ``in_channels`` channels."""
-        b = Builder("stage", "x")
-        this = self.stages[stage]
-        y, channels = "x", in_channels
-        for j, split in enumerate(this.splits):
-            block = bottleneck(
-                channels, this.width, this.width * self.expansion, self.cardinality, self.stride(stage, j),
-                split, self.se_reduction, j == 0,
-            )  # fmt: skip
-            y, channels = b.add(str(j), block, y), this.width * self.expansion
-        return b.done(y)
+    def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
+        width = self.stages[stage].width
+        return bottleneck(
+            in_channels, width, width * self.expansion, self.cardinality, self.stride(stage, block), split,
+            self.se_reduction, block == 0,
+        )  # fmt: skip
+
+    def block_channels(self, stage: int, in_channels: int) -> int:
+        return self.stages[stage].width * self.expansion
 
     def head_graph(self, in_channels: int) -> Graph:
         return classifier(in_channels, self.classes)
 
-    def graph(self) -> Graph:
-        """The whole network: nodes stem, layer1, layer2, …, head."""
-        return _network(self)
-
-    def with_depths(self, depths: tuple[int, ...]) -> ResNeXt:
-        """Other depths; added blocks repeat the stage's last split, surplus ones are cut from the end.
-
-        Raises:
-            SpecError: if the number of depths is not the number of stages, or a depth is below 1.
-        """
-        if len(depths) != len(self.stages):
-            raise SpecError(f"{len(depths)} depths for {len(self.stages)} stages")
-        stages = []
-        for i, (stage, depth) in enumerate(zip(self.stages, depths, strict=True)):
-            if depth < 1:
-                raise SpecError(f"depth {depth} at {self.stage_name(i)}: a stage has at least one block")
-            # A plain first block (of stride 2) says nothing about the blocks that could be elastic.
-            more = stage.splits[-1] if self.may_scale(i, stage.depth - 1) else PLAIN
-            stages.append(replace(stage, splits=(stage.splits + (more,) * depth)[:depth]))
-        return replace(self, stages=tuple(stages))
-
-    def scaled(self, factor: Fraction, stem: str, classes: int) -> ResNeXt:
+    def scaled(self, factor: Fraction, stem: str, classes: int) -> Self:
         """The same depths, splits and types with narrower paths: the proxy of this network.
 
         Every path keeps at least one channel, so that all shares stay whole groups.
@@ -208,16 +150,6 @@ def bottleneck(
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> Graph:
     b = Builder("shortcut", "x")
     return b.done(b.bn("bn", b.conv("conv", "x", in_channels, out_channels, stride=stride), out_channels))
-
-
-@lru_cache(maxsize=256)
-def _network(spec: ResNeXt) -> Graph:
-    b = Builder("network", "x")
-    y, channels = b.add("stem", spec.stem_graph(), "x"), spec.stem_width
-    for i, stage in enumerate(spec.stages):
-        y = b.add(spec.stage_name(i), spec.stage_graph(i, channels), y)
-        channels = stage.width * spec.expansion
-    return b.done(b.add("head", spec.head_graph(channels), y))
 
 
 def resnext(depths: tuple[int, ...], *, path_width: int = 4, cardinality: int = 32, expansion: int = 2,

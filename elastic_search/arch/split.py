@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from elastic_search.errors import SplitError
 
@@ -18,6 +18,7 @@ DOWN = ("avgpool", "trained")
 UP = ("bilinear", "nearest", "trained")
 LEGAL_RESAMPLING = (("avgpool", "bilinear"), ("avgpool", "nearest"), ("trained", "trained"))
 MAX_FACTOR = 16
+MAX_TEXT = 200
 
 _BRANCH = re.compile(r"(?P<share>\d+(?:/\d+|\.\d+)?)(?:@(?P<scale>\d+(?:/\d+|\.\d+)?))?(?:~(?P<dilation>\d+))?")
 
@@ -93,6 +94,14 @@ class Split:
                 if branch.factor > 1 and branch.factor % 2:
                     raise SplitError(f"scale {branch.scale}: a trained up-sampling needs an even factor")
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.branches, self.down, self.up))
+
+    def __hash__(self) -> int:
+        # Splits are parts of many cache keys, and fractions are slow to hash.
+        return self._hash
+
     @property
     def scales_down(self) -> bool:
         """Whether any branch works below the block's resolution."""
@@ -125,6 +134,8 @@ def parse_split(text: str, down: str = "avgpool", up: str = "bilinear") -> Split
     Raises:
         SplitError: if the text is malformed, or the shares do not add up to 1.
     """
+    if len(text) > MAX_TEXT:
+        raise SplitError(f"a split of {len(text)} characters: at most {MAX_TEXT}")
     branches = []
     for i, part in enumerate(text.replace(" ", "").split(",")):
         found = _BRANCH.fullmatch(part)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
+from elastic_search.arch.densenet import DenseNet, densenet
+from elastic_search.arch.dla import DLA, dla
 from elastic_search.arch.edit import elastic
-from elastic_search.arch.resnext import ResNeXt, Stage, resnext
+from elastic_search.arch.resnext import ResNeXt, resnext
+from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split, parse_split
 from elastic_search.errors import SpecError, UnknownNameError
 
 SCHEMA = 1
+FAMILIES: dict[str, type[Spec]] = {"resnext": ResNeXt, "dla": DLA, "densenet": DenseNet}
 HALVES = Split((Branch(Fraction(1, 2)), Branch(Fraction(1, 2), Fraction(1, 2))))
 
 
@@ -27,16 +31,15 @@ class Published:
         note: what a reader should know of where the description comes from.
     """
 
-    build: Callable[[], ResNeXt]
+    build: Callable[[], Spec]
     table: str
     elastic: str | None = None
     note: str = ""
 
 
-def _wide_elastic() -> ResNeXt:
+def _wide_elastic() -> Spec:
     # Twice the paths at the same output channels: the reading that gives the paper's 45.6 M parameters.
-    wide = resnext((6, 8, 5, 3), cardinality=64, expansion=1)
-    return elastic(replace(wide, expansion=1), HALVES)
+    return elastic(resnext((6, 8, 5, 3), cardinality=64, expansion=1), HALVES)
 
 
 PUBLISHED: dict[str, Published] = {
@@ -47,10 +50,17 @@ PUBLISHED: dict[str, Published] = {
     "resnext101": Published(lambda: resnext((3, 4, 23, 3)), "2, 3, 5", "resnext101_elastic"),
     "resnext101_elastic": Published(lambda: elastic(resnext((12, 14, 20, 3)), HALVES), "2, 3, 5"),
     "resnext50x2_elastic": Published(_wide_elastic, "2", note="never released: our reading of the paper"),
+    "resnet101": Published(lambda: resnext((3, 4, 23, 3), path_width=64, cardinality=1, expansion=4), "3"),
+    "dla_x60": Published(lambda: dla((1, 2, 3, 1)), "2, 3, 5, 6, 7", "dla_x60_elastic"),
+    "dla_x60_elastic": Published(lambda: elastic(dla((1, 2, 3, 1)), HALVES), "2, 3, 5, 6, 7"),
+    "dla_x102": Published(lambda: dla((1, 3, 4, 1), residual_root=True), "2", "dla_x102_elastic"),
+    "dla_x102_elastic": Published(lambda: elastic(dla((3, 3, 3, 1), cardinality=50, residual_root=True), HALVES), "2"),
+    "densenet201": Published(lambda: densenet((6, 12, 48, 32)), "2, 3", "densenet201_elastic"),
+    "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), "2, 3"),
 }
 
 
-def published(name: str) -> ResNeXt:
+def published(name: str) -> Spec:
     """The spec of a network of the paper.
 
     Raises:
@@ -61,11 +71,11 @@ def published(name: str) -> ResNeXt:
     return PUBLISHED[name].build()
 
 
-def to_dict(spec: ResNeXt) -> dict[str, Any]:
+def to_dict(spec: Spec) -> dict[str, Any]:
     """A spec as plain data: what files and JSON hold. ``from_dict`` is its inverse."""
     stages: list[dict[str, Any]] = []
     for i, stage in enumerate(spec.stages):
-        entry: dict[str, Any] = {"width": stage.width, "depth": stage.depth}
+        entry: dict[str, Any] = {"width": stage.width, "depth": spec.depth(i)}
         scalable = [split for j, split in enumerate(stage.splits) if spec.may_scale(i, j)]
         if scalable and len(set(scalable)) == 1:
             entry["split"] = str(scalable[0])
@@ -78,27 +88,19 @@ def to_dict(spec: ResNeXt) -> dict[str, Any]:
             entry["down"] = [split.down for split in stage.splits]
             entry["up"] = [split.up for split in stage.splits]
         stages.append(entry)
-    return {
-        "schema": SCHEMA,
-        "family": "resnext",
-        "cardinality": spec.cardinality,
-        "expansion": spec.expansion,
-        "stem": spec.stem,
-        "stem_width": spec.stem_width,
-        "se_reduction": spec.se_reduction,
-        "classes": spec.classes,
-        "stages": stages,
-    }
+    (family,) = (name for name, kind in FAMILIES.items() if type(spec) is kind)
+    values = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name != "stages"}
+    return {"schema": SCHEMA, "family": family, **values, "stages": stages}
 
 
-def _per_block(value: str | list[str], depth: int, where: str) -> list[str]:
-    values = [value] * depth if isinstance(value, str) else value
-    if len(values) != depth:
-        raise SpecError(f"{where}: {len(values)} values for {depth} blocks")
+def _per_block(value: str | list[str], blocks: int, where: str) -> list[str]:
+    values = [value] * blocks if isinstance(value, str) else value
+    if len(values) != blocks:
+        raise SpecError(f"{where}: {len(values)} values for {blocks} blocks")
     return values
 
 
-def from_dict(data: dict[str, Any]) -> ResNeXt:
+def from_dict(data: dict[str, Any]) -> Spec:
     """A spec from plain data whose types are known to be right (``files.py`` checks files).
 
     ``split`` stands for every block of the stage that may scale; ``splits`` gives one for each block.
@@ -106,24 +108,26 @@ def from_dict(data: dict[str, Any]) -> ResNeXt:
     Raises:
         SpecError: if the values do not make a network.
     """
-    count = len(data["stages"])
+    family = FAMILIES[data["family"]]
+    values = {field.name: data[field.name] for field in fields(family) if field.name in data}
+    # Plain blocks first: the family then says which blocks the stages' splits stand for.
+    plain = [Stage(entry["width"], (PLAIN,) * family.blocks(entry["depth"])) for entry in data["stages"]]
+    spec = family(**{**values, "stages": tuple(plain)})
     stages = []
-    for i, entry in enumerate(data["stages"]):
-        depth, where = entry["depth"], f"stages[{i}]"
-        downs = _per_block(entry.get("down") or "avgpool", depth, f"{where}.down")
-        ups = _per_block(entry.get("up") or "bilinear", depth, f"{where}.up")
+    for i, (entry, stage) in enumerate(zip(data["stages"], plain, strict=True)):
+        blocks, where = len(stage.splits), f"stages[{i}]"
+        downs = _per_block(entry.get("down") or "avgpool", blocks, f"{where}.down")
+        ups = _per_block(entry.get("up") or "bilinear", blocks, f"{where}.up")
         if entry.get("splits"):
-            texts = _per_block(entry["splits"], depth, f"{where}.splits")
+            texts = _per_block(entry["splits"], blocks, f"{where}.splits")
         else:
-            texts = [entry.get("split") or "1"] * depth
-            texts = [text if (i == 0 or j > 0) and i < count - 1 else "1" for j, text in enumerate(texts)]
+            texts = [(entry.get("split") or "1") if spec.may_scale(i, j) else "1" for j in range(blocks)]
         splits = (parse_split(*args) for args in zip(texts, downs, ups, strict=True))
-        stages.append(Stage(entry["width"], tuple(PLAIN if s.is_plain else s for s in splits)))
-    fields = ("cardinality", "expansion", "stem", "stem_width", "se_reduction", "classes")
-    return ResNeXt(tuple(stages), **{name: data[name] for name in fields if name in data})
+        stages.append(Stage(stage.width, tuple(PLAIN if s.is_plain else s for s in splits)))
+    return replace(spec, stages=tuple(stages))
 
 
-def spec_id(spec: ResNeXt) -> str:
+def spec_id(spec: Spec) -> str:
     """Twelve hex digits that depend on the network alone: equal specs, and only those, share them."""
     import hashlib
     import json

@@ -18,7 +18,7 @@ from elastic_search.cli.options import (
 from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
-    from elastic_search.arch.resnext import ResNeXt
+    from elastic_search.arch.spec import Spec
 
 
 @click.command()
@@ -76,7 +76,7 @@ def flops(
     show(wide, fmt, narrow)
 
 
-def _published_elastic(name: str) -> tuple[str, str, ResNeXt]:
+def _published_elastic(name: str) -> tuple[str, str, Spec]:
     from elastic_search.arch.zoo import PUBLISHED, published
 
     entry = PUBLISHED.get(name)

@@ -78,8 +78,8 @@ def match(
             )
         inside = len(found)
     listed = found if fmt in ("json", "csv") else found[:limit]
-    rows = match_rows(listed, band, cost.params, macs.total)
+    rows = match_rows(listed, matcher, band, cost.params, macs.total)
     if fmt == "json":
-        return show_json(match_json(rows, inside, band, label, str(wanted)))
+        return show_json(match_json(rows, inside, band, label, wanted))
     title = f"Depths of {label} with split {wanted} ({wanted.down} down, {wanted.up} up) at {size[0]}x{size[1]}"
     show(match_table(rows, inside, band, title), fmt)

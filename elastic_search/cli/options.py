@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from elastic_search.arch.resnext import ResNeXt
+    from elastic_search.arch.spec import Spec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_EDGE = 4096
 
 
-class Size(click.ParamType[Any]):
+def _is_number(text: str) -> bool:
+    """Whether a text is a whole number that is worth converting."""
+    return text.isascii() and text.isdigit() and len(text) <= 6
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
     """An input size: one edge of a square, or height x width."""
 
     name = "H or HxW"
@@ -24,7 +29,7 @@ class Size(click.ParamType[Any]):
         if not isinstance(value, str):
             return value
         parts = value.lower().replace("×", "x").split("x")
-        if len(parts) > 2 or not all(part.isascii() and part.isdigit() for part in parts):
+        if len(parts) > 2 or not all(_is_number(part) for part in parts):
             self.fail(f"{value!r} is not a size: write 224, or 193x257 for height x width", param, ctx)
         height, width = int(parts[0]), int(parts[-1])
         if not (1 <= height <= MAX_EDGE and 1 <= width <= MAX_EDGE):
@@ -32,7 +37,7 @@ class Size(click.ParamType[Any]):
         return height, width
 
 
-class Percent(click.ParamType[Any]):
+class Percent(click.ParamType):  # type: ignore[type-arg]
     """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
 
     name = "percent"
@@ -48,7 +53,7 @@ class Percent(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-class Depths(click.ParamType[Any]):
+class Depths(click.ParamType):  # type: ignore[type-arg]
     """Blocks per stage: ``6,8,5,3``."""
 
     name = "D1,D2,…"
@@ -57,7 +62,7 @@ class Depths(click.ParamType[Any]):
         if not isinstance(value, str):
             return value
         parts = [part.strip() for part in value.split(",")]
-        if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= 1024 for part in parts):
+        if not all(_is_number(part) and 1 <= int(part) <= 1024 for part in parts):
             self.fail(f"{value!r} are not depths: write 6,8,5,3 (1 to 1024 blocks a stage)", param, ctx)
         return tuple(int(part) for part in parts)
 
@@ -73,7 +78,7 @@ def convention_option(command: Command) -> Command:
     """--convention, by name."""
     return click.option(
         "--convention",
-        type=click.Choice(["macs", "fvcore", "torch"]),
+        type=click.Choice(["macs", "fvcore", "torch", "authors"]),
         default="fvcore",
         show_default=True,
         help="Whose counting rules; macs are always shown beside.",
@@ -106,7 +111,7 @@ def edit_options(command: Command) -> Command:
     return split(down(up(command)))
 
 
-def load_network(name: str) -> tuple[str, ResNeXt]:
+def load_network(name: str) -> tuple[str, Spec]:
     """A published network by name, or a spec file: its label and spec."""
     if name.endswith(".toml") or "/" in name:
         from elastic_search.files import load_spec
@@ -118,8 +123,8 @@ def load_network(name: str) -> tuple[str, ResNeXt]:
 
 
 def edited(
-    spec: ResNeXt, split: str | None, down: str | None, up: str | None, depths: tuple[int, ...] | None = None
-) -> ResNeXt:
+    spec: Spec, split: str | None, down: str | None, up: str | None, depths: tuple[int, ...] | None = None
+) -> Spec:
     """The spec with the edits that options ask for.
 
     Raises:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from elastic_search import __version__
 from elastic_search.cli.options import format_options
 from elastic_search.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ENDINGS = {
     "trials": "all trials are done",
@@ -24,7 +28,7 @@ ENDINGS = {
 @click.option("--trials", type=click.IntRange(1), help="Networks to try.")
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option("--name", help="Of the run; by default the space's.")
-@click.option("--dir", "root", type=click.Path(path_type=Path), default="runs", show_default=True, help="Of all runs.")
+@click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
 @format_options
 def search(
@@ -34,7 +38,7 @@ def search(
     trials: int | None,
     seed: int,
     name: str | None,
-    root: Path,
+    root: str,
     device: str,
     fmt: str,
 ) -> None:
@@ -45,6 +49,8 @@ def search(
     a finished run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at
     once. Needs the 'search' extra.
     """
+    from pathlib import Path
+
     from elastic_search.cli.extras import require
     from elastic_search.files import load_space
     from elastic_search.report.table import show, show_json
@@ -61,39 +67,47 @@ def search(
     if not inside:
         raise matcher.nothing_fits(plan.band)
     require("torch", "optuna", "sqlalchemy", "filelock")
-    from elastic_search.report.progress import Progress
-    from elastic_search.report.searches import search_json, search_table
-    from elastic_search.search.folder import RunFolder
-    from elastic_search.search.loop import Budget, Search
-    from elastic_search.search.ranking import best_accuracies, ranking
-    from elastic_search.train.device import choose_device, describe
-    from elastic_search.train.proxy import ProxyTrainer
+    from elastic_search.search.loop import Budget, Search, StopSignal
 
-    folder = RunFolder(root, name or plan.name)
-    chosen = choose_device(device)
-    click.echo(f"{inside:,} of {matcher.size:,} networks of {plan.name} are inside: {plan.band}", err=True)
-    with folder.locked():
-        new = folder.begin({"space": plan.name, "text": plan.text, "seed": seed})
-        click.echo(f"{'new run' if new else 'resuming'} {folder.path} on {describe(chosen)}", err=True)
-        budget = Budget(trials, seconds)
-        progress = Progress(describe(chosen), trials, lambda: run.seconds_left)
-        run = Search(plan, matcher, folder, ProxyTrainer(plan.recipe, chosen), seed, budget, progress)
-        progress.known(*best_accuracies(ranking(plan, folder)))
-        with progress:
-            why = run.run()
-        rows = ranking(plan, folder)
+    stop = StopSignal()
+    with stop.listening():
+        import torch
+
+        from elastic_search.report.progress import Progress
+        from elastic_search.report.searches import search_json, search_table
+        from elastic_search.search.folder import RunFolder
+        from elastic_search.search.ranking import best_accuracies, ranking
+        from elastic_search.train.device import choose_device, describe
+        from elastic_search.train.proxy import ProxyTrainer
+
+        folder = RunFolder(Path(root), name or plan.name)
+        chosen = choose_device(device)
+        click.echo(f"{inside:,} of {matcher.size:,} networks of {plan.name} are inside: {plan.band}", err=True)
+        with folder.locked():
+            description = {"space": plan.name, "text": plan.text, "seed": seed}
+            new = folder.begin(description, device=describe(chosen), torch=torch.__version__, version=__version__)
+            click.echo(f"{'new run' if new else 'resuming'} {folder.path} on {describe(chosen)}", err=True)
+            trainer = ProxyTrainer(plan.recipe, chosen)
+            progress = Progress(describe(chosen), trials, lambda: run.expected_seconds())
+            run = Search(plan, matcher, folder, trainer, seed, Budget(trials, seconds), progress, stop)
+            progress.known(*best_accuracies(ranking(plan, folder)))
+            with progress:
+                why = run.run()
+            rows = ranking(plan, folder)
     if fmt == "json":
         show_json(search_json(rows, plan, folder.name, seed, inside, why))
     else:
         show(search_table(rows, plan, f"Run {folder.name}: {ENDINGS[why]}"), fmt)
-    if run.signal.received is not None:
+    if why == "signal" and stop.received is not None:
         click.echo("interrupted: the same command resumes", err=True)
-        raise SystemExit(128 + run.signal.received)
+        raise SystemExit(128 + stop.received)
     if folder.best_file.exists():
         click.echo(f"best network: elastic-search flops {_short(folder.best_file)}", err=True)
 
 
 def _short(path: Path) -> str:
+    from pathlib import Path
+
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -5,6 +5,8 @@
             normalisation (2 per element), adaptive pooling (1 per input element) and up-sampling
             (bilinear 4, nearest 1 per output element).
 ``torch``   what torch's FlopCounterMode reports: 2 FLOPs per multiply-add.
+``authors`` the counter of the paper's DLA rows: multiply-adds with the bias, and the modules that it sees: ReLU (1 per
+            element), batch normalisation (2), pooling (1 per input element), up-sampling (8 per output element).
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ def _batch_norm(op: ops.BatchNorm, inputs: tuple[Shape, ...], output: Shape) -> 
 
 
 def _global_pool(op: ops.GlobalPool, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return inputs[0].numel
+    return inputs[0].numel if op.spelling == "adaptive" else 0
 
 
 def _upsample(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
@@ -130,7 +132,46 @@ TORCH = Convention(
     meaning="torch's FlopCounterMode, 2 FLOPs per multiply-add",
 )
 
-CONVENTIONS: dict[str, Convention] = {c.name: c for c in (MACS, FVCORE, TORCH)}
+
+def _with_bias(rule: Rule) -> Rule:
+    return lambda op, inputs, output: rule(op, inputs, output) + (output.numel if op.bias else 0)
+
+
+def _relu_module(op: ops.Relu, inputs: tuple[Shape, ...], output: Shape) -> int:
+    return 0 if op.functional else output.numel
+
+
+def _pool_module(op: ops.Pool, inputs: tuple[Shape, ...], output: Shape) -> int:
+    return inputs[0].numel
+
+
+def _global_pool_module(op: ops.GlobalPool, inputs: tuple[Shape, ...], output: Shape) -> int:
+    return inputs[0].numel if op.spelling == "module" else 0
+
+
+def _upsample_module(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
+    return 0 if op.functional else 8 * output.numel
+
+
+AUTHORS = Convention(
+    "authors",
+    "FLOPs",
+    {
+        **_FREE,
+        ops.Conv: ("conv", _with_bias(_conv)),
+        ops.ConvTranspose: ("convtranspose", _free),
+        ops.Linear: ("linear", _linear),
+        ops.BatchNorm: ("batchnorm", _batch_norm),
+        ops.Relu: ("relu", _relu_module),
+        ops.Pool: ("pool", _pool_module),
+        ops.GlobalPool: ("globalpool", _global_pool_module),
+        ops.Upsample: ("upsample", _upsample_module),
+    },
+    counts_dead=True,
+    meaning="the counter of the paper's DLA rows",
+)
+
+CONVENTIONS: dict[str, Convention] = {c.name: c for c in (MACS, FVCORE, TORCH, AUTHORS)}
 
 
 def convention(name: str) -> Convention:

@@ -39,14 +39,14 @@ class Row(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 16)
-def _count(op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention) -> tuple[Count, tuple[Shape, ...]]:
-    """Cost and output shapes of a node; equal blocks at equal shapes are counted once."""
+def count(op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention) -> tuple[Count, tuple[Shape, ...]]:
+    """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
         total = params = acts = 0
         values = dict(zip(op.inputs, inputs, strict=True))
-        for node, _, count, outputs in _children(op, inputs, convention):
+        for node, _, cost, outputs in _children(op, inputs, convention):
             values[node] = outputs[0]
-            total, params, acts = total + count.total, params + count.params, acts + count.activations
+            total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
         return Count(total, params, acts), tuple(values[name] for name in op.outputs)
     output = op.shape(*inputs)
     return Count(convention.rule(op)[1](op, inputs, output), op.params, activations(op, output)), (output,)
@@ -58,11 +58,11 @@ def _children(
     values = dict(zip(graph.inputs, inputs, strict=True))
     for node in graph.nodes:
         shapes = tuple([values[name] for name in node.inputs])
-        count, outputs = _count(node.op, shapes, convention)
+        cost, outputs = count(node.op, shapes, convention)
         values[node.name] = outputs[0]
         if node.name not in graph.live and not convention.counts_dead:
-            count = Count(0, count.params, 0)
-        yield node.name, shapes, count, outputs
+            cost = Count(0, cost.params, 0)
+        yield node.name, shapes, cost, outputs
 
 
 @dataclass(frozen=True)
@@ -110,14 +110,20 @@ class Tally:
             totals[row.operator] = totals.get(row.operator, 0) + row.cost.total
         return {name: total for name, total in totals.items() if total}
 
-    def _rows(self, graph: Graph, inputs: tuple[Shape, ...], prefix: str, nested: bool) -> Iterator[Row]:
+    def _rows(
+        self, graph: Graph, inputs: tuple[Shape, ...], prefix: str, nested: bool, counted: bool = True
+    ) -> Iterator[Row]:
+        """Rows of a graph; ``counted`` is false below a dead node that the convention does not count."""
         children = _children(graph, inputs, self.convention)
         for node, (name, shapes, count, outputs) in zip(graph.nodes, children, strict=True):
+            if not counted:
+                count = Count(0, count.params, 0)
             if not isinstance(node.op, Graph):
                 kind, tool_name = type(node.op).__name__, operator(self.convention, node.op)
                 yield Row(f"{prefix}{name}", kind, tool_name, outputs[0], count)
             elif nested:
-                yield from self._rows(node.op, shapes, f"{prefix}{name}.", nested)
+                below = counted and (name in graph.live or self.convention.counts_dead)
+                yield from self._rows(node.op, shapes, f"{prefix}{name}.", nested, below)
             else:
                 yield Row(f"{prefix}{name}", node.op.kind, "", outputs[0], count)
 
@@ -134,8 +140,8 @@ def tally(graph: Graph, input: Shape, convention: Convention = MACS) -> Tally:
         ShapeError: if a node cannot take its input; names the node's path.
     """
     try:
-        count, _ = _count(graph, (input,), convention)
+        cost, _ = count(graph, (input,), convention)
     except ShapeError:
         graph.shapes(input)  # raises the same with the node's path
         raise
-    return Tally(graph, input, convention, *count)
+    return Tally(graph, input, convention, *cost)

@@ -20,7 +20,7 @@ def _pool(op: ops.Pool) -> nn.Module:
     return kind(op.kernel, op.stride, op.padding, ceil_mode=op.ceil)
 
 
-_MODULES: dict[type[Op], Callable[[Any], nn.Module]] = {
+_MODULES: dict[type[Op], Callable[[Any], nn.Module | None]] = {
     ops.Conv: lambda op: nn.Conv2d(
         op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
     ),
@@ -28,11 +28,11 @@ _MODULES: dict[type[Op], Callable[[Any], nn.Module]] = {
         op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, groups=op.groups, bias=op.bias
     ),
     ops.BatchNorm: lambda op: nn.BatchNorm2d(op.channels, eps=op.eps, momentum=op.momentum),
-    ops.Relu: lambda op: nn.ReLU(),
+    ops.Relu: lambda op: None if op.functional else nn.ReLU(),
     ops.Sigmoid: lambda op: nn.Sigmoid(),
     ops.Pool: _pool,
-    ops.GlobalPool: lambda op: nn.AdaptiveAvgPool2d(1),
-    ops.Upsample: lambda op: nn.Upsample(scale_factor=op.factor, mode=op.mode),
+    ops.GlobalPool: lambda op: nn.AdaptiveAvgPool2d(1) if op.spelling == "adaptive" else None,
+    ops.Upsample: lambda op: None if op.functional else nn.Upsample(scale_factor=op.factor, mode=op.mode),
     ops.Flatten: lambda op: nn.Flatten(),
     ops.Linear: lambda op: nn.Linear(op.in_features, op.out_features),
 }
@@ -50,6 +50,10 @@ _FUNCTIONS: dict[type[Op], Callable[..., Tensor]] = {
     ops.Concat: lambda op, *xs: torch.cat(xs, 1),
     ops.Pad: _pad,
     ops.Crop: lambda op, x, like: x[..., : like.shape[-2], : like.shape[-1]],
+    ops.Relu: lambda op, x: F.relu(x),
+    # AvgPool2d(7) at 224 pixels; its size is that of the map, so that any input can be taken.
+    ops.GlobalPool: lambda op, x: F.avg_pool2d(x, x.shape[-2:]),
+    ops.Upsample: lambda op, x: F.interpolate(x, scale_factor=op.factor, mode=op.mode),
 }
 
 

@@ -39,21 +39,23 @@ def verify(graph: Graph, input: Shape) -> list[Check]:
         graph: the network.
         input: shape of one image; the tools run a real forward pass of it.
     """
-    net = empty_net(graph)
+    net = empty_net(graph, dead=True)
+    with torch.device("meta"):
+        live = Net(graph)
     image = torch.zeros(1, *input)
     theirs, their_activations = fvcore_counts(net, image)
     ours = tally(graph, input, FVCORE)
     our_operators = ours.by_operator()
     checks = [
         Check("params", graph.params, "torch", sum(p.numel() for p in net.parameters())),
+        Check("params_live", graph.params_live, "torch", sum(p.numel() for p in live.parameters())),
         Check("fvcore", ours.total, "fvcore", sum(theirs.values())),
         Check("activations", ours.activations, "fvcore", their_activations),
     ]
     for name in sorted(our_operators.keys() | theirs.keys()):
         checks.append(Check(f"fvcore {name}", our_operators.get(name, 0), "fvcore", theirs.get(name, 0)))
-    multiply_adds = theirs.get("conv", 0) + theirs.get("linear", 0)
-    checks.append(Check("macs", tally(graph, input, MACS).total, "fvcore conv + linear", multiply_adds))
     flops = torch_counts(net, image)
+    checks.append(Check("macs", tally(graph, input, MACS).total, "FlopCounterMode / 2", sum(flops.values()) // 2))
     ours = tally(graph, input, TORCH)
     checks.append(Check("torch", ours.total, "FlopCounterMode", sum(flops.values())))
     our_operators = ours.by_operator()
@@ -62,10 +64,10 @@ def verify(graph: Graph, input: Shape) -> list[Check]:
     return checks
 
 
-def empty_net(graph: Graph) -> Net:
+def empty_net(graph: Graph, *, dead: bool = False) -> Net:
     """The graph's module in eval mode, all weights zero: counts do not depend on weights."""
     with torch.device("meta"):
-        net = Net(graph)
+        net = Net(graph, dead=dead)
     net = net.to_empty(device="cpu").eval()
     with torch.no_grad():
         for tensor in (*net.parameters(), *net.buffers()):

@@ -7,7 +7,7 @@ from typing import Any
 
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id, to_dict
 from elastic_search.cost.conventions import MACS, Convention
 from elastic_search.cost.tally import Row, Tally, tally
@@ -36,13 +36,13 @@ class Costs:
 
     name: str
     role: str
-    spec: ResNeXt
+    spec: Spec
     macs: Tally
     count: Tally
     parts: tuple[Part, ...]
 
 
-def measure(name: str, role: str, spec: ResNeXt, input: Shape, convention: Convention, by: str) -> Costs:
+def measure(name: str, role: str, spec: Spec, input: Shape, convention: Convention, by: str) -> Costs:
     """Count a network and divide its costs by stage, block or op.
 
     Args:
@@ -70,10 +70,19 @@ def _rows(tally: Tally, by: str) -> list[Row]:
 
 def _part(macs: Tally, row: Row, counted: Row) -> Part:
     node = macs.graph.at(row.path)
-    blocks = len(node.nodes) if isinstance(node, Graph) and node.kind == "stage" else None
+    blocks = _blocks(node) if isinstance(node, Graph) and node.kind == "stage" else None
     params, activations = row.cost.params, row.cost.activations
     resolutions = _resolutions(macs, row)
     return Part(row.path, row.kind, blocks, resolutions, params, row.cost.total, counted.cost.total, activations)
+
+
+BLOCKS = ("bottleneck", "dense layer")
+
+
+def _blocks(graph: Graph) -> int:
+    """Number of blocks in a stage, however deep they are nested."""
+    inner = [node.op for node in graph.nodes if isinstance(node.op, Graph)]
+    return sum(1 if graph.kind in BLOCKS else _blocks(graph) for graph in inner if graph.kind in ("tree", *BLOCKS))
 
 
 def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
@@ -85,8 +94,8 @@ def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
         if part.kind == "branch":
             # Every branch ends at its block's resolution; where it works is the smallest map inside.
             found.add(min(inner.output[1:] for inner in tally.parts(part.path)))
-        elif part.kind in ("stage", "bottleneck"):
-            pending += tally.parts(part.path)
+        elif part.kind in ("stage", "tree", *BLOCKS):
+            pending += [inner for inner in tally.parts(part.path) if inner.kind in ("tree", "branch", *BLOCKS)]
     return tuple(sorted(found, reverse=True))
 
 
@@ -136,23 +145,18 @@ def _columns(by: str, convention: Convention) -> list[Column]:
 
 
 def _aligned(networks: list[Costs]) -> list[tuple[str, list[Part | None]]]:
-    """Parts of all networks by path, in the order of the networks."""
+    """Parts of all networks by path; what only a later network has stands after what precedes it there."""
     by_path = [{part.path: part for part in costs.parts} for costs in networks]
-    order: dict[str, tuple[int, ...]] = {}
+    order: list[str] = []
     for parts in by_path:
+        at = -1
         for path in parts:
-            order.setdefault(path, ())
-    paths = sorted(order, key=lambda path: _path_key(path, by_path)) if len(networks) > 1 else list(order)
-    return [(path, [parts.get(path) for parts in by_path]) for path in paths]
-
-
-def _path_key(path: str, by_path: list[dict[str, Part]]) -> tuple[Any, ...]:
-    """Order of a path among the parts of networks that share stages but not depths."""
-    stages = ["stem", *(f"layer{i}" for i in range(1, 100)), "head"]
-    stage, _, rest = path.partition(".")
-    block, _, inner = rest.partition(".")
-    at = next(list(parts).index(path) for parts in reversed(by_path) if path in parts)
-    return stages.index(stage), int(block) if block.isdigit() else -1, at if inner or not block.isdigit() else -1
+            if path in order:
+                at = order.index(path)
+            else:
+                at += 1
+                order.insert(at, path)
+    return [(path, [parts.get(path) for parts in by_path]) for path in order]
 
 
 def cost_tables(networks: list[Costs], by: str, convention: Convention, title: str) -> tuple[Table, Table | None]:

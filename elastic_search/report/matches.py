@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from elastic_search.arch.split import Split
 from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.conventions import MACS
-from elastic_search.cost.tally import tally
 from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
-from elastic_search.space.match import Candidate
+from elastic_search.space.match import Candidate, Matcher
 
 SCHEMA = 1
 
 
-def match_rows(candidates: list[Candidate], band: Band, base_params: int, base_macs: int) -> list[dict[str, Any]]:
+def match_rows(
+    candidates: list[Candidate], matcher: Matcher, band: Band, base_params: int, base_macs: int
+) -> list[dict[str, Any]]:
     """A row for each candidate: depths, exact costs, and relative differences to the base."""
     rows = []
     for candidate in candidates:
-        macs = tally(candidate.spec.graph(), band.input, MACS).total
+        macs = matcher.cost(candidate, MACS)
         rows.append(
             {
                 "depths": list(candidate.spec.depths),
@@ -53,12 +55,14 @@ def match_table(rows: list[dict[str, Any]], found: int, band: Band, title: str) 
     return Table(title, tuple(columns), shown, (more, f"inside: {band}"))
 
 
-def match_json(rows: list[dict[str, Any]], found: int, band: Band, base: str, split: str) -> dict[str, Any]:
+def match_json(rows: list[dict[str, Any]], found: int, band: Band, base: str, split: Split) -> dict[str, Any]:
     """The machine form of ``match``."""
     return {
         "schema": SCHEMA,
         "base": base,
-        "split": split,
+        "split": str(split),
+        "down": split.down,
+        "up": split.up,
         "input": list(band.input),
         "convention": band.convention.name,
         "unit": band.convention.unit,

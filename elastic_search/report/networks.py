@@ -23,9 +23,9 @@ def models_data(input: Shape) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "depths": list(spec.depths),
-                "cardinality": spec.cardinality,
                 "elastic_blocks": spec.elastic_blocks,
                 "params": macs.params,
+                "params_live": spec.graph().params_live,
                 "macs": macs.total,
                 "fvcore": fvcore.total,
                 "activations": macs.activations,

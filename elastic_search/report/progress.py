@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from elastic_search.arch.resnext import ResNeXt
+    from elastic_search.arch.spec import Spec
     from elastic_search.search.evaluator import Epoch, Score
 
 SECONDS_BETWEEN_LINES = 60
@@ -56,7 +56,7 @@ class Progress:
         """Accuracies from earlier starts of the run."""
         self._base, self._best = base, best
 
-    def started(self, trial: int | None, spec: ResNeXt) -> None:
+    def started(self, trial: int | None, spec: Spec) -> None:
         of = f"/{self.trials}" if self.trials else ""
         number = "base" if trial is None else f"trial {trial + 1}{of}"
         self._name = f"{number} {'-'.join(map(str, spec.depths))}"

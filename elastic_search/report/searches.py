@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import to_dict
 from elastic_search.files import SearchSpace
 from elastic_search.report.table import Column, Table
@@ -13,7 +13,7 @@ from elastic_search.train.recipe import Recipe
 SCHEMA = 1
 
 
-def split_text(spec: ResNeXt) -> str:
+def split_text(spec: Spec) -> str:
     """Splits per stage in short form, stages that cannot be elastic left out: ``1/2,1/2 | 1 | 3/4,1/4``."""
     texts = []
     for i, stage in enumerate(spec.stages[:-1]):
@@ -37,7 +37,7 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
     ]
     shown: list[dict[str, Any] | None] = []
     for row in rows:
-        spec: ResNeXt = row["spec"]
+        spec: Spec = row["spec"]
         types = {f"{s.down}+{s.up}" for stage in spec.stages for s in stage.splits if s.scales_down}
         text = split_text(spec) + (f" {' '.join(sorted(types))}" if types - {"avgpool+bilinear"} else "")
         shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
@@ -48,7 +48,7 @@ def proxy_text(recipe: Recipe) -> str:
     """What the accuracies of a search are, in one line."""
     return (
         f"proxy acc: top-1 on {recipe.test_images:,} Fashion-MNIST scenes of {recipe.input} px after {recipe.epochs} "
-        f"epochs at {recipe.width} of the width; a proxy, not an ImageNet result"
+        f"epochs at {recipe.width} of the width (whole paths kept); a proxy, not an ImageNet result"
     )
 
 

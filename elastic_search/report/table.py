@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-FORMATS = ("table", "json", "csv", "markdown", "latex")
 LEAST_LONG = 8
 """Characters that a wrapped column keeps."""
 
@@ -212,9 +211,8 @@ def _markdown(table: Table) -> str:
 
 def _latex(table: Table) -> str:
     def escape(text: str) -> str:
-        for char in "&%_#$":
-            text = text.replace(char, f"\\{char}")
-        return text
+        special = {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+        return "".join(special.get(char, f"\\{char}" if char in "&%_#${}" else char) for char in text)
 
     headers, grid = table.grid()
     spec = "".join("l" if column.kind in TEXTUAL else "r" for column in table.columns)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Evaluator(Protocol):
 
     def __call__(
         self,
-        spec: ResNeXt,
+        spec: Spec,
         seed: int,
         *,
         checkpoint: Path,

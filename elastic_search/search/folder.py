@@ -1,6 +1,6 @@
 """The folder of a run: what it was started with, its results, and who works in it.
 
-runs/NAME/run.json        space, seed and recipe; written once
+runs/NAME/run.json        the space's text, the seed, versions and device; written once
 runs/NAME/study.db        the Optuna study (SQLite)
 runs/NAME/base.json       the base network's score
 runs/NAME/trials/N.json   a trial's score, on disk before the study hears of it
@@ -58,7 +58,8 @@ class RunFolder:
     def __init__(self, root: Path, name: str) -> None:
         if not _NAME.fullmatch(name) or name.endswith("."):
             raise UsageError(
-                f"run name {name!r}: letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit"
+                f"run name {name!r}: letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit",
+                "give one with --name",
             )
         self.name = name
         self.path = (root / name).resolve()
@@ -85,21 +86,28 @@ class RunFolder:
         Raises:
             EnvironmentFault: if another process holds it, or the folder cannot be made.
         """
+        lock = FileLock(self.path / "lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path / "lock", timeout=0):
-                yield
+            lock.acquire()
         except Timeout:
             raise EnvironmentFault(
                 f"run {self.name!r} is in use by another process", "wait for it, or choose another --name"
             ) from None
         except OSError as error:
-            raise EnvironmentFault(
-                f"{self.path}: {error.strerror}", "check the disk, or choose another --dir"
-            ) from None
+            hint = "check the disk, or choose another --dir"
+            raise EnvironmentFault(f"{self.path}: {error.strerror}", hint) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
-    def begin(self, description: dict[str, Any]) -> bool:
+    def begin(self, description: dict[str, Any], **about: str) -> bool:
         """Record what the run is, or check that it is the same as before; true if it is new.
+
+        Args:
+            description: what must not change from start to start.
+            about: what is recorded of the first start, and may change.
 
         Raises:
             UsageError: naming what differs from the run's first start.
@@ -107,7 +115,7 @@ class RunFolder:
         file = self.path / "run.json"
         before = self._read(file)
         if before is None:
-            write_atomically(file, json.dumps({"schema": SCHEMA, **description}, indent=2) + "\n")
+            write_atomically(file, json.dumps({"schema": SCHEMA, **description, "first_start": about}, indent=2) + "\n")
             return True
         differing = [key for key, value in description.items() if before.get(key) != value]
         if differing:

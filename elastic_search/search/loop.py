@@ -17,18 +17,22 @@ from types import FrameType
 from typing import Any, Protocol
 
 import optuna
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, MismatchError
 from elastic_search.files import SearchSpace, dump_spec
 from elastic_search.search.evaluator import Epoch, Evaluator, InterruptedTrainingError, Score, TrialError
 from elastic_search.search.folder import RunFolder, write_atomically
-from elastic_search.search.sampler import FeasibleTPE
+from elastic_search.search.sampler import FeasibleTPE, distributions
 from elastic_search.space.match import Matcher
+
+STUDY = "search"
+"""Name of the one study in a run's file."""
 
 MAX_FAILURES = 10
 """Trials in a row that may fail before the search gives up."""
@@ -45,7 +49,7 @@ class Budget:
 class Observer(Protocol):
     """Hears what happens, to show it."""
 
-    def started(self, trial: int | None, spec: ResNeXt) -> None: ...
+    def started(self, trial: int | None, spec: Spec) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
     def finished(self, trial: int | None, score: Score | None, reason: str) -> None: ...
 
@@ -69,8 +73,8 @@ class StopSignal:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
+            # Unwinds, so that the terminal gets its cursor back.
+            raise KeyboardInterrupt
         self.received = number
 
 
@@ -112,14 +116,20 @@ class Search:
         if not self.matcher.count(self.plan.band.low, self.plan.band.high):
             raise self.matcher.nothing_fits(self.plan.band)
         self._clock, self._spent_before = time.monotonic(), self.folder.spent_seconds
-        study = open_study(self.folder)
-        sampler = FeasibleTPE(self.matcher, self.plan.band, self.seed, self.plan.space.base)
-        study.sampler = sampler
-        with self.signal.listening():
-            try:
+        try:
+            study = open_study(self.folder)
+            sampler = FeasibleTPE(self.matcher, self.plan.band, self.seed, self.plan.space.base)
+            study.sampler = sampler
+            with self.signal.listening():
                 return self._loop(study, sampler)
-            finally:
-                self.folder.spend(self.spent_seconds)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ or error
+            raise EnvironmentFault(
+                f"{self.folder.study_file}: {str(cause).splitlines()[0]}",
+                "check the disk; if the file is damaged, delete it: it is made anew from the results beside it",
+            ) from None
+        finally:
+            self.folder.spend(self.spent_seconds)
 
     @property
     def spent_seconds(self) -> float:
@@ -135,15 +145,18 @@ class Search:
             outcome = self._evaluate(None, self.plan.space.base, None)
             if outcome is None:
                 return self._why_stopped()
+            if outcome["accuracy"] is None:
+                raise EnvironmentFault(f"the base network cannot be trained: {outcome['reason']}", "change the proxy")
             self.folder.record(None, outcome)
         self._replay(study)
+        self._write_best(study)
         failures = 0
         while True:
             trials = study.get_trials(deepcopy=False)
             running = [trial for trial in trials if trial.state == TrialState.RUNNING]
             if self.budget.trials is not None and len(trials) - len(running) >= self.budget.trials:
                 return "trials"
-            if self._stop() or not self._time_for_another():
+            if self._stop() or not (running or self._time_for_another()):
                 return self._why_stopped()
             if not running and sampler.exhausted(trials):
                 return "exhausted"
@@ -173,14 +186,14 @@ class Search:
         values = {c.name: trial.suggest_categorical(c.name, c.values) for c in self.plan.space.choices}
         return trial.number, values
 
-    def _decode(self, values: dict[str, Any]) -> ResNeXt:
+    def _decode(self, values: dict[str, Any]) -> Spec:
         spec = self.plan.space.decode(values)
         cost = tally(spec.graph(), self.plan.band.input, self.plan.band.convention).total
         if cost not in self.plan.band:
             raise MismatchError(f"proposal {values} costs {cost:,}, outside {self.plan.band}")
         return spec
 
-    def _evaluate(self, number: int | None, spec: ResNeXt, values: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _evaluate(self, number: int | None, spec: Spec, values: dict[str, Any] | None) -> dict[str, Any] | None:
         """Train a network's proxy: its result, or None if it was interrupted."""
         self.observer.started(number, spec)
         count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
@@ -208,30 +221,48 @@ class Search:
         self.folder.record(number, outcome)
         tell(study, number, outcome)
         self.folder.spend(self.spent_seconds)
-        best = (
-            study.best_trial if any(t.state == TrialState.COMPLETE for t in study.get_trials(deepcopy=False)) else None
-        )
-        if best is not None and (best.number == number or not self.folder.best_file.exists()):
-            self.write_best(best)
+        self._write_best(study)
 
-    def write_best(self, best: FrozenTrial) -> None:
-        """Write the best network as a spec file."""
-        result = self.folder.result(best.number) or {}
-        band = self.plan.band
+    def _write_best(self, study: optuna.Study) -> None:
+        """Write the best network as a spec file, if it is not the one that is there."""
+        done = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE]
+        if not done:
+            return
+        best = max(done, key=lambda trial: (trial.value, -trial.number))
+        result, base, band = self.folder.result(best.number) or {}, self.folder.result(None) or {}, self.plan.band
         comments = (
             f"Best of run {self.folder.name}: trial {best.number}, id {result.get('id')}",
             f"{result.get('cost', 0):,} {band.convention.name} at {band.input.height}x{band.input.width}; "
-            f"{self.plan.base_name}, the base, has {band.target:,}",
+            f"{self.plan.base_name}, the base, has {base.get('cost', 0):,}",
             f"proxy accuracy {best.value:.4f} (a proxy on Fashion-MNIST scenes, not an ImageNet result)",
         )
-        write_atomically(self.folder.best_file, dump_spec(self._decode(best.params), comments))
+        text = dump_spec(self._decode(best.params), comments)
+        if not self.folder.best_file.exists() or self.folder.best_file.read_text(encoding="utf-8") != text:
+            write_atomically(self.folder.best_file, text)
 
     def _replay(self, study: optuna.Study) -> None:
-        """Tell the study results that reached the disk just before an earlier start was killed."""
-        for trial in study.get_trials(deepcopy=False):
-            outcome = self.folder.result(trial.number) if trial.state == TrialState.RUNNING else None
-            if outcome is not None:
-                self._tell(study, trial.number, outcome)
+        """Tell the study the results on disk that it does not hold.
+
+        Such are the result of a trial that was told just when an earlier start was killed, and all results if
+        the study's file was lost.
+        """
+        for number in self.folder.trials():
+            outcome, trials = self.folder.result(number), study.get_trials(deepcopy=False)
+            if outcome is None or number > len(trials):
+                continue
+            if number == len(trials):
+                state = TrialState.RUNNING
+                study.add_trial(
+                    create_trial(
+                        state=state, params=outcome["values"], distributions=distributions(self.plan.space.choices)
+                    )
+                )
+            elif trials[number].params and trials[number].params != outcome["values"]:
+                raise EnvironmentFault(
+                    f"trial {number} has other values in {self.folder.study_file.name} than in its own file",
+                    "delete the study's file: it is made anew from the results beside it",
+                )
+            tell(study, number, outcome)
 
     def _epoch(self, epoch: Epoch) -> None:
         self.folder.spend(self.spent_seconds)
@@ -243,14 +274,23 @@ class Search:
     def _why_stopped(self) -> str:
         return "signal" if self.signal.received is not None else "time"
 
+    def expected_seconds(self) -> float | None:
+        """Seconds until the run ends, by its time limit or by what its trials take; None if nothing is known."""
+        left, typical = self.seconds_left, self._typical_seconds()
+        if self.budget.trials is not None and typical is not None:
+            trials = typical * max(0, self.budget.trials - len(self.folder.trials()))
+            left = trials if left is None else min(left, trials)
+        return left
+
     def _time_for_another(self) -> bool:
         """Whether a trial as long as those before can still end in time."""
-        left = self.seconds_left
-        if left is None:
-            return True
+        left, typical = self.seconds_left, self._typical_seconds()
+        return left is None or typical is None or left >= typical
+
+    def _typical_seconds(self) -> float | None:
         results = [self.folder.result(number) for number in (None, *self.folder.trials()[-10:])]
         seconds = [r["seconds"] for r in results if r and r.get("accuracy") is not None]
-        return not seconds or left >= statistics.median(seconds)
+        return statistics.median(seconds) if seconds else None
 
 
 def tell(study: optuna.Study, number: int, outcome: dict[str, Any]) -> None:
@@ -273,9 +313,9 @@ def open_study(folder: RunFolder) -> optuna.Study:
         storage = optuna.storages.RDBStorage(
             url.replace("{", "{{").replace("}", "}}"), engine_kwargs={"connect_args": {"timeout": 60}}
         )
-        return optuna.create_study(storage=storage, study_name=folder.name, direction="maximize", load_if_exists=True)
+        return optuna.create_study(storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True)
     except Exception as error:
         raise EnvironmentFault(
             f"{folder.study_file}: {type(error).__name__}: {str(error).splitlines()[0]}",
-            "move it aside, or choose another --name",
+            "delete it: it is made anew from the results beside it",
         ) from None

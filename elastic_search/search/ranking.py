@@ -21,19 +21,21 @@ def ranking(plan: SearchSpace, folder: RunFolder) -> list[dict[str, Any]]:
         key=lambda trial: (-trial["accuracy"], trial["number"]),
     )
     failed = [trial for trial in trials if trial and trial["accuracy"] is None]
-    rows = [_row(plan, base, "base")] if base else []
-    rows += [_row(plan, trial, str(rank)) for rank, trial in enumerate(done, 1)]
-    return rows + [_row(plan, trial, "failed") for trial in failed]
+    if not base:
+        return []
+    rows = [_row(plan, base, "base", base["cost"])]
+    rows += [_row(plan, trial, str(rank), base["cost"]) for rank, trial in enumerate(done, 1)]
+    return rows + [_row(plan, trial, "failed", base["cost"]) for trial in failed]
 
 
-def _row(plan: SearchSpace, result: dict[str, Any], rank: str) -> dict[str, Any]:
+def _row(plan: SearchSpace, result: dict[str, Any], rank: str, base_cost: int) -> dict[str, Any]:
     values = result["values"]
     keys = ("id", "cost", "params", "proxy_macs", "proxy_params", "accuracy", "accuracy_by_size", "seconds", "reason")
     return {
         "rank": rank,
         "trial": result["number"],
         "spec": plan.space.base if values is None else plan.space.decode(values),
-        "difference": result["cost"] / plan.band.target - 1,
+        "difference": result["cost"] / base_cost - 1,
         **{key: result.get(key) for key in keys},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
+from elastic_search.cost.tally import tally
 from elastic_search.errors import NothingFitsError
 from elastic_search.search.density import log_ratios
 from elastic_search.space.band import Band
@@ -48,12 +50,13 @@ class FeasibleTPE(BaseSampler):
         skip: a network that must not be proposed (the base, which is trained anyway).
     """
 
-    def __init__(self, matcher: Matcher, band: Band, seed: int, skip: ResNeXt | None = None) -> None:
+    def __init__(self, matcher: Matcher, band: Band, seed: int, skip: Spec | None = None) -> None:
         self.matcher = matcher
         self.band = band
         self.seed = seed
         self._choices = matcher.space.choices
-        skipped = None if skip is None else matcher.space.values_of(skip)
+        inside = skip is not None and tally(skip.graph(), band.input, band.convention).total in band
+        skipped = matcher.space.values_of(skip) if skip is not None and inside else None
         self._skip = set() if skipped is None else {_key(skipped)}
         self._size = matcher.count(band.low, band.high)
         self._all = matcher.inside(band) if 0 < self._size <= 4 * DRAWS else None
@@ -84,19 +87,20 @@ class FeasibleTPE(BaseSampler):
         finished = [(t.params, t.value) for t in others if t.state == TrialState.COMPLETE and t.value is not None]
         if len(finished) < START:
             return candidates[0]
+        # What cannot be trained counts as bad, so that the search does not walk into it again.
+        finished += [(t.params, -math.inf) for t in others if t.state == TrialState.FAIL]
         ratios = log_ratios(self._choices, finished, [candidate.values for candidate in candidates])
         return candidates[int(np.argmax(ratios))]
 
     def exhausted(self, others: list[FrozenTrial]) -> bool:
         """Whether every network of the band has been tried."""
-        tried = self._skip | {_key(t.params) for t in others}
-        return self._all is not None and all(_key(c.values) in tried for c in self._all)
+        return len(self._skip | {_key(t.params) for t in others if t.params}) >= self._size
 
     def _candidates(self, rng: np.random.Generator, tried: set[tuple[Value, ...]]) -> list[Candidate]:
+        if len(tried) >= self._size:
+            raise ExhaustedError(f"all {self._size:,} networks of the band have been tried")
         if self._all is not None:
             found = [c for c in self._all if _key(c.values) not in tried]
-            if not found:
-                raise ExhaustedError(f"all {self._size:,} networks of the band have been tried")
             return [found[i] for i in rng.permutation(len(found))[:DRAWS]]
         while True:
             # A band of more than 4 × DRAWS networks: tried ones are few among the draws.

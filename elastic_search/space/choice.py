@@ -8,12 +8,11 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
-from elastic_search.arch.resnext import ResNeXt, Stage
+from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Split, parse_split, resampled
 from elastic_search.errors import SpecError
 
 Value = int | str
-SPLITS_PER = ("network", "stage")
 
 
 class Choice(NamedTuple):
@@ -51,7 +50,7 @@ class Space:
         splits_per: "stage" if each stage chooses its own split, "network" if all share one.
     """
 
-    base: ResNeXt
+    base: Spec
     depths: tuple[tuple[int, ...], ...]
     splits: tuple[Split, ...]
     resampling: tuple[tuple[str, str], ...] = (("avgpool", "bilinear"),)
@@ -94,7 +93,7 @@ class Space:
         return Arm(pair, tuple(stages))
 
     def _stage(self, stage: int, depth: int, split: Split) -> Stage:
-        splits = tuple(split if self.base.may_scale(stage, j) else PLAIN for j in range(depth))
+        splits = tuple(split if self.base.may_scale(stage, j) else PLAIN for j in range(self.base.blocks(depth)))
         return Stage(self.base.stages[stage].width, splits)
 
     @property
@@ -102,7 +101,7 @@ class Space:
         """Number of combinations of values; combinations that give the same network count each."""
         return prod(len(choice.values) for choice in self.choices)
 
-    def spec(self, options: tuple[Option, ...]) -> ResNeXt:
+    def spec(self, options: tuple[Option, ...]) -> Spec:
         """The network made of one option for each stage."""
         return replace(self.base, stages=tuple(option.stage for option in options))
 
@@ -117,7 +116,7 @@ class Space:
                 values[f"{self.base.stage_name(i)}.split"] = str(option.split)
         return values | {"resampling": "+".join(arm.resampling)}
 
-    def values_of(self, spec: ResNeXt) -> dict[str, Value] | None:
+    def values_of(self, spec: Spec) -> dict[str, Value] | None:
         """Values by choice name of a network, or None if it is not in the space."""
         if self.base != replace(spec, stages=self.base.stages):
             return None
@@ -130,7 +129,7 @@ class Space:
                 return self.encode(arm, tuple(o for o in options if o is not None))
         return None
 
-    def decode(self, values: Mapping[str, Value]) -> ResNeXt:
+    def decode(self, values: Mapping[str, Value]) -> Spec:
         """The network that values by choice name describe.
 
         Raises:

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from elastic_search.arch.ops import Shape
-from elastic_search.arch.resnext import ResNeXt
-from elastic_search.arch.split import Split
+from elastic_search.arch.spec import Spec, Stage
+from elastic_search.arch.split import PLAIN, Split
 from elastic_search.cost.conventions import Convention
-from elastic_search.cost.tally import tally
+from elastic_search.cost.table import ends_costs, stage_costs
 from elastic_search.space.choice import Space
 
 
-def all_depths(base: ResNeXt, split: Split, most: int, convention: Convention, input: Shape) -> Space:
+def all_depths(base: Spec, split: Split, most: int, convention: Convention, input: Shape) -> Space:
     """Every depth tuple with at least one block a stage that costs at most ``most``, by bounds per stage.
 
     A stage's deepest choice is what fits while all others have one block; block costs are positive, so
     nothing that fits is left out.
     """
-    stages = len(base.stages)
     pair = ((split.down, split.up),)
 
-    def cost(depths: tuple[int, ...]) -> int:
-        space = Space(base, tuple((depth,) for depth in depths), (split,), pair)
-        (arm,) = space.arms
-        return tally(space.spec(tuple(options[0] for options in arm.stages)).graph(), input, convention).total
+    def options(stage: int, depth: int) -> Stage:
+        splits = tuple(split if base.may_scale(stage, j) else PLAIN for j in range(base.blocks(depth)))
+        return Stage(base.stages[stage].width, splits)
+
+    def cost(deep: int, depth: int) -> int:
+        """Cost of the network whose stage ``deep`` has this depth, and all others one."""
+        (total, _), shape = ends_costs(base, input, None, convention)
+        for i in range(len(base.stages)):
+            costs, (shape,) = stage_costs(base, i, shape, [options(i, depth if i == deep else 1)], convention)
+            total += int(costs[0, 0])
+        return total + ends_costs(base, input, shape, convention)[0][0]
 
     legal = []
-    for i in range(stages):
+    for i in range(len(base.stages)):
         deepest = 1
-        while cost(tuple(deepest + 1 if j == i else 1 for j in range(stages))) <= most:
+        while cost(i, deepest + 1) <= most:
             deepest += 1
         legal.append(tuple(range(1, deepest + 1)))
     return Space(base, tuple(legal), (split,), pair)

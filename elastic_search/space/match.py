@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastic_search.arch.ops import Shape
-from elastic_search.arch.resnext import ResNeXt, Stage
+from elastic_search.arch.spec import Spec, Stage
 from elastic_search.cost.conventions import Convention
-from elastic_search.cost.table import ends_costs, stage_costs
+from elastic_search.cost.table import Costs, ends_costs, stage_costs
 from elastic_search.errors import NothingFitsError, SpecError
 from elastic_search.space.band import Band
 from elastic_search.space.choice import Arm, Option, Space, Value
@@ -48,7 +48,7 @@ class Candidate:
     options: tuple[Option, ...] = field(repr=False)
 
     @property
-    def spec(self) -> ResNeXt:
+    def spec(self) -> Spec:
         return self.space.spec(self.options)
 
 
@@ -77,6 +77,8 @@ class _Picks(NamedTuple):
 
 
 State = tuple[Shape, int]
+END = Shape(0, 0, 0)
+"""What flows out of the head."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ class Matcher:
 
     def _arm_joins(self, arm: Arm, earlier: list[list[set[Stage]]]) -> Iterator[_Join]:
         sizes = [len(options) for options in arm.stages]
-        cut = min(range(len(sizes) + 1), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
+        cut = min(range(len(sizes)), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
         if max(prod(sizes[:cut]), prod(sizes[cut:])) > MAX_HALF:
             raise SpecError(f"a space with {prod(sizes):,} combinations is too large to match exactly", "fewer choices")
         base = self.space.base
@@ -108,10 +110,9 @@ class Matcher:
         for shape in dict.fromkeys(shape for shape, _ in lefts):
             start = {(shape, every): _Half(np.zeros((1, 2), np.int64), np.empty((1, 0), np.int32))}
             rights = self._extend(arm, earlier, start, range(cut, len(sizes)))
-            for (last, right_mask), right in rights.items():
-                head, _ = ends_costs(base, self.input, last, self.convention)
+            for (_, right_mask), right in rights.items():
                 order = np.argsort(right.sums[:, 0], kind="stable")
-                right = _Half(right.sums[order] + np.array(head, np.int64), right.options[order])
+                right = _Half(right.sums[order], right.options[order])
                 for (left_shape, left_mask), left in lefts.items():
                     if left_shape == shape and not left_mask & right_mask:
                         yield _Join(arm, left, right)
@@ -124,7 +125,7 @@ class Matcher:
             masks = [sum((o.stage in other[i]) << bit for bit, other in enumerate(earlier)) for o in options]
             grown: dict[State, list[_Half]] = {}
             for (shape, mask), half in states.items():
-                costs, shapes = stage_costs(self.space.base, i, shape, [o.stage for o in options], self.convention)
+                costs, shapes = self._option_costs(arm, i, shape)
                 targets: dict[State, list[int]] = {}
                 for n, out in enumerate(shapes):
                     targets.setdefault((out, mask & masks[n]), []).append(n)
@@ -139,6 +140,41 @@ class Matcher:
                 for state, halves in grown.items()
             }
         return states
+
+    def _option_costs(self, arm: Arm, stage: int, shape: Shape) -> tuple[Costs, list[Shape]]:
+        """Costs of a stage's options and the shapes that leave them.
+
+        The last stage's have the head's cost added, after which the shape says nothing more: it is END.
+        """
+        key = (id(arm), stage, shape)
+        if key not in self._option_tables:
+            options = [option.stage for option in arm.stages[stage]]
+            costs, shapes = stage_costs(self.space.base, stage, shape, options, self.convention)
+            if stage == len(arm.stages) - 1:
+                heads = {out: ends_costs(self.space.base, self.input, out, self.convention)[0] for out in set(shapes)}
+                costs, shapes = costs + np.array([heads[out] for out in shapes], np.int64), [END] * len(shapes)
+            self._option_tables[key] = costs, shapes
+        return self._option_tables[key]
+
+    @cached_property
+    def _option_tables(self) -> dict[tuple[int, int, Shape], tuple[Costs, list[Shape]]]:
+        return {}
+
+    def cost(self, candidate: Candidate, convention: Convention) -> int:
+        """Cost of a network of the space under another convention, from the costs of its stages."""
+        (total, _), shape = ends_costs(self.space.base, self.input, None, convention)
+        for i, option in enumerate(candidate.options):
+            key = (convention, i, shape, id(option))
+            if key not in self._stage_costs:
+                costs, (after,) = stage_costs(self.space.base, i, shape, [option.stage], convention)
+                self._stage_costs[key] = int(costs[0, 0]), after
+            cost, shape = self._stage_costs[key]
+            total += cost
+        return total + ends_costs(self.space.base, self.input, shape, convention)[0][0]
+
+    @cached_property
+    def _stage_costs(self) -> dict[tuple[Convention, int, Shape, int], tuple[int, Shape]]:
+        return {}
 
     @cached_property
     def size(self) -> int:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
 
 from elastic_search.errors import EnvironmentFault
 
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+NVIDIA_DRIVER = (
+    Path("/proc/driver/nvidia/version"),
+    Path("/usr/lib/wsl/lib/libcuda.so.1"),
+    Path(os.environ.get("SYSTEMROOT", "/nowhere"), "System32", "nvcuda.dll"),
+)
+"""What an NVIDIA driver leaves on Linux, under WSL and on Windows."""
 
 
 def choose_device(name: str) -> torch.device:
@@ -19,9 +25,10 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "cpu":
         return torch.device("cpu")
+    driver = any(path.exists() for path in NVIDIA_DRIVER)
     if name in ("auto", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda")
-    if name == "cuda" or (name == "auto" and NVIDIA_DRIVER.exists()):
+        return _tried(torch.device("cuda"))
+    if name == "cuda" or (name == "auto" and driver):
         raise EnvironmentFault(f"CUDA cannot be used: {_cuda_fault()}", _cuda_cure())
     if name in ("auto", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
@@ -30,10 +37,20 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cpu")
 
 
+def _tried(device: torch.device) -> torch.device:
+    """The device, after a convolution on it: a build for other GPUs is found out here and not in the night."""
+    try:
+        image, weight = torch.ones(1, 1, 4, 4, device=device), torch.ones(1, 1, 3, 3, device=device)
+        torch.nn.functional.conv2d(image, weight).sum().item()
+    except RuntimeError as error:
+        raise EnvironmentFault(f"CUDA cannot be used: {str(error).splitlines()[0]}", _cuda_cure()) from None
+    return device
+
+
 def _cuda_fault() -> str:
     if torch.version.cuda is None:
         return f"torch {torch.__version__} is a build without CUDA"
-    if not NVIDIA_DRIVER.exists():
+    if not any(path.exists() for path in NVIDIA_DRIVER):
         return "no NVIDIA driver is loaded"
     try:
         torch.cuda.init()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ the same images in the same order for the same number of steps.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from elastic_search.arch.ops import image
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
+from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
 from elastic_search.data.scenes import SIZE_NAMES, Scenes, SceneSpec, make_scenes, size_classes
@@ -50,12 +52,13 @@ class ProxyTrainer:
         self.train: Scenes = make_scenes(scenes, "train").to(device)
         self.test: Scenes = make_scenes(scenes, "test").to(device)
         self.sizes = size_classes(self.test.object_sizes, scenes)
-        self.mean = self.train.images.float().mean((0, 2, 3), keepdim=True)
-        self.deviation = self.train.images.float().std((0, 2, 3), keepdim=True)
+        # A part of the scenes tells the channels' mean and deviation well enough, and fits any memory as floats.
+        some = self.train.images[:2000].float()
+        self.mean, self.deviation = some.mean((0, 2, 3), keepdim=True), some.std((0, 2, 3), keepdim=True)
 
     def __call__(
         self,
-        spec: ResNeXt,
+        spec: Spec,
         seed: int,
         *,
         checkpoint: Path,
@@ -63,32 +66,38 @@ class ProxyTrainer:
         report: Callable[[Epoch], None],
     ) -> Score:
         """Train the proxy of ``spec``; see ``search.evaluator.Evaluator``."""
-        started = time.monotonic()
         proxy = self.recipe.proxy(spec)
+        try:
+            score, right = self._run(proxy, seed, checkpoint, stop, report)
+        except torch.OutOfMemoryError:
+            raise TrialError("out of memory") from None
+        sizes = classification.accuracy_by_group(right.cpu(), self.sizes.cpu(), SIZE_NAMES)
+        count = tally(proxy.graph(), image(self.recipe.input, self.recipe.input), MACS)
+        return Score(score["curve"][-1], sizes, score["seconds"], count.total, count.params, score["curve"])
+
+    def _run(
+        self, proxy: Spec, seed: int, checkpoint: Path, stop: Callable[[], bool], report: Callable[[Epoch], None]
+    ) -> tuple[dict[str, Any], Tensor]:
+        """Train to the last epoch: the curve and the seconds, and which test scenes are classified right."""
+        started = time.monotonic()
         net = build(proxy, seed).to(self.device)
         net = net.to(memory_format=self._layout)  # type: ignore[call-overload]
         optimizer = _optimizer(net, self.recipe)
-        state = _load(checkpoint, net, optimizer, self.device)
+        identity = f"{spec_id(proxy)} {seed} {self.recipe}"
+        state = _load(checkpoint, identity, net, optimizer, self.device)
         curve: list[float] = state["curve"]
-        right = torch.empty(0)
-        try:
-            while len(curve) < self.recipe.epochs:
-                if curve and stop():
-                    raise InterruptedTrainingError
-                loss = self._train_epoch(net, optimizer, seed, len(curve))
-                right = self._test(net)
-                curve.append(float(right.float().mean()))
-                state["seconds"] += time.monotonic() - started
-                started = time.monotonic()
-                _save(checkpoint, net, optimizer, state)
-                report(Epoch(len(curve), self.recipe.epochs, loss, curve[-1]))
-        except torch.OutOfMemoryError:
-            raise TrialError("out of memory") from None
-        if not len(right):
+        right = None
+        while len(curve) < self.recipe.epochs:
+            if curve and stop():
+                raise InterruptedTrainingError
+            loss = self._train_epoch(net, optimizer, seed, len(curve))
             right = self._test(net)
-        sizes = classification.accuracy_by_group(right.cpu(), self.sizes.cpu(), SIZE_NAMES)
-        count = tally(proxy.graph(), image(self.recipe.input, self.recipe.input), MACS)
-        return Score(curve[-1], sizes, state["seconds"], count.total, count.params, curve)
+            curve.append(float(right.float().mean()))
+            state["seconds"] += time.monotonic() - started
+            started = time.monotonic()
+            _save(checkpoint, net, optimizer, state)
+            report(Epoch(len(curve), self.recipe.epochs, loss, curve[-1]))
+        return state, self._test(net) if right is None else right
 
     @property
     def _layout(self) -> torch.memory_format:
@@ -163,23 +172,31 @@ def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: d
     """Write a checkpoint so that after a crash the old or the new one is there, whole."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:
-        torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **state}, temporary)
+        with temporary.open("wb") as file:
+            torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **state}, file)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except (OSError, RuntimeError) as error:
         raise EnvironmentFault(f"{path}: cannot be written ({error})", "free space, then run again") from None
 
 
-def _load(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> dict[str, Any]:
-    """Continue from a checkpoint if there is one; returns the curve so far and the seconds used."""
-    state: dict[str, Any] = {"curve": [], "seconds": 0.0}
-    if path.exists():
-        try:
-            found = torch.load(path, map_location=device, weights_only=True)
-            net.load_state_dict(found["net"])
-            optimizer.load_state_dict(found["optimizer"])
-            state |= {key: found[key] for key in state}
-        except Exception as error:
-            raise EnvironmentFault(
-                f"{path}: damaged ({type(error).__name__})", "delete it: its trial starts anew"
-            ) from None
-    return state
+def _load(
+    path: Path, identity: str, net: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device
+) -> dict[str, Any]:
+    """Continue from a checkpoint of the same training, if there is one: the curve so far and the seconds used."""
+    state: dict[str, Any] = {"identity": identity, "curve": [], "seconds": 0.0}
+    if not path.exists():
+        return state
+    try:
+        found = torch.load(path, map_location=device, weights_only=True)
+        if found["identity"] != identity:
+            return state
+        net.load_state_dict(found["net"])
+        optimizer.load_state_dict(found["optimizer"])
+        return {key: found[key] for key in state}
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        hint = "delete it: its trial starts anew"
+        raise EnvironmentFault(f"{path}: damaged ({type(error).__name__})", hint) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.spec import Spec
 
 CLASSES = 10
 
@@ -36,6 +36,6 @@ class Recipe:
     learning_rate: float = 0.01
     weight_decay: float = 0.05
 
-    def proxy(self, spec: ResNeXt) -> ResNeXt:
+    def proxy(self, spec: Spec) -> Spec:
         """The network that is trained in place of ``spec``: same depths, splits and resampling."""
         return spec.scaled(self.width, self.stem, CLASSES)

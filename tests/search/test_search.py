@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -163,6 +164,74 @@ def test_trial_killed_before_its_values_were_stored_gets_the_same_values(start):
     assert proposals(resumed) == proposals(whole)
 
 
+def test_lost_study_is_made_anew_from_the_results(start):
+    search = start(trials=5)
+    search.run()
+    before = proposals(search)
+    search.folder.study_file.unlink()
+    again = start(trials=7)
+    again.run()
+    assert proposals(again)[:5] == before
+    assert len(again.evaluator.trained) == 2
+
+
+def test_study_that_contradicts_the_results_is_refused(start):
+    search = start(trials=2)
+    search.run()
+    file = search.folder.path / "trials/1.json"
+    other = json.loads((search.folder.path / "trials/0.json").read_text())["values"]
+    file.write_text(json.dumps({**json.loads(file.read_text()), "values": other}))
+    with pytest.raises(EnvironmentFault, match="other values"):
+        start(trials=3).run()
+
+
+def test_stale_best_is_refreshed(start):
+    search = start(trials=6)
+    search.run()
+    text = search.folder.best_file.read_text()
+    search.folder.best_file.write_text("# an older one")
+    start(trials=6).run()
+    assert search.folder.best_file.read_text() == text
+
+
+def test_search_prefers_what_was_good(start):
+    """After the uniform start, proposals are better than it by the pretended accuracy's own rule."""
+
+    class Deep(Trainer):
+        def __call__(self, spec, seed, **kwargs):
+            score = super().__call__(spec, seed, **kwargs)
+            return replace(score, accuracy=spec.depths[1] / 20)
+
+    search = start(Deep(), trials=30)
+    search.run()
+    values = [value for _, _, _, value in proposals(search)]
+    assert sum(values[START:]) / len(values[START:]) > sum(values[:START]) / START + 0.02
+
+
+def test_trial_with_little_left_is_finished_although_a_new_one_would_not_fit(start, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+
+    def tick(epoch):
+        now[0] += 1
+        if epoch == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    first = start(Trainer(tick), trials=None, seconds=7)
+    assert first.run() == "signal"
+    second = start(Trainer(lambda epoch: now.__setitem__(0, now[0] + 1)), trials=None, seconds=7)
+    assert second.run() == "time"
+    assert [state for _, state, _, _ in proposals(second)] == ["COMPLETE"]
+
+
+def test_base_that_cannot_be_trained_ends_the_search(start):
+    def fail(epoch):
+        raise TrialError("out of memory")
+
+    with pytest.raises(EnvironmentFault, match="the base network cannot be trained: out of memory"):
+        start(Trainer(fail)).run()
+
+
 def test_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(start):
     def fail(epoch):
         if epoch == 8:
@@ -297,6 +366,6 @@ def test_damaged_files_are_named(start):
 def test_study_is_an_optuna_study(start):
     search = start(trials=3)
     search.run()
-    study = optuna.load_study(study_name="run", storage=f"sqlite:///{search.folder.study_file}")
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{search.folder.study_file}")
     assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 3
     assert json.loads((search.folder.path / "run.json").read_text())["seed"] == 0

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from elastic_search.arch.densenet import DenseNet, densenet
+from elastic_search.arch.dla import dla
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.ops import image
 from elastic_search.arch.resnext import resnext
@@ -78,6 +80,21 @@ def test_inside_is_what_brute_force_finds(per, depths, splits, resampling, conve
     for candidate in found:
         assert space.decode(candidate.values) == candidate.spec
         assert space.values_of(candidate.spec) == candidate.values
+
+
+@pytest.mark.parametrize("base", (dla((1, 1, 1)), densenet((2, 2, 2), growth=4)), ids=("dla", "densenet"))
+def test_inside_is_what_brute_force_finds_where_channels_couple(base):
+    depths = ((1, 2, 3),) * 3 if isinstance(base, DenseNet) else ((1, 2), (1, 2), (1,))
+    space = Space(base, depths, SPLITS, LEGAL_RESAMPLING[:2], "stage")
+    networks = brute_force(space, FVCORE)
+    costs = sorted(networks.values())
+    band = Band(costs[len(costs) // 2], Fraction(1, 20), FVCORE, INPUT)
+    matcher = Matcher(space, FVCORE, INPUT)
+    found = matcher.inside(band)
+    assert matcher.size == len(networks)
+    assert {c.spec: c.cost for c in found} == {s: c for s, c in networks.items() if c in band}
+    assert all(matcher.cost(c, MACS) == tally(c.spec.graph(), INPUT, MACS).total for c in found[:20])
+    assert all(c.params == c.spec.graph().params for c in found)
 
 
 @pytest.mark.parametrize("per", ("stage", "network"))

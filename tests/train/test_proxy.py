@@ -9,8 +9,9 @@ from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import published
 from elastic_search.errors import EnvironmentFault
 from elastic_search.search.evaluator import InterruptedTrainingError, TrialError
+from elastic_search.tasks import classification
 from elastic_search.train import device as devices
-from elastic_search.train.proxy import ProxyTrainer
+from elastic_search.train.proxy import ProxyTrainer, _learning_rate
 from elastic_search.train.recipe import Recipe
 
 RECIPE = Recipe(
@@ -51,6 +52,30 @@ def test_resumed_training_ends_as_the_uninterrupted_one(trainer, tmp_path):
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+def test_checkpoint_of_another_network_is_not_taken(trainer, tmp_path):
+    path = tmp_path / "x.pt"
+    other = elastic(SPEC, parse_split("1/2,1/2", "avgpool", "nearest"))
+    trainer(other, 0, checkpoint=path, stop=lambda: False, report=lambda epoch: None)
+    _, epochs = train(trainer, path)
+    assert len(epochs) == 3
+
+
+def test_learning_rate_rises_to_its_peak_and_falls_to_zero():
+    rates = [_learning_rate(step, 100, 0.5) for step in range(100)]
+    assert rates.index(max(rates)) == 39
+    assert max(rates) == pytest.approx(0.5)
+    assert rates[0] < 0.02
+    assert rates[-1] < 0.01
+
+
+def test_accuracy_is_the_share_of_right_answers_in_each_group():
+    logits = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.9, 0.1]])
+    right = classification.hits(logits, torch.tensor([1, 1, 1, 0]))
+    assert right.tolist() == [True, False, True, True]
+    groups = classification.accuracy_by_group(right, torch.tensor([0, 0, 2, 2]), ("small", "medium", "large"))
+    assert groups == {"small": 0.5, "large": 1.0}
+
+
 def test_damaged_checkpoint_is_named(trainer, tmp_path):
     (tmp_path / "x.pt").write_bytes(b"torn")
     with pytest.raises(EnvironmentFault, match=r"x\.pt: damaged"):
@@ -74,7 +99,7 @@ def test_proxy_learns_the_embedded_task(tmp_path):
 def test_driver_without_usable_cuda_is_an_error_unless_the_cpu_is_asked_for(tmp_path, monkeypatch):
     driver = tmp_path / "version"
     driver.write_text("NVRM version")
-    monkeypatch.setattr(devices, "NVIDIA_DRIVER", driver)
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", (tmp_path / "none", driver))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(EnvironmentFault, match="CUDA cannot be used") as error:
         devices.choose_device("auto")
@@ -91,7 +116,7 @@ def test_missing_device_is_an_error(monkeypatch):
 
 
 def test_auto_is_the_cpu_where_nothing_else_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(devices, "NVIDIA_DRIVER", tmp_path / "none")
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", (tmp_path / "none",))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert devices.choose_device("auto").type == "cpu"
