@@ -228,6 +228,12 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
     lines = [f"{costs.role}: {costs.name}, {costs.spec.elastic_blocks} Elastic blocks" for costs in networks]
     if len(networks) == 1:
         lines = [f"{networks[0].spec.elastic_blocks} Elastic blocks"]
+    for costs in networks:
+        graph = costs.spec.graph()
+        if graph.params_live != graph.params:
+            dead = [path for path in graph.dead() if costs.macs.graph.at(path).params]
+            live = f"{graph.params_live:,} of {graph.params:,} params are live"
+            lines.append(f"{costs.role}: {live}; nobody reads {', '.join(dead)}")
     shown = convention if convention is not MACS else MACS
     lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
     lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")
@@ -251,6 +257,7 @@ def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convent
                 "role": costs.role,
                 "id": spec_id(costs.spec),
                 "elastic_blocks": costs.spec.elastic_blocks,
+                "params_live": costs.spec.graph().params_live,
                 **{key: whole[key] for key in ("blocks", "params", "macs", convention.name, "activations")},
                 "parts": [part_json(part) for part in costs.parts],
                 "spec": to_dict(costs.spec),

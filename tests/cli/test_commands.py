@@ -8,10 +8,14 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from elastic_search.arch.zoo import PUBLISHED
+from elastic_search.cli.main import cli
+from elastic_search.cost.tally import count
 
 
 def test_flops_shows_base_and_elastic_with_differences(command):
@@ -154,6 +158,12 @@ def test_spec_file_is_a_network_name(command, tmp_path):
         ("flops resnext50 --depths 1,2", 2, "2 depths for 4 stages"),
         ("flops resnext50 --depths 0,1,1,1", 2, "are not depths"),
         ("flops resnext50 --input 0", 2, "1 to 4096"),
+        (f"flops resnext50 --input {'9' * 5000}", 2, "is not a size"),
+        (f"flops resnext50 --depths {'9' * 5000}", 2, "are not depths"),
+        (f"flops resnext50 --split {'9' * 5000}", 2, "at most 200"),
+        ("flops dla_x60 --depths 0,1,1,1", 2, "are not depths"),
+        ("flops densenet201 --split 1/3,2/3", 2, "share 1/3 of 128 paths"),
+        ("match dla_x60 --tolerance 1%", 1, "the nearest cost"),
         ("flops resnext50 --input 2x2x2", 2, "is not a size"),
         ("flops resnext50 --convention flop", 2, "fvcore"),
         ("flop resnext50", 2, "Did you mean"),
@@ -191,6 +201,39 @@ def test_output_into_a_closed_pipe_is_no_error(tmp_path):
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_full_disk_is_an_error_with_its_exit_code():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "elastic_search", "flops", "resnext50", "--json"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.startswith("error:")
+    assert "Traceback" not in done.stderr
+
+
+def test_validate_names_the_first_difference_and_exits_with_1(monkeypatch):
+    from elastic_search.arch import ops
+    from elastic_search.cost.conventions import FVCORE
+
+    monkeypatch.setitem(FVCORE.rules, ops.GlobalPool, ("adaptive_avg_pool2d", lambda op, inputs, output: 7))
+    count.cache_clear()
+    done = CliRunner().invoke(cli, ["validate", "resnext50", "--input", "32"])
+    count.cache_clear()
+    assert done.exit_code == 1
+    assert "resnext50: fvcore is" in done.stderr
+    assert re.search(r"fvcore adaptive_avg_pool2d +7 +2048 +fvcore +NO", done.stdout)
+
+
+def test_dead_parameters_of_dla_are_named(command):
+    assert "nobody reads level3.project, level4.project, level4.tree1.project" in command("flops", "dla_x60").stdout
+    (network,) = json.loads(command("flops", "dla_x60", "--json").stdout)["networks"]
+    dead = sum(before * after + 2 * after for before, after in ((128, 256), (256, 512), (256, 512)))
+    assert (network["params"], network["params_live"]) == (17_649_816, 17_649_816 - dead)
 
 
 def test_debug_shows_the_traceback():

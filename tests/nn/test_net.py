@@ -1,4 +1,5 @@
 import math
+from fractions import Fraction
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from elastic_search.arch.split import PLAIN, parse_split
 from elastic_search.arch.zoo import published
 from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.cost.tally import tally
-from elastic_search.nn.init import build, initialise_resnext
+from elastic_search.nn.init import build, initialise
 from elastic_search.nn.net import Net
 from elastic_search.nn.verify import fvcore_counts, torch_counts
 
@@ -161,6 +162,48 @@ def test_initialisation_is_the_authors():
     assert not excite.bias.any()
 
 
+def test_initialisation_of_dla_and_densenet_goes_by_outputs():
+    plain, variant = (build(published(name)) for name in ("dla_x60", "dla_x60_elastic"))
+    block = plain.level3.tree1.tree1.at1
+    assert deviation(block.conv1.weight) == pytest.approx(math.sqrt(2 / 256), rel=0.02)
+    assert deviation(block.conv2.weight) == pytest.approx(math.sqrt(2 / (9 * 256)), rel=0.02)
+    # In the Elastic network the authors build this block (of stride 2) as two halves of 128 channels.
+    block = variant.level3.tree1.tree1.at1
+    assert deviation(block.conv1.weight) == pytest.approx(math.sqrt(2 / 128), rel=0.02)
+    assert deviation(block.conv3.weight) == pytest.approx(math.sqrt(2 / 256), rel=0.02)
+    assert (block.bn1.weight == 1).all()
+    assert plain.head.fc.bias.any()
+    dense = build(published("densenet201"))
+    assert deviation(dense.block1.get_submodule("3").at1.conv2.weight) == pytest.approx(
+        math.sqrt(2 / (9 * 32)), rel=0.02
+    )
+    assert not dense.head.fc.bias.any()
+
+
+@pytest.mark.parametrize("name", ("dla_x60_elastic", "densenet201_elastic"))
+def test_proxies_of_other_families_train(name):
+    depths = (1, 2, 1, 1) if name.startswith("dla") else (2, 2, 2, 2)
+    net = build(published(name).with_depths(depths).scaled(Fraction(1, 8), "small", 5))
+    images = torch.randn(6, 3, 33, 33, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.05)
+    losses = []
+    for _ in range(10):
+        loss = F.cross_entropy(net(images), torch.arange(6) % 5)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert all(p.grad is not None for p in net.parameters())
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_building_leaves_the_global_random_state_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    build(narrow())
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_equal_seeds_give_equal_weights():
     one, same, other = (build(narrow(), seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(one[key], same[key]) for key in one)
@@ -172,7 +215,7 @@ def test_trained_resampling_starts_as_average_and_bilinear(factor):
     learned = parse_split(f"1@1/{factor}", "trained", "trained")
     fixed = parse_split(f"1@1/{factor}")
     nets = [Net(bottleneck(4, 4, 4, 2, 1, split, 0, False)) for split in (learned, fixed)]
-    initialise_resnext(nets[0], torch.Generator().manual_seed(0))
+    initialise(nets[0], published("resnext50"), torch.Generator().manual_seed(0))
     x = torch.randn(1, 4, 16, 16)
     torch.testing.assert_close(resample(nets[0], x, "down"), resample(nets[1], x, "down"))
     # Inside, where the transposed convolution has no zero border.
