@@ -21,10 +21,10 @@ ROOMS = {
     "tasks": {"arch", "nn", "tasks"},
     "train": {"arch", "cost", "nn", "data", "tasks", "train", "search.evaluator"},
     "search": {"arch", "cost", "space", "search", "files"},
-    "files": {"arch", "cost", "space", "train.recipe"},
+    "files": {"arch", "cost", "space", "files", "train.recipe"},
     "cli": {"arch", "cost", "space", "report", "nn", "train", "search", "files", "cli"},
     "errors": set(),
-    "__init__": set(),
+    "__init__": {"arch", "cost", "files", "nn"},  # by name only, when first used
     "__main__": {"cli"},
 }
 THIRD_PARTIES = {

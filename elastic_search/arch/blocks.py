@@ -84,3 +84,42 @@ def classifier(channels: int, classes: int) -> Graph:
     y = b.add("pool", ops.GlobalPool(), "x")
     y = b.add("flatten", ops.Flatten(), y)
     return b.done(b.add("fc", ops.Linear(channels, classes), y))
+
+
+@lru_cache(maxsize=64)
+def image_stem(kind: str, width: int) -> Graph:
+    """The stem of ResNeXt and DenseNet: 7 × 7 of stride 2 and a max-pool, or ("small") a 3 × 3 of stride 2."""
+    b = Builder("stem", "x")
+    if kind == "small":
+        return b.done(b.conv_bn_relu(1, "x", 3, width, 3, stride=2))
+    y = b.conv_bn_relu(1, "x", 3, width, 7, stride=2)
+    return b.done(b.add("pool", ops.Pool("max", 3, 2, 1), y))
+
+
+@lru_cache(maxsize=1024)
+def projection(in_channels: int, out_channels: int, stride: int = 1) -> Graph:
+    """The shortcut of a block whose channels or resolution change: 1 × 1 convolution and BN."""
+    b = Builder("shortcut", "x")
+    return b.done(b.bn("bn", b.conv("conv", "x", in_channels, out_channels, stride=stride), out_channels))
+
+
+def bottleneck_path(
+    b: Builder, x: str, branch: Branch, in_channels: int, inner: int, out_channels: int, paths: int, stride: int
+) -> str:
+    """T_i of a grouped bottleneck: 1 × 1, BN, ReLU, grouped 3 × 3, BN, ReLU, 1 × 1.
+
+    Args:
+        b: builder of the branch.
+        x: its input.
+        branch: the share of the block's paths, and the dilation.
+        in_channels: of ``x``.
+        inner: channels of the whole block's 3 × 3.
+        out_channels: of the block.
+        paths: of the whole block.
+        stride: of the 3 × 3.
+    """
+    groups = (branch.share * paths).numerator
+    width = inner // paths * groups
+    y = b.conv_bn_relu(1, x, in_channels, width)
+    y = b.conv_bn_relu(2, y, width, width, 3, stride=stride, groups=groups, dilation=branch.dilation)
+    return b.conv("conv3", y, width, out_channels)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from math import lcm
 from typing import Self
 
 from elastic_search.arch import ops
-from elastic_search.arch.blocks import split_sum
+from elastic_search.arch.blocks import image_stem, split_sum
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
@@ -68,7 +69,7 @@ class DenseNet(Spec):
         return channels if stage == len(self.stages) - 1 else channels // 2
 
     def stem_graph(self) -> Graph:
-        return _stem(self.stem, self.stem_width)
+        return image_stem(self.stem, self.stem_width)
 
     def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
         return _layer(in_channels, self.stages[stage].width, self.growth, split)
@@ -94,18 +95,7 @@ class DenseNet(Spec):
 
 
 def _denominator(splits: tuple[Split, ...]) -> int:
-    from math import lcm
-
     return lcm(*(branch.share.denominator for split in splits for branch in split.branches))
-
-
-@lru_cache(maxsize=64)
-def _stem(kind: str, width: int) -> Graph:
-    b = Builder("stem", "x")
-    if kind == "small":
-        return b.done(b.conv_bn_relu(0, "x", 3, width, 3, stride=2))
-    y = b.conv_bn_relu(0, "x", 3, width, 7, stride=2)
-    return b.done(b.add("pool0", ops.Pool("max", 3, 2, 1), y))
 
 
 @lru_cache(maxsize=4096)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Self
 
 from elastic_search.arch import ops
-from elastic_search.arch.blocks import split_sum
+from elastic_search.arch.blocks import bottleneck_path, projection, split_sum
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
@@ -129,11 +129,7 @@ def _block(in_channels: int, width: int, paths: int, stride: int, split: Split) 
     """A bottleneck whose residual comes from outside; the sum of its branches stands before its last BN."""
 
     def body(b: Builder, x: str, branch: Branch) -> str:
-        groups = (branch.share * paths).numerator
-        inner = width // PATHS * groups
-        y = b.conv_bn_relu(1, x, in_channels, inner)
-        y = b.conv_bn_relu(2, y, inner, inner, 3, stride=stride, groups=groups, dilation=branch.dilation)
-        return b.conv("conv3", y, inner, width)
+        return bottleneck_path(b, x, branch, in_channels, width // PATHS * paths, width, paths, stride)
 
     b = Builder("bottleneck", "x", "residual")
     y = split_sum(b, "x", split, in_channels, width, body)
@@ -151,12 +147,6 @@ def _root(channels: tuple[int, ...], width: int, residual: bool) -> Graph:
     if residual:
         y = b.add("add", ops.Add(), y, names[0])
     return b.done(b.relu("relu", y))
-
-
-@lru_cache(maxsize=1024)
-def _project(in_channels: int, out_channels: int) -> Graph:
-    b = Builder("shortcut", "x")
-    return b.done(b.bn("bn", b.conv("conv", "x", in_channels, out_channels), out_channels))
 
 
 @lru_cache(maxsize=4096)
@@ -181,7 +171,7 @@ def _tree(
     b = Builder(kind, "x", *names)
     bottom = b.add("down", ops.Pool("max", 2, 2, ceil=True), "x") if stride > 1 else "x"
     # Of an outer tree nobody reads the projection: its first subtree projects for itself.
-    residual = b.add("project", _project(in_channels, width), bottom) if in_channels != width else bottom
+    residual = b.add("project", projection(in_channels, width), bottom) if in_channels != width else bottom
     joined, channels = names, children
     if level_root:
         joined, channels = (*joined, bottom), (*channels, in_channels)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Self
 
 from elastic_search.arch import ops
-from elastic_search.arch.blocks import classifier, split_sum, squeeze_excite
+from elastic_search.arch.blocks import bottleneck_path, classifier, image_stem, projection, split_sum, squeeze_excite
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
@@ -75,7 +75,7 @@ class ResNeXt(Spec):
         return self.stages[stage].width * self.expansion
 
     def stem_graph(self) -> Graph:
-        return _stem(self.stem, self.stem_width)
+        return image_stem(self.stem, self.stem_width)
 
     def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
         width = self.stages[stage].width
@@ -103,15 +103,6 @@ class ResNeXt(Spec):
         return replace(self, stages=stages, stem_width=stem_width, stem=stem, classes=classes)
 
 
-@lru_cache(maxsize=64)
-def _stem(kind: str, width: int) -> Graph:
-    b = Builder("stem", "x")
-    if kind == "small":
-        return b.done(b.conv_bn_relu(1, "x", 3, width, 3, stride=2))
-    y = b.conv_bn_relu(1, "x", 3, width, 7, stride=2)
-    return b.done(b.add("pool", ops.Pool("max", 3, 2, 1), y))
-
-
 @lru_cache(maxsize=4096)
 def bottleneck(
     in_channels: int, width: int, out_channels: int, paths: int, stride: int, split: Split,
@@ -131,25 +122,15 @@ def bottleneck(
     """
 
     def body(b: Builder, x: str, branch: Branch) -> str:
-        groups = (branch.share * paths).numerator
-        inner = width // paths * groups
-        y = b.conv_bn_relu(1, x, in_channels, inner)
-        y = b.conv_bn_relu(2, y, inner, inner, 3, stride=stride, groups=groups, dilation=branch.dilation)
-        return b.conv("conv3", y, inner, out_channels)
+        return bottleneck_path(b, x, branch, in_channels, width, out_channels, paths, stride)
 
     b = Builder("bottleneck", "x")
     y = split_sum(b, "x", split, in_channels, out_channels, body)
     y = b.bn("bn3", y, out_channels)
     if se_reduction:
         y = b.add("se", squeeze_excite(out_channels, se_reduction), y)
-    shortcut = b.add("shortcut", _shortcut(in_channels, out_channels, stride), "x") if project else "x"
+    shortcut = b.add("shortcut", projection(in_channels, out_channels, stride), "x") if project else "x"
     return b.done(b.relu("relu", b.add("add", ops.Add(), y, shortcut)))
-
-
-@lru_cache(maxsize=1024)
-def _shortcut(in_channels: int, out_channels: int, stride: int) -> Graph:
-    b = Builder("shortcut", "x")
-    return b.done(b.bn("bn", b.conv("conv", "x", in_channels, out_channels, stride=stride), out_channels))
 
 
 def resnext(depths: tuple[int, ...], *, path_width: int = 4, cardinality: int = 32, expansion: int = 2,

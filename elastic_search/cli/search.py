@@ -71,13 +71,11 @@ def search(
 
     stop = StopSignal()
     with stop.listening():
-        import torch
-
         from elastic_search.report.progress import Progress
         from elastic_search.report.searches import search_json, search_table
         from elastic_search.search.folder import RunFolder
         from elastic_search.search.ranking import best_accuracies, ranking
-        from elastic_search.train.device import choose_device, describe
+        from elastic_search.train.device import choose_device, describe, torch_version
         from elastic_search.train.proxy import ProxyTrainer
 
         folder = RunFolder(Path(root), name or plan.name)
@@ -85,7 +83,7 @@ def search(
         click.echo(f"{inside:,} of {matcher.size:,} networks of {plan.name} are inside: {plan.band}", err=True)
         with folder.locked():
             description = {"space": plan.name, "text": plan.text, "seed": seed}
-            new = folder.begin(description, device=describe(chosen), torch=torch.__version__, version=__version__)
+            new = folder.begin(description, device=describe(chosen), torch=torch_version(), version=__version__)
             click.echo(f"{'new run' if new else 'resuming'} {folder.path} on {describe(chosen)}", err=True)
             trainer = ProxyTrainer(plan.recipe, chosen)
             progress = Progress(describe(chosen), trials, lambda: run.expected_seconds())

@@ -73,3 +73,8 @@ def describe(device: torch.device) -> str:
         return "Apple GPU (MPS)"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def torch_version() -> str:
+    """Version and build of torch."""
+    return str(torch.__version__)

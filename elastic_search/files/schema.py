@@ -1,35 +1,26 @@
-"""TOML files that people write, to specs and spaces: all mistakes of a file at once.
+"""What spec and space files may hold: pydantic models, and every mistake of a file at once.
 
-Every mistake is named by file and key, with the legal values; a syntax error by its line.
+A mistake is named by its dotted key, with the legal values.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-import elastic_search
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import LEGAL_RESAMPLING, parse_split, whole_groups
-from elastic_search.arch.zoo import PUBLISHED, from_dict, published, to_dict
-from elastic_search.cost.conventions import CONVENTIONS
-from elastic_search.cost.tally import tally
+from elastic_search.arch.zoo import PUBLISHED, from_dict, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
-from elastic_search.space.band import Band, parse_percent
-from elastic_search.space.choice import Space
+from elastic_search.space.band import parse_percent
 from elastic_search.train.recipe import Recipe
 
-MAX_BYTES = 256 * 1024
 MAX_CHOICES = 1000
 MAX_PIXELS = 4_000_000_000
 
@@ -123,7 +114,9 @@ class _StageModel(_Strict):
         return self
 
 
-class _SpecModel(_Strict):
+class SpecModel(_Strict):
+    """What spec files of every family share."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Literal[1] = Field(alias="schema")
@@ -134,25 +127,25 @@ class _SpecModel(_Strict):
     stages: Annotated[list[_StageModel], Field(min_length=1, max_length=16)]
 
 
-class _ResNeXtModel(_SpecModel):
+class _ResNeXtModel(SpecModel):
     cardinality: Count = 32
     expansion: Count = 2
     stem_width: Count = 64
     se_reduction: Annotated[int, Field(strict=True, ge=0, le=1024)] = 0
 
 
-class _DLAModel(_SpecModel):
+class _DLAModel(SpecModel):
     cardinality: Count = 32
     residual_root: Annotated[bool, Field(strict=True)] = False
     stem_width: Count = 16
 
 
-class _DenseNetModel(_SpecModel):
+class _DenseNetModel(SpecModel):
     growth: Count = 32
     stem_width: Count = 64
 
 
-_SPEC_MODELS: dict[str, type[_SpecModel]] = {"resnext": _ResNeXtModel, "dla": _DLAModel, "densenet": _DenseNetModel}
+_SPEC_MODELS: dict[str, type[SpecModel]] = {"resnext": _ResNeXtModel, "dla": _DLAModel, "densenet": _DenseNetModel}
 
 
 def _base_name(value: Any) -> Any:
@@ -198,7 +191,9 @@ class _ProxyModel(_Strict):
         return self
 
 
-class _SpaceModel(_Strict):
+class SpaceModel(_Strict):
+    """A space file."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, arbitrary_types_allowed=True)
 
     schema_: Literal[1] = Field(alias="schema")
@@ -269,52 +264,29 @@ def _told(where: str, build: Callable[[], object]) -> list[str]:
     return []
 
 
-@dataclass(frozen=True)
-class SearchSpace:
-    """A space file: the space, the band that every proposal meets, and the proxy that ranks it.
-
-    Attributes:
-        name: the file's name without its ending.
-        text: the file's content.
-        base_name: the published network whose cost is matched.
-        space: what varies.
-        band: costs that are allowed, of the full network at its target input.
-        recipe: how a proxy is made and trained.
-    """
-
-    name: str
-    text: str
-    base_name: str
-    space: Space
-    band: Band
-    recipe: Recipe
-
-
-def _read(path: Path) -> str:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise FileError(f"{path}: larger than {MAX_BYTES // 1024} KiB")
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise FileError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise FileError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
-
-
-def _spec_model(data: dict[str, Any]) -> type[_SpecModel]:
+def _spec_model(data: dict[str, Any]) -> type[SpecModel]:
     """The model of the family that a file names; the default shows what is wrong with the name."""
     family = data.get("family")
-    found: type[_SpecModel] = _SPEC_MODELS.get(str(family), _ResNeXtModel)
+    found: type[SpecModel] = _SPEC_MODELS.get(str(family), _ResNeXtModel)
     return found
 
 
-def _toml_data(text: str, path: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise FileError(f"{path}: {_syntax(str(error))}") from None
-    except (RecursionError, ValueError) as error:
-        raise FileError(f"{path}: not a TOML file that can be read ({type(error).__name__})") from None
+def spec_from(data: dict[str, Any], path: str) -> SpecModel:
+    """A spec file's content, checked.
+
+    Raises:
+        FileError: naming the file and every mistake in it.
+    """
+    return _validated(data, path, _spec_model(data), _spec_mistakes(data))
+
+
+def space_from(data: dict[str, Any], path: str) -> SpaceModel:
+    """A space file's content, checked.
+
+    Raises:
+        FileError: naming the file and every mistake in it.
+    """
+    return _validated(data, path, SpaceModel, _space_mistakes(data))
 
 
 def _validated(data: dict[str, Any], path: str, model: type[Model], also: list[str]) -> Model:
@@ -329,11 +301,6 @@ def _validated(data: dict[str, Any], path: str, model: type[Model], also: list[s
         return found
     head = f"{path}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
     raise FileError("\n  ".join([head, *mistakes]))
-
-
-def _syntax(message: str) -> str:
-    text, _, place = message.partition(" (at ")
-    return f"{place.rstrip(')')}: {text}" if place else message
 
 
 def _mistake(entry: Any, model: type[BaseModel]) -> list[str]:
@@ -368,80 +335,3 @@ def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
             annotation = at.model_fields[part].annotation
             at = next((a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields")), at)
     return [field.alias or name for name, field in at.model_fields.items()]
-
-
-def load_spec(path: str | Path) -> Spec:
-    """The network that a spec file describes.
-
-    Raises:
-        FileError: naming the file and every mistake in it.
-    """
-    data = _toml_data(_read(Path(path)), str(path))
-    parsed = _validated(data, str(path), _spec_model(data), _spec_mistakes(data))
-    try:
-        return from_dict(parsed.model_dump(by_alias=True, exclude_none=True))
-    except ElasticError as error:
-        raise FileError(f"{path}: {error}", error.hint) from None
-
-
-def dump_spec(spec: Spec, comments: tuple[str, ...] = ()) -> str:
-    """A spec as a TOML file's text; ``load_spec`` reads it back to an equal spec."""
-    data = to_dict(spec)
-    stages = data.pop("stages")
-    lines = [f"# {comment}" for comment in comments]
-    lines += [f"{key} = {_toml(value)}" for key, value in data.items()]
-    for stage in stages:
-        lines += ["", "[[stages]]", *(f"{key} = {_toml(value)}" for key, value in stage.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
-
-
-def shipped_spaces() -> dict[str, Path]:
-    """The spaces that come with the package, by bare name."""
-    package = Path(elastic_search.__file__).parent
-    # In a wheel the folder lies inside the package; in a checkout beside it.
-    folder = next((f for f in (package / "search_spaces", package.parent / "search_spaces") if f.is_dir()), None)
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
-
-
-def load_space(name: str) -> SearchSpace:
-    """A space by bare name (a shipped one) or path.
-
-    Raises:
-        UnknownNameError: if no shipped space has that name.
-        FileError: naming the file and every mistake in it.
-    """
-    if name.endswith(".toml") or "/" in name:
-        path = Path(name)
-    else:
-        shipped = shipped_spaces()
-        if name not in shipped:
-            raise UnknownNameError("space", name, list(shipped), "(or a path that ends in .toml)")
-        path = shipped[name]
-    return parse_space(_read(path), path.stem, str(path))
-
-
-def parse_space(text: str, name: str, path: str) -> SearchSpace:
-    """A space from a file's text; ``path`` is for messages."""
-    data = _toml_data(text, path)
-    model = _validated(data, path, _SpaceModel, _space_mistakes(data))
-    base = published(model.base)
-    depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
-    splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
-    pairs = tuple(dict.fromkeys((text.split("+")[0], text.split("+")[1]) for text in model.resampling.choices))
-    convention = CONVENTIONS[model.band.convention]
-    target = model.band.target or tally(base.graph(), model.band.input, convention).total
-    try:
-        space = Space(base, depths, splits, pairs, model.splits.per)
-        _ = space.arms  # builds every option, and so checks them
-    except ElasticError as error:
-        raise FileError(f"{path}: {error}", error.hint) from None
-    band = Band(target, model.band.tolerance, convention, model.band.input)
-    return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)))

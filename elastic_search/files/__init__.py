@@ -1,0 +1,148 @@
+"""TOML files that people write, to specs and spaces, and back.
+
+A syntax error is named by its line; ``schema`` checks the rest.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import elastic_search
+from elastic_search.arch.spec import Spec
+from elastic_search.arch.split import parse_split
+from elastic_search.arch.zoo import from_dict, published, to_dict
+from elastic_search.cost.conventions import CONVENTIONS
+from elastic_search.cost.tally import tally
+from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.files.schema import space_from, spec_from
+from elastic_search.space.band import Band
+from elastic_search.space.choice import Space
+from elastic_search.train.recipe import Recipe
+
+MAX_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A space file: the space, the band that every proposal meets, and the proxy that ranks it.
+
+    Attributes:
+        name: the file's name without its ending.
+        text: the file's content.
+        base_name: the published network whose cost is matched.
+        space: what varies.
+        band: costs that are allowed, of the full network at its target input.
+        recipe: how a proxy is made and trained.
+    """
+
+    name: str
+    text: str
+    base_name: str
+    space: Space
+    band: Band
+    recipe: Recipe
+
+
+def _read(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise FileError(f"{path}: larger than {MAX_BYTES // 1024} KiB")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise FileError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+
+
+def _toml_data(text: str, path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileError(f"{path}: {_syntax(str(error))}") from None
+    except (RecursionError, ValueError) as error:
+        raise FileError(f"{path}: not a TOML file that can be read ({type(error).__name__})") from None
+
+
+def _syntax(message: str) -> str:
+    text, _, place = message.partition(" (at ")
+    return f"{place.rstrip(')')}: {text}" if place else message
+
+
+def load_spec(path: str | Path) -> Spec:
+    """The network that a spec file describes.
+
+    Raises:
+        FileError: naming the file and every mistake in it.
+    """
+    data = _toml_data(_read(Path(path)), str(path))
+    parsed = spec_from(data, str(path))
+    try:
+        return from_dict(parsed.model_dump(by_alias=True, exclude_none=True))
+    except ElasticError as error:
+        raise FileError(f"{path}: {error}", error.hint) from None
+
+
+def dump_spec(spec: Spec, comments: tuple[str, ...] = ()) -> str:
+    """A spec as a TOML file's text; ``load_spec`` reads it back to an equal spec."""
+    data = to_dict(spec)
+    stages = data.pop("stages")
+    lines = [f"# {comment}" for comment in comments]
+    lines += [f"{key} = {_toml(value)}" for key, value in data.items()]
+    for stage in stages:
+        lines += ["", "[[stages]]", *(f"{key} = {_toml(value)}" for key, value in stage.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """The spaces that come with the package, by bare name."""
+    package = Path(elastic_search.__file__).parent
+    # In a wheel the folder lies inside the package; in a checkout beside it.
+    folder = next((f for f in (package / "search_spaces", package.parent / "search_spaces") if f.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
+
+
+def load_space(name: str) -> SearchSpace:
+    """A space by bare name (a shipped one) or path.
+
+    Raises:
+        UnknownNameError: if no shipped space has that name.
+        FileError: naming the file and every mistake in it.
+    """
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name)
+    else:
+        shipped = shipped_spaces()
+        if name not in shipped:
+            raise UnknownNameError("space", name, list(shipped), "(or a path that ends in .toml)")
+        path = shipped[name]
+    return parse_space(_read(path), path.stem, str(path))
+
+
+def parse_space(text: str, name: str, path: str) -> SearchSpace:
+    """A space from a file's text; ``path`` is for messages."""
+    data = _toml_data(text, path)
+    model = space_from(data, path)
+    base = published(model.base)
+    depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
+    splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
+    pairs = tuple(dict.fromkeys((text.split("+")[0], text.split("+")[1]) for text in model.resampling.choices))
+    convention = CONVENTIONS[model.band.convention]
+    target = model.band.target or tally(base.graph(), model.band.input, convention).total
+    try:
+        space = Space(base, depths, splits, pairs, model.splits.per)
+        _ = space.arms  # builds every option, and so checks them
+    except ElasticError as error:
+        raise FileError(f"{path}: {error}", error.hint) from None
+    band = Band(target, model.band.tolerance, convention, model.band.input)
+    return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)))
