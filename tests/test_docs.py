@@ -28,7 +28,7 @@ def test_every_command_is_documented():
 
 def test_options_that_the_readme_names_exist():
     known = {option for command in cli.commands.values() for param in command.params for option in param.opts}
-    known |= {"--help", "--debug", "--constraint", "--write"}
+    known |= {"--help", "--version", "--debug", "--constraint", "--write"}
     text = (ROOT / "README.md").read_text()
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from elastic_search.arch.spec import Spec
 
 
-@click.command()
+@click.command(short_help="What a network costs, beside its Elastic variant.")
 @click.argument("name")
 @click.option("--elastic", is_flag=True, help="Beside it, its published Elastic variant.")
 @edit_options
@@ -48,6 +48,7 @@ def flops(
     (--split, --down, --up, --depths) the edited network stands beside NAME.
     """
     from elastic_search.arch.ops import image
+    from elastic_search.arch.split import parse_split
     from elastic_search.cost.conventions import CONVENTIONS
     from elastic_search.report.costs import cost_list, cost_tables, costs_json, measure
     from elastic_search.report.table import show, show_json
@@ -55,17 +56,23 @@ def flops(
     chosen, input = CONVENTIONS[convention], image(*size)
     label, spec = load_network(name)
     networks = [measure(label, "base", spec, input, chosen, by)]
+    options = {
+        "split": None if split is None else parse_split(split),
+        "down": down,
+        "up": up,
+        "depths": None if depths is None else ",".join(map(str, depths)),
+    }
+    edits = {key: value for key, value in options.items() if value is not None}
     if elastic:
-        if split or down or up or depths:
+        if edits:
             raise UsageError(
                 "--elastic means the published variant and cannot be edited at once",
                 "leave out --elastic to edit the base, or edit the variant by its own name",
             )
         networks.append(measure(*_published_elastic(label), input, chosen, by))
-    elif split or down or up or depths:
+    elif edits:
         new = edited(spec, split, down, up, depths)
-        edits = (("split", split), ("down", down), ("up", up), ("depths", depths and ",".join(map(str, depths))))
-        text = " ".join(f"--{key} {value}" for key, value in edits if value)
+        text = " ".join(f"--{key} {value}" for key, value in edits.items())
         networks.append(measure(f"{label} {text}", "edited", new, input, chosen, by))
     if fmt == "json":
         return show_json(costs_json(networks, input, by, chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -22,14 +23,18 @@ class Commands(click.Group):
     """Turns the errors a user can cause into a message, a way out and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        if sys.stdout is None:
+            ctx.exit(3)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a file's name may hold what the terminal cannot show
         try:
             return super().invoke(ctx)
         except ElasticError as error:
             if ctx.params["debug"]:
                 raise
-            click.echo(f"error: {error}", err=True)
+            click.echo(_printable(f"error: {error}"), err=True)
             if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
+                click.echo(_printable(f"hint: {error.hint}"), err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -44,6 +49,11 @@ class Commands(click.Group):
             click.echo(f"error: {error.filename or 'output'}: {error.strerror or error}", err=True)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(3)
+
+
+def _printable(text: str) -> str:
+    """The text without the control characters that a file's keys or name may bring."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -17,7 +17,7 @@ from elastic_search.cli.options import (
 )
 
 
-@click.command()
+@click.command(short_help="Every depth at which a split costs what the base does.")
 @click.argument("name")
 @edit_options
 @click.option("--tolerance", type=Percent(), default="1%", show_default=True, help="Distance in cost to the base.")
@@ -56,7 +56,7 @@ def match(
 
     chosen, input = CONVENTIONS[convention], image(*size)
     label, base = load_network(name)
-    wanted = parse_split(split or "1/2,1/2", *resampling_pair(down, up))
+    wanted = parse_split("1/2,1/2" if split is None else split, *resampling_pair(down, up))
     cost, macs = (tally(base.graph(), input, rules) for rules in (chosen, MACS))
     band = Band(cost.total, tolerance, chosen, input)
     # Depths that cost a quarter more are listed too, so that an empty band can name what lies above it.
@@ -80,6 +80,6 @@ def match(
     listed = found if fmt in ("json", "csv") else found[:limit]
     rows = match_rows(listed, matcher, band, cost.params, macs.total)
     if fmt == "json":
-        return show_json(match_json(rows, inside, band, label, wanted))
+        return show_json(match_json(rows, inside, band, label, wanted, bounds))
     title = f"Depths of {label} with split {wanted} ({wanted.down} down, {wanted.up} up) at {size[0]}x{size[1]}"
-    show(match_table(rows, inside, band, title), fmt)
+    show(match_table(rows, inside, band, title, bounds), fmt)

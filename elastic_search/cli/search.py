@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,7 @@ ENDINGS = {
 }
 
 
-@click.command()
+@click.command(short_help="Train proxies of networks inside a band.")
 @click.argument("space")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Time to use, over all starts of the run.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
@@ -58,6 +59,8 @@ def search(
 
     if hours is not None and minutes is not None:
         raise UsageError("give --hours or --minutes, not both")
+    if not all(math.isfinite(time) and time <= 100_000 for time in (hours or 0.0, minutes or 0.0)):
+        raise UsageError("--hours and --minutes are at most 100000")
     seconds = hours * 3600 if hours is not None else minutes * 60 if minutes is not None else None
     if seconds is None and trials is None:
         raise UsageError("a search needs a budget", "give --minutes, --hours or --trials")
@@ -78,7 +81,7 @@ def search(
         from elastic_search.train.device import choose_device, describe, torch_version
         from elastic_search.train.proxy import ProxyTrainer
 
-        folder = RunFolder(Path(root), name or plan.name)
+        folder = RunFolder(Path(root), plan.name if name is None else name)
         chosen = choose_device(device)
         click.echo(f"{inside:,} of {matcher.size:,} networks of {plan.name} are inside: {plan.band}", err=True)
         with folder.locked():

@@ -8,7 +8,7 @@ from elastic_search.cli.options import format_options, input_option, load_networ
 from elastic_search.errors import MismatchError, UsageError
 
 
-@click.command()
+@click.command(short_help="Our counts against fvcore and torch.")
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every network that 'elastic-search models' lists.")
 @input_option

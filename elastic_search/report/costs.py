@@ -149,13 +149,13 @@ def _aligned(networks: list[Costs]) -> list[tuple[str, list[Part | None]]]:
     by_path = [{part.path: part for part in costs.parts} for costs in networks]
     order: list[str] = []
     for parts in by_path:
-        at = -1
+        known, new, last = set(order), dict[str, list[str]](), ""
         for path in parts:
-            if path in order:
-                at = order.index(path)
+            if path in known:
+                last = path
             else:
-                at += 1
-                order.insert(at, path)
+                new.setdefault(last, []).append(path)
+        order = [*new.get("", []), *(p for path in order for p in (path, *new.get(path, [])))]
     return [(path, [parts.get(path) for parts in by_path]) for path in order]
 
 

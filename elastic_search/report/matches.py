@@ -36,7 +36,9 @@ def match_rows(
     return rows
 
 
-def match_table(rows: list[dict[str, Any]], found: int, band: Band, title: str) -> Table:
+def match_table(
+    rows: list[dict[str, Any]], found: int, band: Band, title: str, params: tuple[int, int] | None = None
+) -> Table:
     """Rows of ``match_rows`` as a table; ``found`` is how many there are in all."""
     name = band.convention.name
     columns = [
@@ -51,11 +53,14 @@ def match_table(rows: list[dict[str, Any]], found: int, band: Band, title: str) 
     shown: list[dict[str, Any] | None] = [
         {**row, "rank": i, "depths": "-".join(map(str, row["depths"]))} for i, row in enumerate(rows, 1)
     ]
+    bounded = () if params is None else (f"and {params[0]:,} to {params[1]:,} parameters",)
     more = f"{found:,} match" + (f"; the nearest {len(rows)} are shown (--limit)" if len(rows) < found else "")
-    return Table(title, tuple(columns), shown, (more, f"inside: {band}"))
+    return Table(title, tuple(columns), shown, (more, f"inside: {band}", *bounded))
 
 
-def match_json(rows: list[dict[str, Any]], found: int, band: Band, base: str, split: Split) -> dict[str, Any]:
+def match_json(
+    rows: list[dict[str, Any]], found: int, band: Band, base: str, split: Split, params: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """The machine form of ``match``."""
     return {
         "schema": SCHEMA,
@@ -69,6 +74,7 @@ def match_json(rows: list[dict[str, Any]], found: int, band: Band, base: str, sp
         "target": band.target,
         "low": band.low,
         "high": band.high,
+        "params": None if params is None else list(params),
         "found": found,
         "networks": rows,
     }

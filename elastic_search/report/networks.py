@@ -7,7 +7,8 @@ from typing import Any
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import PUBLISHED, spec_id
 from elastic_search.cost.conventions import FVCORE, MACS
-from elastic_search.cost.tally import tally
+from elastic_search.cost.tally import Tally, tally
+from elastic_search.errors import ShapeError
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -18,17 +19,21 @@ def models_data(input: Shape) -> list[dict[str, Any]]:
     rows = []
     for name, entry in PUBLISHED.items():
         spec = entry.build()
-        macs, fvcore = tally(spec.graph(), input, MACS), tally(spec.graph(), input, FVCORE)
+        try:
+            macs: Tally | None = tally(spec.graph(), input, MACS)
+            fvcore: Tally | None = tally(spec.graph(), input, FVCORE)
+        except ShapeError:
+            macs = fvcore = None  # this network has no room on so small an image
         rows.append(
             {
                 "name": name,
                 "depths": list(spec.depths),
                 "elastic_blocks": spec.elastic_blocks,
-                "params": macs.params,
+                "params": spec.graph().params,
                 "params_live": spec.graph().params_live,
-                "macs": macs.total,
-                "fvcore": fvcore.total,
-                "activations": macs.activations,
+                "macs": macs and macs.total,
+                "fvcore": fvcore and fvcore.total,
+                "activations": macs and macs.activations,
                 "paper_tables": [int(number) for number in entry.table.split(",")],
                 "elastic": entry.elastic,
                 "note": entry.note,
@@ -52,11 +57,11 @@ def models_table(input: Shape) -> Table:
         Column("params", "params", "count"),
         Column("macs", "macs", "count"),
         Column("fvcore", "fvcore", "count"),
-        Column("paper_tables", "paper's table"),
+        Column("paper_tables", "in tables"),
     )
     rows, notes = [], []
     for row in models_data(input):
-        tables = ", ".join(map(str, row["paper_tables"]))
+        tables = ",".join(map(str, row["paper_tables"]))
         mark = "*" if row["note"] else ""
         rows.append({**row, "depths": "-".join(map(str, row["depths"])), "paper_tables": tables + mark})
         if row["note"]:

@@ -83,7 +83,11 @@ class Table:
             return f"{100 * value:+.2f}%".replace("-0.00%", "+0.00%")
         if column.kind == "count":
             size, _ = self.unit(column)
-            return f"{value / size:.3f}" if size > 1 else str(value)
+            if size == 1:
+                return str(value)
+            # In whole numbers: a float has no room for the largest counts.
+            thousandths = (1000 * abs(value) + size // 2) // size
+            return f"{'-' if value < 0 else ''}{thousandths // 1000}.{thousandths % 1000:03}"
         if column.kind == "percent":
             return f"{100 * value:.1f}%"
         if column.kind == "seconds":

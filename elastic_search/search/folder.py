@@ -127,7 +127,7 @@ class RunFolder:
 
     def result(self, number: int | None) -> dict[str, Any] | None:
         """A recorded score, of a trial or of the base network, or None."""
-        return self._read(self._result_file(number))
+        return self._read(self._result_file(number), "number", "values", "id", "cost", "params", "accuracy")
 
     def trials(self) -> list[int]:
         """Numbers of the trials whose score is recorded."""
@@ -140,13 +140,13 @@ class RunFolder:
 
     @property
     def spent_seconds(self) -> float:
-        found = self._read(self.path / "spent.json")
+        found = self._read(self.path / "spent.json", "seconds")
         return float(found["seconds"]) if found else 0.0
 
     def spend(self, seconds: float) -> None:
         write_atomically(self.path / "spent.json", json.dumps({"schema": SCHEMA, "seconds": seconds}) + "\n")
 
-    def _read(self, file: Path) -> dict[str, Any] | None:
+    def _read(self, file: Path, *keys: str) -> dict[str, Any] | None:
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -155,4 +155,9 @@ class RunFolder:
             raise EnvironmentFault(f"{file}: damaged ({error})", "move it aside, or choose another --name") from None
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise EnvironmentFault(f"{file}: not of schema {SCHEMA}", "choose another --name")
+        missing = [key for key in keys if key not in found]
+        if missing:
+            raise EnvironmentFault(
+                f"{file}: damaged ({missing[0]} is missing)", "move it aside, or choose another --name"
+            )
         return found

@@ -7,7 +7,10 @@ from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Split
 from elastic_search.cost.conventions import Convention
 from elastic_search.cost.table import ends_costs, stage_costs
+from elastic_search.errors import SpecError
 from elastic_search.space.choice import Space
+
+MAX_DEPTH = 2048
 
 
 def all_depths(base: Spec, split: Split, most: int, convention: Convention, input: Shape) -> Space:
@@ -32,8 +35,13 @@ def all_depths(base: Spec, split: Split, most: int, convention: Convention, inpu
 
     legal = []
     for i in range(len(base.stages)):
-        deepest = 1
-        while cost(i, deepest + 1) <= most:
-            deepest += 1
-        legal.append(tuple(range(1, deepest + 1)))
+        fits, fails = 1, 2
+        while cost(i, fails) <= most:
+            fits, fails = fails, 2 * fails
+            if fails > MAX_DEPTH:
+                raise SpecError(f"more than {MAX_DEPTH} blocks of {base.stage_name(i)} fit: too many depths to match")
+        while fails - fits > 1:
+            middle = (fits + fails) // 2
+            fits, fails = (middle, fails) if cost(i, middle) <= most else (fits, middle)
+        legal.append(tuple(range(1, fits + 1)))
     return Space(base, tuple(legal), (split,), pair)

@@ -30,6 +30,9 @@ from elastic_search.space.choice import Arm, Option, Space, Value
 MAX_LISTED = 2_000_000
 """Most networks that are listed one by one."""
 
+MAX_STAGES = 8
+"""Most stages of a network that is matched."""
+
 MAX_HALF = 20_000_000
 """Most sums that one half of a space may have."""
 
@@ -91,6 +94,8 @@ class Matcher:
 
     @cached_property
     def _joins(self) -> list[_Join]:
+        if len(self.space.arms[0].stages) > MAX_STAGES:
+            raise SpecError(f"{len(self.space.arms[0].stages)} stages: at most {MAX_STAGES} can be matched")
         joins: list[_Join] = []
         for number, arm in enumerate(self.space.arms):
             earlier = [[{o.stage for o in options} for options in a.stages] for a in self.space.arms[:number]]

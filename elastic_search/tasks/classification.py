@@ -30,5 +30,5 @@ def accuracy_by_group(right: Tensor, groups: Tensor, names: tuple[str, ...]) -> 
     for i, name in enumerate(names):
         members = right[groups == i]
         if len(members):
-            found[name] = float(members.float().mean())
+            found[name] = members.double().mean().item()
     return found

@@ -92,7 +92,7 @@ class ProxyTrainer:
                 raise InterruptedTrainingError
             loss = self._train_epoch(net, optimizer, seed, len(curve))
             right = self._test(net)
-            curve.append(float(right.float().mean()))
+            curve.append(right.double().mean().item())
             state["seconds"] += time.monotonic() - started
             started = time.monotonic()
             _save(checkpoint, net, optimizer, state)

@@ -176,6 +176,11 @@ def test_spec_file_is_a_network_name(command, tmp_path):
         ("search dmo --trials 1", 2, "did you mean demo"),
         ("search demo --trials 1 --name ../x", 2, "run name"),
         ("search demo --hours 1 --minutes 1", 2, "not both"),
+        ("search demo --minutes inf", 2, "at most 100000"),
+        ("search demo --minutes nan", 2, "at most 100000"),
+        ("flops resnext50 --split=", 2, "cannot read branch"),
+        ("match resnext50 --split=", 2, "cannot read branch"),
+        ("flops /dev/zero", 2, "larger than 256 KiB"),
     ),
 )
 def test_wrong_input_ends_with_a_message_and_its_exit_code(command, args, code, expected):
@@ -234,6 +239,31 @@ def test_dead_parameters_of_dla_are_named(command):
     (network,) = json.loads(command("flops", "dla_x60", "--json").stdout)["networks"]
     dead = sum(before * after + 2 * after for before, after in ((128, 256), (256, 512), (256, 512)))
     assert (network["params"], network["params_live"]) == (17_649_816, 17_649_816 - dead)
+
+
+def test_models_lists_what_has_room_on_a_small_image(command):
+    rows = json.loads(command("models", "--input", "16", "--json").stdout)["networks"]
+    assert [row["macs"] is None for row in rows] == [row["name"].startswith("densenet") for row in rows]
+    assert "resnext50" in command("models", "--input", "16").stdout
+
+
+def test_name_that_the_terminal_cannot_show_is_no_error(command, tmp_path):
+    from elastic_search.arch.zoo import published
+    from elastic_search.files import dump_spec
+
+    (tmp_path / "\u00e9.toml").write_text(dump_spec(published("resnext50")))
+    assert "?.toml" in command("flops", "\u00e9.toml", PYTHONIOENCODING="ascii", PYTHONUTF8="1").stdout
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal(command, tmp_path):
+    (tmp_path / "x.toml").write_text('schema = 1\n"\\u001b[31mred" = 1\n')
+    assert "\x1b" not in command("flops", "x.toml", check=2).stderr
+
+
+def test_largest_counts_are_shown_exactly(command):
+    edge = str(2**20)
+    out = command("pyramids", "--size", edge, "--kernel", edge, "--channels", edge, "--out-channels", edge).stdout
+    assert "1208925819614629.175" in out
 
 
 def test_debug_shows_the_traceback():

@@ -363,6 +363,14 @@ def test_damaged_files_are_named(start):
         start(trials=2).run()
 
 
+def test_result_with_a_missing_key_is_damaged(start):
+    search = start(trials=1)
+    search.run()
+    (search.folder.path / "trials/0.json").write_text('{"schema": 1}')
+    with pytest.raises(EnvironmentFault, match="number is missing"):
+        start(trials=2).run()
+
+
 def test_study_is_an_optuna_study(start):
     search = start(trials=3)
     search.run()
