@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import image
 from elastic_search.arch.zoo import from_dict, spec_id, to_dict
+from elastic_search.errors import ShapeError
 from elastic_search.nn.verify import empty_net, verify
 from tests.strategies import specs
 
@@ -16,9 +17,21 @@ QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(Heal
 FULL = settings(QUICK, max_examples=300)
 
 
+def has_room(spec, height, width):
+    """Whether the network takes so small an image; where the graph says no, torch must say so too."""
+    try:
+        spec.graph().shapes(image(height, width))
+    except ShapeError:
+        with pytest.raises(RuntimeError), torch.no_grad():
+            empty_net(spec.graph())(torch.zeros(1, 3, height, width))
+        return False
+    return True
+
+
 def counts_equal(spec, height, width):
-    different = [check for check in verify(spec.graph(), image(height, width)) if not check.equal]
-    assert not different
+    if has_room(spec, height, width):
+        different = [check for check in verify(spec.graph(), image(height, width)) if not check.equal]
+        assert not different
 
 
 @QUICK
@@ -38,6 +51,8 @@ def test_300_random_networks_count_as_the_tools_do(spec, height, width):
 @given(specs(), EDGES, EDGES)
 def test_random_network_returns_the_shapes_of_its_graph(spec, height, width):
     """Every nested module's output has the shape that the graph computes."""
+    if not has_room(spec, height, width):
+        return
     graph = spec.graph()
     net = empty_net(graph)
     wrong = []
