@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
@@ -26,7 +27,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(ABC):
     """A network: stages, and what a family adds.
 
     A network is a chain ``stem → stage graphs → head``; what a stage costs depends on the shape that enters it.
@@ -48,9 +49,9 @@ class Spec:
 
     # What a family says.
 
+    @abstractmethod
     def stem_graph(self) -> Graph:
         """Image to the first stage's input."""
-        raise NotImplementedError
 
     def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
         """One block, in a family whose stages are chains of blocks."""
@@ -64,28 +65,28 @@ class Spec:
         """Channels that leave a block, in a family whose stages are chains of blocks."""
         raise NotImplementedError
 
+    @abstractmethod
     def head_graph(self, in_channels: int) -> Graph:
         """The last stage's output to the network's."""
-        raise NotImplementedError
 
     @property
-    def stem_channels(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def stem_channels(self) -> int: ...
 
+    @abstractmethod
     def out_channels(self, stage: int, in_channels: int) -> int:
         """Channels that leave a stage."""
-        raise NotImplementedError
 
-    def stride(self, stage: int, block: int) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def stride(self, stage: int, block: int) -> int: ...
 
+    @abstractmethod
     def paths(self, stage: int) -> int:
         """Number of paths that a split of this stage's blocks divides."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scaled(self, factor: Fraction, stem: str, classes: int) -> Self:
         """The same depths, splits and types with narrower paths: the proxy of this network."""
-        raise NotImplementedError
 
     @staticmethod
     def blocks(depth: int) -> int:
