@@ -11,6 +11,7 @@ from elastic_search.arch.resnext import ResNeXt
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import LEGAL_RESAMPLING, PLAIN, Branch, Split
 
+DILATIONS = ((1, False), (1, False), (1, False), (2, False), (2, True), (3, True))
 SCALES = (Fraction(1), Fraction(1, 2), Fraction(1, 4))
 
 
@@ -23,7 +24,7 @@ def splits(draw, paths: int) -> Split:
     )
     shares = [b - a for a, b in zip([0, *cuts], [*cuts, paths], strict=True)]
     branches = tuple(
-        Branch(Fraction(share, paths), draw(st.sampled_from(SCALES)), draw(st.sampled_from((1, 1, 1, 2))))
+        Branch(Fraction(share, paths), draw(st.sampled_from(SCALES)), *draw(st.sampled_from(DILATIONS)))
         for share in shares
     )
     return Split(branches, *draw(st.sampled_from(LEGAL_RESAMPLING)))

@@ -8,8 +8,9 @@ from fractions import Fraction
 import pytest
 
 from elastic_search.arch.edit import elastic, with_resampling
+from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import image
-from elastic_search.arch.split import parse_split
+from elastic_search.arch.split import parse_split, typed
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.conventions import AUTHORS
 from elastic_search.cost.tally import tally
@@ -25,6 +26,7 @@ EDITS = {
     "nearest": lambda spec: elastic(spec, parse_split("1/2,1/2", "avgpool", "nearest")),
     "trained": lambda spec: elastic(spec, parse_split("1/2,1/4,1/4", "trained", "trained")),
     "dilated": lambda spec: elastic(spec, parse_split("1/2@1,1/2@1~2")),
+    "dilated, pooled": lambda spec: elastic(spec, parse_split("1/2@1,1/2@1~2ap")),
     "a third": lambda spec: elastic(spec, parse_split("1/2@1,1/2@1/3")),
     "resampling": lambda spec: with_resampling(elastic(spec, parse_split("1/2,1/2")), None, "nearest"),
     "proxy": lambda spec: spec.scaled(Fraction(1, 8), "small", 10),
@@ -45,6 +47,7 @@ def check(spec, size):
     different = [check for check in checks if not check.equal]
     assert not different
     wanted = {"params", "params_live", "macs", "fvcore", "torch", "fvcore conv", "torch convolution", "activations"}
+    wanted |= {"authors", "authors Conv2d"}
     assert {check.quantity for check in checks} >= wanted
 
 
@@ -85,6 +88,31 @@ def test_edited_network_counts_equal_the_tools_at_every_size(name, edit, size):
 def test_authors_count_gives_the_figures_of_table_7(split, billions):
     spec = elastic(published("dla_x60"), parse_split(split))
     assert f"{tally(spec.graph(), image(224, 224), AUTHORS).total / 1e9:.2f}" == billions
+
+
+@pytest.mark.parametrize(
+    ("kind", "billions"),
+    (
+        ("avgpool+bilinear", "3.17"), ("avgpool+nearest", "3.17"), ("trained+trained", "3.15"),
+        ("dilated", "3.64"), ("dilated+avgpool", "3.64"),
+    ),
+)  # fmt: skip
+def test_types_of_table_6_cost_what_it_says(kind, billions):
+    base = published("dla_x60")
+    spec = elastic(base, typed(parse_split("1/2,1/2"), kind))
+    assert f"{tally(spec.graph(), image(224, 224), AUTHORS).total / 1e9:.2f}" == billions
+    # Only trained filters add parameters: (r² + (2r)²) weights a channel in and out, with r = 2.
+    blocks = [spec.graph().at(path) for path in _blocks(spec.graph())]
+    low = [block.at("at2") for block in blocks if any(node.name == "at2" for node in block.nodes)]
+    added = sum(4 * at.at("down").out_channels + 16 * at.at("up").out_channels for at in low) if "tr" in kind else 0
+    assert spec.graph().params == base.graph().params + added
+
+
+def _blocks(graph, prefix=""):
+    for node in graph.nodes:
+        if isinstance(node.op, Graph):
+            yield f"{prefix}{node.name}"
+            yield from _blocks(node.op, f"{prefix}{node.name}.")
 
 
 @pytest.mark.parametrize(

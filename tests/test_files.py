@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from elastic_search.arch.edit import elastic
-from elastic_search.arch.split import parse_split
+from elastic_search.arch.split import TYPES, parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files import dump_spec, load_space, load_spec, parse_space, shipped_spaces
@@ -190,6 +190,14 @@ def test_mutated_files_are_read_or_refused_never_crash(data):
         parse_space("\n".join(lines), "mutated", "mutated.toml")
     except ElasticError as error:
         assert error.exit_code == 2
+
+
+def test_a_space_may_hold_all_types_of_table_6():
+    choices = "[resampling]\nchoices = " + str(list(TYPES)).replace("'", '"')
+    space = parse_space(f"{SPACE}\n{choices}\n", "mine", "mine.toml").space
+    assert tuple(arm.resampling for arm in space.arms if arm.resampling in TYPES) >= TYPES
+    made = {str(s) for arm in space.arms for of in arm.stages for o in of for s in o.stage.splits}
+    assert {"1/2@1,1/2@1/2", "1/2@1,1/2@1~2", "1/2@1,1/2@1~2ap"} <= made
 
 
 def test_space_file_means_what_it_says():

@@ -58,6 +58,8 @@ def split_sum(
         inner = Builder("branch", "x")
         low = branch.factor > 1
         y = down(inner, "x", in_channels, branch.factor, split.down) if low else "x"
+        if branch.pooled:
+            y = inner.add("pool", ops.Pool("avg", 3, 1, 1), y)
         y = body(inner, y, branch)
         if low:
             y = up(inner, y, "x", out_channels, branch.factor, split.up, functional)

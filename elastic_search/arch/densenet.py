@@ -31,7 +31,6 @@ class DenseNet(Spec):
         growth: new features of a layer.
         stem_width: features after the stem.
         stem: "imagenet" (7 × 7 of stride 2, max-pool) or "small" (3 × 3 of stride 2).
-        classes: outputs of the classifier.
 
     Raises:
         SpecError: if a value is out of range, or a split stands on a block that cannot be elastic.
@@ -40,7 +39,6 @@ class DenseNet(Spec):
     growth: int = 32
     stem_width: int = 64
     stem: str = "imagenet"
-    classes: int = 1000
 
     STAGE_WORD = "block"
 

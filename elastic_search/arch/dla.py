@@ -35,7 +35,6 @@ class DLA(Spec):
         residual_root: whether roots add the last block's output.
         stem_width: channels of the base layer and level 0; level 1 has twice as many.
         stem: "imagenet" (7 × 7 at full resolution) or "small" (3 × 3 in its place, no level 0).
-        classes: outputs of the classifier.
 
     Raises:
         SpecError: if a value is out of range, or a split stands on a block that cannot be elastic.
@@ -45,7 +44,6 @@ class DLA(Spec):
     residual_root: bool = False
     stem_width: int = 16
     stem: str = "imagenet"
-    classes: int = 1000
 
     FIRST_STAGE = 2
     STAGE_WORD = "level"

@@ -33,7 +33,6 @@ class ResNeXt(Spec):
         stem_width: channels after the stem.
         stem: "imagenet" (7 × 7 of stride 2, max-pool) or "small" (3 × 3 of stride 2).
         se_reduction: squeeze-and-excite bottleneck factor, 0 for none.
-        classes: outputs of the classifier.
 
     Raises:
         SpecError: if a value is out of range, or a split stands on a block that cannot be elastic.
@@ -45,7 +44,6 @@ class ResNeXt(Spec):
     stem_width: int = 64
     stem: str = "imagenet"
     se_reduction: int = 0
-    classes: int = 1000
 
     def __post_init__(self) -> None:
         for name in ("cardinality", "expansion", "stem_width", "classes"):

@@ -34,9 +34,11 @@ class Spec(ABC):
 
     Attributes:
         stages: first to last.
+        classes: outputs of the classifier.
     """
 
     stages: tuple[Stage, ...]
+    classes: int = 1000
 
     FIRST_STAGE: ClassVar[int] = 1
     """Number of the first stage in its name."""
@@ -120,6 +122,11 @@ class Spec(ABC):
     def elastic_blocks(self) -> int:
         """Number of blocks with a branch at a lower resolution."""
         return sum(split.scales_down for stage in self.stages for split in stage.splits)
+
+    @property
+    def trained_filters(self) -> bool:
+        """Whether any block resamples by learned filters, which add parameters."""
+        return any(split.up == "trained" for stage in self.stages for split in stage.splits)
 
     def may_scale(self, stage: int, block: int) -> bool:
         """Whether a block can be elastic: stride 1, and not in the last stage."""

@@ -1,8 +1,8 @@
 """How a block divides its paths over scales, and the paper's edit.
 
-A split is written as branches ``share[@scale][~dilation]`` joined by commas, for example
+A split is written as branches ``share[@scale][~dilation[ap]]`` joined by commas, for example
 ``1/2,1/4@1/2,1/4@1/4``. In the short form the i-th bare share has scale 1/2^i, so ``1/2,1/2``
-means ``1/2@1,1/2@1/2``. Wang et al. 2019, section 3.2, equation 3.
+means ``1/2@1,1/2@1/2``. ``ap`` puts an average pool before a dilated branch. Wang et al. 2019, section 3.2, equation 3.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ from elastic_search.errors import SplitError
 DOWN = ("avgpool", "trained")
 UP = ("bilinear", "nearest", "trained")
 LEGAL_RESAMPLING = (("avgpool", "bilinear"), ("avgpool", "nearest"), ("trained", "trained"))
+DILATED, POOLED = "dilated", "dilated+avgpool"
+TYPES = (*map("+".join, LEGAL_RESAMPLING), DILATED, POOLED)
+"""What a low branch is in the paper's Table 6: resampled in three ways, or dilated in two."""
 MAX_FACTOR = 16
 MAX_TEXT = 200
 
-_BRANCH = re.compile(r"(?P<share>\d+(?:/\d+|\.\d+)?)(?:@(?P<scale>\d+(?:/\d+|\.\d+)?))?(?:~(?P<dilation>\d+))?")
+_BRANCH = re.compile(
+    r"(?P<share>\d+(?:/\d+|\.\d+)?)(?:@(?P<scale>\d+(?:/\d+|\.\d+)?))?(?:~(?P<dilation>\d+)(?P<pooled>ap)?)?"
+)
 
 
 @dataclass(frozen=True)
@@ -31,11 +36,13 @@ class Branch:
         share: part of the block's paths, in (0, 1].
         scale: resolution relative to the block's, 1/r with a whole r.
         dilation: of the branch's wide convolution.
+        pooled: whether a 3 × 3 average pool of stride 1 stands before a dilated branch.
     """
 
     share: Fraction
     scale: Fraction = Fraction(1)
     dilation: int = 1
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
@@ -44,6 +51,8 @@ class Branch:
             raise SplitError(f"scale {self.scale}: a scale is 1/r with a whole r from 1 to {MAX_FACTOR}")
         if self.dilation < 1:
             raise SplitError(f"dilation {self.dilation}: a dilation is at least 1")
+        if self.pooled and self.dilation == 1:
+            raise SplitError("an average pool (ap) stands before a dilated branch only", "as in 1/2@1,1/2@1~2ap")
 
     @property
     def factor(self) -> int:
@@ -52,18 +61,20 @@ class Branch:
 
     @property
     def name(self) -> str:
-        """Name of the branch's node in its block: ``at2`` at scale 1/2, ``at1d2`` with dilation 2."""
-        return f"at{self.factor}" + (f"d{self.dilation}" if self.dilation > 1 else "")
+        """Name of the branch's node in its block: ``at2`` at scale 1/2, ``at1d2ap`` pooled with dilation 2."""
+        dilated = f"d{self.dilation}" if self.dilation > 1 else ""
+        return f"at{self.factor}{dilated}" + ("ap" if self.pooled else "")
 
     def __str__(self) -> str:
-        return f"{self.share}@{self.scale}" + (f"~{self.dilation}" if self.dilation > 1 else "")
+        dilated = f"~{self.dilation}" if self.dilation > 1 else ""
+        return f"{self.share}@{self.scale}{dilated}" + ("ap" if self.pooled else "")
 
 
 @dataclass(frozen=True)
 class Split:
     """Branches of a block and how those below the block's resolution are resampled.
 
-    Equal splits are equal values: branches equal in scale and dilation are merged, the order is by
+    Equal splits are equal values: branches equal in all but their share are merged, the order is by
     scale, and a split without a low branch has the default resampling, since it has none.
     """
 
@@ -72,15 +83,14 @@ class Split:
     up: str = "bilinear"
 
     def __post_init__(self) -> None:
-        shares: dict[tuple[Fraction, int], Fraction] = {}
+        shares: dict[tuple[Fraction, int, bool], Fraction] = {}
         for branch in self.branches:
-            key = (branch.scale, branch.dilation)
+            key = (branch.scale, branch.dilation, branch.pooled)
             shares[key] = shares.get(key, Fraction(0)) + branch.share
         if sum(shares.values()) != 1:
             raise SplitError(f"shares {', '.join(str(b.share) for b in self.branches)} must add up to 1")
         merged = tuple(
-            Branch(share, scale, dilation)
-            for (scale, dilation), share in sorted(shares.items(), key=lambda item: (-item[0][0], item[0][1]))
+            Branch(share, *key) for key, share in sorted(shares.items(), key=lambda item: (-item[0][0], *item[0][1:]))
         )
         object.__setattr__(self, "branches", merged)
         if (self.down, self.up) not in LEGAL_RESAMPLING:
@@ -141,11 +151,12 @@ def parse_split(text: str, down: str = "avgpool", up: str = "bilinear") -> Split
         found = _BRANCH.fullmatch(part)
         if found is None:
             raise SplitError(
-                f"split {text!r}: cannot read branch {part!r}", "write share[@scale][~dilation], as in 1/2@1,1/2@1/2"
+                f"split {text!r}: cannot read branch {part!r}",
+                "write share[@scale][~dilation[ap]], as in 1/2@1,1/2@1/2",
             )
         try:
             scale = Fraction(found["scale"]) if found["scale"] else Fraction(1, 2**i)
-            branches.append(Branch(Fraction(found["share"]), scale, int(found["dilation"] or 1)))
+            branches.append(Branch(Fraction(found["share"]), scale, int(found["dilation"] or 1), bool(found["pooled"])))
         except ZeroDivisionError:
             raise SplitError(f"split {text!r}: branch {part!r} divides by zero") from None
         except SplitError as error:
@@ -165,6 +176,21 @@ def resampled(split: Split, down: str | None, up: str | None) -> Split:
         return split
     down, up = resampling_pair(down, up, (split.down, split.up))
     return replace(split, down=down, up=up)
+
+
+def typed(split: Split, kind: str) -> Split:
+    """The split with its low branches made as one of the ``TYPES`` of Table 6.
+
+    The dilated types keep a low branch's resolution, and dilate it by the factor of its scale instead.
+    """
+    if kind not in (DILATED, POOLED):
+        down, up = kind.split("+")
+        return resampled(split, down, up)
+    branches = (
+        Branch(b.share, dilation=b.factor * b.dilation, pooled=kind == POOLED) if b.factor > 1 else b
+        for b in split.branches
+    )
+    return Split(tuple(branches))
 
 
 def resampling_pair(

@@ -43,20 +43,42 @@ def _wide_elastic() -> Spec:
 
 
 PUBLISHED: dict[str, Published] = {
-    "resnext50": Published(lambda: resnext((3, 4, 6, 3)), "2, 3, 4, 5", "resnext50_elastic"),
-    "resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3)), HALVES), "2, 3, 4, 5"),
+    "resnext50": Published(lambda: resnext((3, 4, 6, 3)), "2, 5", "resnext50_elastic"),
+    "resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3)), HALVES), "2, 5"),
     "se_resnext50": Published(lambda: resnext((3, 4, 6, 3), se_reduction=16), "2", "se_resnext50_elastic"),
     "se_resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3), se_reduction=16), HALVES), "2"),
-    "resnext101": Published(lambda: resnext((3, 4, 23, 3)), "2, 3, 5", "resnext101_elastic"),
-    "resnext101_elastic": Published(lambda: elastic(resnext((12, 14, 20, 3)), HALVES), "2, 3, 5"),
+    "resnext101": Published(lambda: resnext((3, 4, 23, 3)), "2, 5", "resnext101_elastic"),
+    "resnext101_elastic": Published(lambda: elastic(resnext((12, 14, 20, 3)), HALVES), "2, 5"),
     "resnext50x2_elastic": Published(_wide_elastic, "2", note="never released: our reading of the paper"),
     "resnet101": Published(lambda: resnext((3, 4, 23, 3), path_width=64, cardinality=1, expansion=4), "3"),
-    "dla_x60": Published(lambda: dla((1, 2, 3, 1)), "2, 3, 5, 6, 7", "dla_x60_elastic"),
-    "dla_x60_elastic": Published(lambda: elastic(dla((1, 2, 3, 1)), HALVES), "2, 3, 5, 6, 7"),
+    "dla_x60": Published(lambda: dla((1, 2, 3, 1)), "2, 5, 6, 7", "dla_x60_elastic"),
+    "dla_x60_elastic": Published(lambda: elastic(dla((1, 2, 3, 1)), HALVES), "2, 5, 6, 7"),
     "dla_x102": Published(lambda: dla((1, 3, 4, 1), residual_root=True), "2", "dla_x102_elastic"),
     "dla_x102_elastic": Published(lambda: elastic(dla((3, 3, 3, 1), cardinality=50, residual_root=True), HALVES), "2"),
-    "densenet201": Published(lambda: densenet((6, 12, 48, 32)), "2, 3", "densenet201_elastic"),
-    "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), "2, 3"),
+    "densenet201": Published(lambda: densenet((6, 12, 48, 32)), "2", "densenet201_elastic"),
+    "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), "2"),
+}
+
+COCO_CLASSES = 80
+
+
+def _multi_label(name: str, tables: str = "3") -> Published:
+    """A network of Table 3: another one's with a score for each of the 80 classes of MS COCO."""
+    base = PUBLISHED[name]
+    elastic = base.elastic and f"{base.elastic}_coco"
+    return Published(lambda: replace(base.build(), classes=COCO_CLASSES), tables, elastic)
+
+
+PUBLISHED |= {
+    "resnext50_coco": _multi_label("resnext50", "3, 4"),
+    "resnext50_elastic_coco": _multi_label("resnext50_elastic", "3, 4"),
+    "resnext101_coco": _multi_label("resnext101"),
+    "resnext101_elastic_coco": _multi_label("resnext101_elastic"),
+    "resnet101_coco": _multi_label("resnet101"),
+    "dla_x60_coco": _multi_label("dla_x60"),
+    "dla_x60_elastic_coco": _multi_label("dla_x60_elastic"),
+    "densenet201_coco": _multi_label("densenet201"),
+    "densenet201_elastic_coco": _multi_label("densenet201_elastic"),
 }
 
 

@@ -82,4 +82,4 @@ def match(
     if fmt == "json":
         return show_json(match_json(rows, inside, band, label, wanted, bounds))
     title = f"Depths of {label} with split {wanted} ({wanted.down} down, {wanted.up} up) at {size[0]}x{size[1]}"
-    show(match_table(rows, inside, band, title, bounds), fmt)
+    show(match_table(rows, inside, band, title, bounds, wanted.up == "trained"), fmt)

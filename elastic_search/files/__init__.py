@@ -138,11 +138,11 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
     base = published(model.base)
     depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
     splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
-    pairs = tuple(dict.fromkeys((text.split("+")[0], text.split("+")[1]) for text in model.resampling.choices))
+    kinds = tuple(dict.fromkeys(model.resampling.choices))
     convention = CONVENTIONS[model.band.convention]
     target = model.band.target or tally(base.graph(), model.band.input, convention).total
     try:
-        space = Space(base, depths, splits, pairs, model.splits.per)
+        space = Space(base, depths, splits, kinds, model.splits.per)
         _ = space.arms  # builds every option, and so checks them
     except ElasticError as error:
         raise FileError(f"{path}: {error}", error.hint) from None

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.split import LEGAL_RESAMPLING, parse_split, whole_groups
+from elastic_search.arch.split import TYPES, parse_split, whole_groups
 from elastic_search.arch.zoo import PUBLISHED, from_dict, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.space.band import parse_percent
@@ -85,9 +85,8 @@ def _size(value: Any) -> Any:
 
 
 def _resampling(value: Any) -> Any:
-    legal = {f"{down}+{up}": (down, up) for down, up in LEGAL_RESAMPLING}
-    if not isinstance(value, str) or value not in legal:
-        raise ValueError(f"{value!r}: legal are {', '.join(legal)}")
+    if value not in TYPES:
+        raise ValueError(f"{value!r}: legal are {', '.join(TYPES)}")
     return value
 
 

@@ -229,6 +229,10 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
     if len(networks) == 1:
         lines = [f"{networks[0].spec.elastic_blocks} Elastic blocks"]
     for costs in networks:
+        if costs.spec.trained_filters:
+            added = f"{trained_params(costs.spec):,} of {costs.count.params:,} params"
+            lines.append(f"{costs.role}: {added} are the trained filters of its resampling")
+    for costs in networks:
         graph = costs.spec.graph()
         if graph.params_live != graph.params:
             dead = [path for path in graph.dead() if costs.macs.graph.at(path).params]
@@ -238,6 +242,11 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
     lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
     lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")
     return tuple(lines)
+
+
+def trained_params(spec: Spec) -> int:
+    """Parameters that learned resampling adds to a network; the other types have none."""
+    return sum(op.params for path, op in spec.graph().walk() if path.endswith((".down", ".up")))
 
 
 def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convention) -> dict[str, Any]:
@@ -258,6 +267,7 @@ def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convent
                 "id": spec_id(costs.spec),
                 "elastic_blocks": costs.spec.elastic_blocks,
                 "params_live": costs.spec.graph().params_live,
+                "params_trained_filters": trained_params(costs.spec) if costs.spec.trained_filters else 0,
                 **{key: whole[key] for key in ("blocks", "params", "macs", convention.name, "activations")},
                 "parts": [part_json(part) for part in costs.parts],
                 "spec": to_dict(costs.spec),

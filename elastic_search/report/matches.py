@@ -12,6 +12,7 @@ from elastic_search.space.band import Band
 from elastic_search.space.match import Candidate, Matcher
 
 SCHEMA = 1
+TRAINED = "params include the trained filters of the resampling; the other types add none"
 
 
 def match_rows(
@@ -37,9 +38,19 @@ def match_rows(
 
 
 def match_table(
-    rows: list[dict[str, Any]], found: int, band: Band, title: str, params: tuple[int, int] | None = None
-) -> Table:
-    """Rows of ``match_rows`` as a table; ``found`` is how many there are in all."""
+    rows: list[dict[str, Any]], found: int, band: Band, title: str, params: tuple[int, int] | None = None,
+    filters: bool = False,
+) -> Table:  # fmt: skip
+    """Rows of ``match_rows`` as a table.
+
+    Args:
+        rows: of the networks to show.
+        found: how many there are in all.
+        band: of costs.
+        title: of the table.
+        params: bounds of the parameters, if there are any.
+        filters: whether the networks have trained filters.
+    """
     name = band.convention.name
     columns = [
         Column("rank", "#", "number"),
@@ -55,7 +66,8 @@ def match_table(
     ]
     bounded = () if params is None else (f"and {params[0]:,} to {params[1]:,} parameters",)
     more = f"{found:,} match" + (f"; the nearest {len(rows)} are shown (--limit)" if len(rows) < found else "")
-    return Table(title, tuple(columns), shown, (more, f"inside: {band}", *bounded))
+    trained = (TRAINED,) if filters else ()
+    return Table(title, tuple(columns), shown, (more, f"inside: {band}", *bounded, *trained))
 
 
 def match_json(

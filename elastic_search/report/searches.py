@@ -7,6 +7,7 @@ from typing import Any
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import to_dict
 from elastic_search.files import SearchSpace
+from elastic_search.report.matches import TRAINED
 from elastic_search.report.table import Column, Table
 from elastic_search.train.recipe import Recipe
 
@@ -41,7 +42,8 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
         types = {f"{s.down}+{s.up}" for stage in spec.stages for s in stage.splits if s.scales_down}
         text = split_text(spec) + (f" {' '.join(sorted(types))}" if types - {"avgpool+bilinear"} else "")
         shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
-    return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}"))
+    trained = (TRAINED,) if any(row["spec"].trained_filters for row in rows) else ()
+    return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
 
 
 def proxy_text(recipe: Recipe) -> str:

@@ -9,7 +9,7 @@ from math import prod
 from typing import NamedTuple
 
 from elastic_search.arch.spec import Spec, Stage
-from elastic_search.arch.split import PLAIN, Split, parse_split, resampled
+from elastic_search.arch.split import PLAIN, TYPES, Split, parse_split, typed
 from elastic_search.errors import SpecError
 
 Value = int | str
@@ -34,7 +34,7 @@ class Option(NamedTuple):
 class Arm(NamedTuple):
     """The options that each stage has once the network-wide choices are made."""
 
-    resampling: tuple[str, str]
+    resampling: str
     stages: tuple[tuple[Option, ...], ...]
 
 
@@ -46,14 +46,14 @@ class Space:
         base: gives everything that does not vary.
         depths: legal depths of each stage.
         splits: legal splits of the blocks that may scale, written with the default resampling.
-        resampling: legal (down, up) types, one for the whole network.
+        resampling: legal types of low branches (``arch.split.TYPES``), one for the whole network.
         splits_per: "stage" if each stage chooses its own split, "network" if all share one.
     """
 
     base: Spec
     depths: tuple[tuple[int, ...], ...]
     splits: tuple[Split, ...]
-    resampling: tuple[tuple[str, str], ...] = (("avgpool", "bilinear"),)
+    resampling: tuple[str, ...] = TYPES[:1]
     splits_per: str = "stage"
 
     def __post_init__(self) -> None:
@@ -72,25 +72,25 @@ class Space:
             found.append(Choice("split", splits, False))
         else:
             found += [Choice(f"{name}.split", splits, False) for name in stages[:-1]]
-        return (*found, Choice("resampling", tuple(map("+".join, self.resampling)), False))
+        return (*found, Choice("resampling", self.resampling, False))
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
         """One arm for each network-wide choice. Arms may overlap; ``match`` counts a network once."""
         if self.splits_per == "network":
-            return tuple(self._arm(pair, (split,)) for pair in self.resampling for split in self.splits)
-        return tuple(self._arm(pair, self.splits) for pair in self.resampling)
+            return tuple(self._arm(kind, (split,)) for kind in self.resampling for split in self.splits)
+        return tuple(self._arm(kind, self.splits) for kind in self.resampling)
 
-    def _arm(self, pair: tuple[str, str], splits: tuple[Split, ...]) -> Arm:
+    def _arm(self, kind: str, splits: tuple[Split, ...]) -> Arm:
         stages = []
         for i, depths in enumerate(self.depths):
             options: dict[Stage, Option] = {}
             for depth in depths:
                 for split in splits:
-                    stage = self._stage(i, depth, resampled(split, *pair))
+                    stage = self._stage(i, depth, typed(split, kind))
                     options.setdefault(stage, Option(depth, split, stage))
             stages.append(tuple(options.values()))
-        return Arm(pair, tuple(stages))
+        return Arm(kind, tuple(stages))
 
     def _stage(self, stage: int, depth: int, split: Split) -> Stage:
         splits = tuple(split if self.base.may_scale(stage, j) else PLAIN for j in range(self.base.blocks(depth)))
@@ -114,7 +114,7 @@ class Space:
                 values["split"] = str(option.split)
             elif i < len(options) - 1:
                 values[f"{self.base.stage_name(i)}.split"] = str(option.split)
-        return values | {"resampling": "+".join(arm.resampling)}
+        return values | {"resampling": arm.resampling}
 
     def values_of(self, spec: Spec) -> dict[str, Value] | None:
         """Values by choice name of a network, or None if it is not in the space."""
@@ -140,11 +140,10 @@ class Space:
                 raise SpecError(
                     f"{choice.name} {values.get(choice.name)!r}: legal are {', '.join(map(str, choice.values))}"
                 )
-        pair = str(values["resampling"]).split("+")
         stages = []
         for i in range(len(self.depths)):
             name = self.base.stage_name(i)
             text = str(values.get("split", values.get(f"{name}.split", "1")))
-            split = resampled(parse_split(text), pair[0], pair[1])
+            split = typed(parse_split(text), str(values["resampling"]))
             stages.append(self._stage(i, int(values[f"{name}.depth"]), split))
         return replace(self.base, stages=tuple(stages))

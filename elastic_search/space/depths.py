@@ -19,7 +19,6 @@ def all_depths(base: Spec, split: Split, most: int, convention: Convention, inpu
     A stage's deepest choice is what fits while all others have one block; block costs are positive, so
     nothing that fits is left out.
     """
-    pair = ((split.down, split.up),)
 
     def options(stage: int, depth: int) -> Stage:
         splits = tuple(split if base.may_scale(stage, j) else PLAIN for j in range(base.blocks(depth)))
@@ -44,4 +43,4 @@ def all_depths(base: Spec, split: Split, most: int, convention: Convention, inpu
             middle = (fits + fails) // 2
             fits, fails = (middle, fails) if cost(i, middle) <= most else (fits, middle)
         legal.append(tuple(range(1, fits + 1)))
-    return Space(base, tuple(legal), (split,), pair)
+    return Space(base, tuple(legal), (split,), (f"{split.down}+{split.up}",))

@@ -15,7 +15,7 @@ from elastic_search.arch.dla import dla
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.ops import image
 from elastic_search.arch.resnext import resnext
-from elastic_search.arch.split import LEGAL_RESAMPLING, parse_split
+from elastic_search.arch.split import TYPES, parse_split
 from elastic_search.arch.zoo import published
 from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS
 from elastic_search.cost.tally import tally
@@ -29,7 +29,7 @@ INPUT = image(33, 47)
 SPLITS = tuple(parse_split(text) for text in ("1", "1/2,1/2", "1/4,3/4", "1/2@1,1/4@1/2,1/4@1/4"))
 
 
-def small_space(per="stage", depths=((1, 2), (1, 3), (1, 2)), splits=SPLITS, resampling=LEGAL_RESAMPLING):
+def small_space(per="stage", depths=((1, 2), (1, 3), (1, 2)), splits=SPLITS, resampling=TYPES):
     base = resnext((2, 2, 2), path_width=1, cardinality=4)
     return Space(base, depths, splits, resampling, per)
 
@@ -55,7 +55,7 @@ def test_size_counts_every_distinct_network_once(per):
     per=st.sampled_from(("stage", "network")),
     depths=st.tuples(*[st.sets(st.integers(1, 3), min_size=1).map(lambda s: tuple(sorted(s)))] * 3),
     splits=st.sets(st.sampled_from(SPLITS), min_size=1).map(tuple),
-    resampling=st.sets(st.sampled_from(LEGAL_RESAMPLING), min_size=1).map(tuple),
+    resampling=st.sets(st.sampled_from(TYPES), min_size=1).map(tuple),
     convention=st.sampled_from(list(CONVENTIONS.values())),
     at=st.integers(0, 10**6),
     tolerance=st.sampled_from((Fraction(0), Fraction(1, 100), Fraction(1, 10))),
@@ -85,7 +85,7 @@ def test_inside_is_what_brute_force_finds(per, depths, splits, resampling, conve
 @pytest.mark.parametrize("base", (dla((1, 1, 1)), densenet((2, 2, 2), growth=4)), ids=("dla", "densenet"))
 def test_inside_is_what_brute_force_finds_where_channels_couple(base):
     depths = ((1, 2, 3),) * 3 if isinstance(base, DenseNet) else ((1, 2), (1, 2), (1,))
-    space = Space(base, depths, SPLITS, LEGAL_RESAMPLING[:2], "stage")
+    space = Space(base, depths, SPLITS, TYPES[:2], "stage")
     networks = brute_force(space, FVCORE)
     costs = sorted(networks.values())
     band = Band(costs[len(costs) // 2], Fraction(1, 20), FVCORE, INPUT)
