@@ -22,6 +22,9 @@ from elastic_search.errors import UnknownNameError
 Rule = Callable[[Any, tuple[Shape, ...], Shape], int]
 """(op, input shapes, output shape) -> count for one image."""
 
+Namer = str | Callable[[Any], str]
+"""A tool's name of an operator, or op -> name."""
+
 
 @dataclass(frozen=True, eq=False)
 class Convention:
@@ -30,18 +33,19 @@ class Convention:
     Attributes:
         name: how users call it.
         unit: what one unit of a total is, "MACs" or "FLOPs".
-        rules: op type to (name the tool gives the operator, rule); an op type without a rule is an error.
+        rules: op type to (name the tool gives the operator, or a function of the op to it; rule); an op type without
+            a rule is an error.
         counts_dead: whether nodes whose result nobody reads are counted.
         meaning: one line for people.
     """
 
     name: str
     unit: str
-    rules: dict[type[Op], tuple[str, Rule]]
+    rules: dict[type[Op], tuple[Namer, Rule]]
     counts_dead: bool
     meaning: str
 
-    def rule(self, op: Op) -> tuple[str, Rule]:
+    def rule(self, op: Op) -> tuple[Namer, Rule]:
         try:
             return self.rules[type(op)]
         except KeyError:
@@ -80,7 +84,7 @@ def _upsample(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int
     return {"bilinear": 4, "nearest": 1}[op.mode] * output.numel
 
 
-_FREE: dict[type[Op], tuple[str, Rule]] = {
+_FREE: dict[type[Op], tuple[Namer, Rule]] = {
     op: (op.__name__.lower(), _free)
     for op in (
         ops.BatchNorm,
@@ -113,7 +117,7 @@ FVCORE = Convention(
         **MACS.rules,
         ops.BatchNorm: ("batch_norm", _batch_norm),
         ops.GlobalPool: ("adaptive_avg_pool2d", _global_pool),
-        ops.Upsample: ("upsample", _upsample),
+        ops.Upsample: (lambda op: f"upsample_{op.mode}2d", _upsample),
     },
     counts_dead=False,
     meaning="fvcore's FlopCountAnalysis in eval mode",
@@ -158,14 +162,14 @@ AUTHORS = Convention(
     "FLOPs",
     {
         **_FREE,
-        ops.Conv: ("conv", _with_bias(_conv)),
-        ops.ConvTranspose: ("convtranspose", _free),
-        ops.Linear: ("linear", _linear),
-        ops.BatchNorm: ("batchnorm", _batch_norm),
-        ops.Relu: ("relu", _relu_module),
-        ops.Pool: ("pool", _pool_module),
-        ops.GlobalPool: ("globalpool", _global_pool_module),
-        ops.Upsample: ("upsample", _upsample_module),
+        ops.Conv: ("Conv2d", _with_bias(_conv)),
+        ops.ConvTranspose: ("ConvTranspose2d", _free),
+        ops.Linear: ("Linear", _linear),
+        ops.BatchNorm: ("BatchNorm2d", _batch_norm),
+        ops.Relu: ("ReLU", _relu_module),
+        ops.Pool: (lambda op: f"{op.kind.title()}Pool2d", _pool_module),
+        ops.GlobalPool: ("AvgPool2d", _global_pool_module),
+        ops.Upsample: ("Upsample", _upsample_module),
     },
     counts_dead=True,
     meaning="the counter of the paper's DLA rows",
@@ -193,6 +197,4 @@ def activations(op: Op, output: Shape) -> int:
 def operator(convention: Convention, op: Op) -> str:
     """The name under which the convention's tool reports an op."""
     name, _ = convention.rule(op)
-    if name == "upsample" and isinstance(op, ops.Upsample):
-        return f"upsample_{op.mode}2d"
-    return name
+    return name if isinstance(name, str) else name(op)

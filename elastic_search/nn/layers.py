@@ -15,6 +15,22 @@ from elastic_search.arch import ops
 from elastic_search.arch.ops import Op
 
 
+def _global_pool(op: ops.GlobalPool) -> nn.Module | None:
+    if op.spelling == "function":
+        return None
+    if op.spelling == "adaptive":
+        return nn.AdaptiveAvgPool2d(1)
+    # The authors' AvgPool2d(7) fits one input size: here its window is the map at hand.
+    pool = nn.AvgPool2d(7)
+    pool.register_forward_pre_hook(_whole_map)
+    return pool
+
+
+def _whole_map(pool: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    height, width = inputs[0].shape[-2:]
+    pool.kernel_size = pool.stride = (int(height), int(width))  # type: ignore[assignment]
+
+
 def _pool(op: ops.Pool) -> nn.Module:
     kind = nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d
     return kind(op.kernel, op.stride, op.padding, ceil_mode=op.ceil)
@@ -31,7 +47,7 @@ _MODULES: dict[type[Op], Callable[[Any], nn.Module | None]] = {
     ops.Relu: lambda op: None if op.functional else nn.ReLU(),
     ops.Sigmoid: lambda op: nn.Sigmoid(),
     ops.Pool: _pool,
-    ops.GlobalPool: lambda op: nn.AdaptiveAvgPool2d(1) if op.spelling == "adaptive" else None,
+    ops.GlobalPool: lambda op: _global_pool(op),
     ops.Upsample: lambda op: None if op.functional else nn.Upsample(scale_factor=op.factor, mode=op.mode),
     ops.Flatten: lambda op: nn.Flatten(),
     ops.Linear: lambda op: nn.Linear(op.in_features, op.out_features),
@@ -51,7 +67,7 @@ _FUNCTIONS: dict[type[Op], Callable[..., Tensor]] = {
     ops.Pad: _pad,
     ops.Crop: lambda op, x, like: x[..., : like.shape[-2], : like.shape[-1]],
     ops.Relu: lambda op, x: F.relu(x),
-    # AvgPool2d(7) at 224 pixels; its size is that of the map, so that any input can be taken.
+    # The authors' pool of 7 × 7; its window is the map at hand, so that any input can be taken.
     ops.GlobalPool: lambda op, x: F.avg_pool2d(x, x.shape[-2:]),
     ops.Upsample: lambda op, x: F.interpolate(x, scale_factor=op.factor, mode=op.mode),
 }
