@@ -40,7 +40,8 @@ def main() -> None:
 
     import torch
 
-    from elastic_search.nn.verify import empty_net, fvcore_counts
+    from elastic_search.nn.tools import fvcore_counts
+    from elastic_search.nn.verify import empty_net
 
     start = time.perf_counter()
     net = empty_net(elastic(resnext((12, 14, 20, 3)), HALVES).graph())

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from elastic_search.cost.conventions import TORCH as TORCH
     from elastic_search.cost.tally import tally as tally
     from elastic_search.files import load_spec as load_spec
+    from elastic_search.nn.checkpoint import load_published as load_published
+    from elastic_search.nn.checkpoint import load_weights as load_weights
     from elastic_search.nn.net import Net as Net
 
 __version__ = "0.1.0"
@@ -40,6 +42,8 @@ _HOME = {
     "FVCORE": "elastic_search.cost.conventions",
     "TORCH": "elastic_search.cost.conventions",
     "Net": "elastic_search.nn.net",
+    "load_published": "elastic_search.nn.checkpoint",
+    "load_weights": "elastic_search.nn.checkpoint",
 }
 
 

@@ -11,9 +11,10 @@ from elastic_search.arch.edit import elastic, with_resampling
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import image
 from elastic_search.arch.split import parse_split, typed
-from elastic_search.arch.zoo import PUBLISHED, published
-from elastic_search.cost.conventions import AUTHORS
+from elastic_search.arch.zoo import HALVES, PUBLISHED, published
+from elastic_search.cost.conventions import AUTHORS, CONVENTIONS
 from elastic_search.cost.tally import tally
+from elastic_search.nn.tools import TOOLS
 from elastic_search.nn.verify import verify
 
 SIZES = ((224, 224), (96, 96), (448, 448), (225, 193))
@@ -49,6 +50,15 @@ def check(spec, size):
     wanted = {"params", "params_live", "macs", "fvcore", "torch", "fvcore conv", "torch convolution", "activations"}
     wanted |= {"authors", "authors Conv2d"}
     assert {check.quantity for check in checks} >= wanted
+
+
+@pytest.mark.parametrize("edit", ("as published", "nearest", "trained"))
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_tool_says_what_its_convention_does(name, edit):
+    spec = EDITS[edit](elastic(published(name).with_depths(FAMILIES[name]), HALVES))
+    checks = verify(spec.graph(), image(65, 49), tuple(TOOLS))
+    assert {check.quantity for check in checks} >= CONVENTIONS.keys()
+    assert not [check for check in checks if not check.equal]
 
 
 def by_size(size):

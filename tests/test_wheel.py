@@ -41,6 +41,7 @@ def installed(wheel, tmp_path_factory):
 def test_wheel_holds_data_licences_and_spaces(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
+        "elastic_search/paper/tables.toml",
         "elastic_search/search_spaces/demo.toml",
         "elastic_search/search_spaces/resnext50.toml",
         "elastic_search/data/fashion_mnist_subset.xz",

@@ -24,20 +24,18 @@ def measured(name: str) -> dict[str, int]:
 
     from elastic_search.arch.zoo import published
     from elastic_search.nn.net import Net
-    from elastic_search.nn.verify import authors_counts, empty_net, fvcore_counts, torch_counts
+    from elastic_search.nn.tools import TOOLS, fvcore_counts
+    from elastic_search.nn.verify import empty_net
 
     graph = published(name).graph()
     net, image = empty_net(graph, dead=True), torch.zeros(1, 3, SIZE, SIZE)
-    fvcore, activations = fvcore_counts(net, image)
-    flops = sum(torch_counts(net, image).values())
+    totals = {convention: sum(count(net, image).values()) for convention, (_, count) in TOOLS.items()}
     return {
         "params": sum(p.numel() for p in net.parameters()),
         "params_live": sum(p.numel() for p in Net(graph).parameters()),
-        "activations": activations,
-        "macs": flops // 2,
-        "fvcore": sum(fvcore.values()),
-        "torch": flops,
-        "authors": sum(authors_counts(net, image).values()),
+        "activations": fvcore_counts(net, image)[1],
+        "macs": totals["torch"] // 2,
+        **totals,
     }
 
 

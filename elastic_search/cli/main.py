@@ -10,9 +10,11 @@ from typing import Any
 import click
 
 from elastic_search import __version__
+from elastic_search.cli.convert import convert
 from elastic_search.cli.flops import flops
 from elastic_search.cli.match import match
 from elastic_search.cli.models import models
+from elastic_search.cli.paper import paper
 from elastic_search.cli.pyramids import pyramids
 from elastic_search.cli.search import search
 from elastic_search.cli.validate import validate
@@ -67,5 +69,5 @@ def cli(debug: bool) -> None:
     """
 
 
-for command in (flops, models, validate, match, pyramids, search):
+for command in (flops, models, validate, match, pyramids, paper, search, convert):
     cli.add_command(command)

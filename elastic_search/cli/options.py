@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from elastic_search.arch.network import Network
     from elastic_search.arch.spec import Spec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_EDGE = 4096
+CONVENTIONS = ["macs", "fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"]
 
 
 def _is_number(text: str) -> bool:
@@ -78,7 +80,7 @@ def convention_option(command: Command) -> Command:
     """--convention, by name."""
     return click.option(
         "--convention",
-        type=click.Choice(["macs", "fvcore", "torch", "authors"]),
+        type=click.Choice(CONVENTIONS),
         default="fvcore",
         show_default=True,
         help="Whose counting rules; macs are always shown beside.",
@@ -109,6 +111,25 @@ def edit_options(command: Command) -> Command:
         "--up", type=click.Choice(["bilinear", "nearest", "trained"]), help="Up-sampling of low branches."
     )
     return split(down(up(command)))
+
+
+def load_graph(name: str, size: tuple[int, int]) -> Network:
+    """Whatever NAME means: a published network, a spec file, or ``package.module:factory`` read at ``size``.
+
+    The last imports and so runs the user's code.
+    """
+    from elastic_search.arch.network import Network
+
+    if ":" in name and not name.endswith(".toml"):
+        from elastic_search.cli.extras import require
+
+        require("torch")
+        from elastic_search.arch.ops import image
+        from elastic_search.nn.trace import load_module, trace
+
+        return Network(name, trace(load_module(name), image(*size)))
+    label, spec = load_network(name)
+    return Network(label, spec.graph(), spec)
 
 
 def load_network(name: str) -> tuple[str, Spec]:

@@ -8,16 +8,23 @@ from elastic_search.cli.options import format_options, input_option, load_networ
 from elastic_search.errors import MismatchError, UsageError
 
 
-@click.command(short_help="Our counts against fvcore and torch.")
+@click.command(short_help="Our counts against the tools' own.")
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every network that 'elastic-search models' lists.")
+@click.option(
+    "--tools",
+    type=click.Choice(["quick", "all"]),
+    default="quick",
+    show_default=True,
+    help="quick: fvcore, torch, the authors' counter; all: ptflops, thop and torchinfo too.",
+)
 @input_option
 @format_options
-def validate(names: tuple[str, ...], everything: bool, size: tuple[int, int], fmt: str) -> None:
-    """Build networks and compare our counts with fvcore's and torch's, to the integer.
+def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[int, int], fmt: str) -> None:
+    """Build networks and compare our counts with what the tools say of them, to the integer.
 
     NAMES are published networks or spec files. Exits with 1 and the first difference where anything differs.
-    Needs the 'search' extra.
+    Needs the 'search' extra, and 'tools' for --tools all.
     """
     from elastic_search.arch.ops import image
     from elastic_search.arch.zoo import PUBLISHED
@@ -29,13 +36,16 @@ def validate(names: tuple[str, ...], everything: bool, size: tuple[int, int], fm
         raise UsageError("give names of networks, or --all", "elastic-search validate resnext50")
     networks = [load_network(name) for name in (PUBLISHED if everything else names)]
     require("torch", "fvcore")
-    from elastic_search.nn.verify import verify
+    if tools == "all":
+        require("ptflops", "thop", "torchinfo", extra="tools")
+    from elastic_search.nn.tools import TOOLS
+    from elastic_search.nn.verify import QUICK, verify
 
     results = []
     for label, spec in networks:
         if len(networks) > 1:
             click.echo(f"counting {label}", err=True)
-        results.append((label, verify(spec.graph(), image(*size))))
+        results.append((label, verify(spec.graph(), image(*size), tuple(TOOLS) if tools == "all" else QUICK)))
     if fmt == "json":
         show_json(checks_json(results, image(*size)))
     else:

@@ -1,12 +1,7 @@
 """Counting conventions: what one tool counts, as a table from op type to rule.
 
-``macs``    multiply-adds of convolutions and linear layers.
-``fvcore``  what fvcore's FlopCountAnalysis reports in eval mode: multiply-adds, plus batch
-            normalisation (2 per element), adaptive pooling (1 per input element) and up-sampling
-            (bilinear 4, nearest 1 per output element).
-``torch``   what torch's FlopCounterMode reports: 2 FLOPs per multiply-add.
-``authors`` the counter of the paper's DLA rows: multiply-adds with the bias, and the modules that it sees: ReLU (1 per
-            element), batch normalisation (2), pooling (1 per input element), up-sampling (8 per output element).
+A rule is the tool's own formula for one image, its mistakes included: the totals are what the tool prints for the built
+module. Symbols of the formulas: k kernel, g groups, C_in and C_out channels, E elements; H and W are the output's.
 """
 
 from __future__ import annotations
@@ -19,11 +14,21 @@ from elastic_search.arch import ops
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.errors import UnknownNameError
 
-Rule = Callable[[Any, tuple[Shape, ...], Shape], int]
-"""(op, input shapes, output shape) -> count for one image."""
-
 Namer = str | Callable[[Any], str]
 """A tool's name of an operator, or op -> name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """What a tool counts for an op type.
+
+    Attributes:
+        formula: for people.
+        count: (op, input shapes, output shape) -> count for one image.
+    """
+
+    formula: str
+    count: Callable[[Any, tuple[Shape, ...], Shape], int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +38,7 @@ class Convention:
     Attributes:
         name: how users call it.
         unit: what one unit of a total is, "MACs" or "FLOPs".
-        rules: op type to (name the tool gives the operator, or a function of the op to it; rule); an op type without
-            a rule is an error.
+        rules: op type to (name the tool gives the operator, rule); an op type without a rule is an error.
         counts_dead: whether nodes whose result nobody reads are counted.
         meaning: one line for people.
     """
@@ -60,52 +64,108 @@ def _conv_transpose(op: ops.ConvTranspose, inputs: tuple[Shape, ...], output: Sh
     return inputs[0].numel * (op.out_channels // op.groups) * op.kernel**2
 
 
+def _conv_transpose_by_output(op: ops.ConvTranspose, inputs: tuple[Shape, ...], output: Shape) -> int:
+    return output.numel * (op.in_channels // op.groups) * op.kernel**2
+
+
 def _linear(op: ops.Linear, inputs: tuple[Shape, ...], output: Shape) -> int:
     return op.in_features * op.out_features
 
 
-def _free(op: Op, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return 0
-
-
 def _twice(rule: Rule) -> Rule:
-    return lambda op, inputs, output: 2 * rule(op, inputs, output)
+    return Rule(f"2·{rule.formula}", lambda op, inputs, output: 2 * rule.count(op, inputs, output))
 
 
-def _batch_norm(op: ops.BatchNorm, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return 2 * output.numel
+def _with_bias(rule: Rule) -> Rule:
+    return Rule(
+        f"{rule.formula} + bias·E_out",
+        lambda op, inputs, output: rule.count(op, inputs, output) + (output.numel if op.bias else 0),
+    )
 
 
-def _global_pool(op: ops.GlobalPool, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return inputs[0].numel if op.spelling == "adaptive" else 0
+def _per_output(times: int) -> Rule:
+    return Rule(f"{times}·E_out".removeprefix("1·"), lambda op, inputs, output: times * output.numel)
 
 
-def _upsample(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return {"bilinear": 4, "nearest": 1}[op.mode] * output.numel
+def _module(rule: Rule, function: int = 0) -> Rule:
+    """A rule for modules alone; a function counts ``function`` per input element."""
+
+    def count(op: ops.Relu | ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return function * output.numel if op.functional else rule.count(op, inputs, output)
+
+    return Rule(f"{rule.formula}; a function {'E_out' if function else '0'}", count)
 
 
-_FREE: dict[type[Op], tuple[Namer, Rule]] = {
-    op: (op.__name__.lower(), _free)
-    for op in (
-        ops.BatchNorm,
-        ops.Relu,
-        ops.Sigmoid,
-        ops.Pool,
-        ops.GlobalPool,
-        ops.Pad,
-        ops.Upsample,
-        ops.Crop,
-        ops.Add,
-        ops.Gate,
-        ops.Concat,
-        ops.Flatten,
-    )  # fmt: skip
+def _by_mode(bilinear: int, nearest: int) -> Rule:
+    def count(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return (bilinear if op.mode == "bilinear" else nearest) * output.numel
+
+    return Rule(f"bilinear {bilinear}·E_out, nearest {nearest}·E_out".replace(" 1·", " "), count)
+
+
+FREE = Rule("0", lambda op, inputs, output: 0)
+CONV = Rule("H·W·C_out·(C_in/g)·k²", _conv)
+CONV_TRANSPOSE = Rule("H_in·W_in·C_in·(C_out/g)·k²", _conv_transpose)
+CONV_TRANSPOSE_BY_OUTPUT = Rule("H·W·C_out·(C_in/g)·k²", _conv_transpose_by_output)
+LINEAR = Rule("in·out", _linear)
+LINEAR_BIAS = Rule("in·out + out", lambda op, inputs, output: _linear(op, inputs, output) + op.out_features)
+PER_INPUT = Rule("E_in", lambda op, inputs, output: inputs[0].numel)
+
+
+def _global_pool(adaptive: Rule, module: Rule, function: Rule) -> Rule:
+    """Rules for the three ways to write a pool over the whole map."""
+    rules = {"adaptive": adaptive, "module": module, "function": function}
+    formula = f"adaptive {adaptive.formula}, module {module.formula}, function {function.formula}"
+    same = adaptive.formula == module.formula == function.formula
+    return Rule(
+        adaptive.formula if same else formula,
+        lambda op, inputs, output: rules[op.spelling].count(op, inputs, output),
+    )
+
+
+def _pool(maximum: Rule, average: Rule) -> Rule:
+    rules = {"max": maximum, "avg": average}
+    same = maximum.formula == average.formula
+    return Rule(
+        maximum.formula if same else f"max {maximum.formula}, average {average.formula}",
+        lambda op, inputs, output: rules[op.kind].count(op, inputs, output),
+    )
+
+
+_ALL = (
+    ops.Conv, ops.ConvTranspose, ops.Linear, ops.BatchNorm, ops.Relu, ops.Sigmoid, ops.Pool, ops.GlobalPool, ops.Pad,
+    ops.Upsample, ops.Crop, ops.Add, ops.Gate, ops.Concat, ops.Flatten,
+)  # fmt: skip
+_CLASSES: dict[type[Op], Namer] = {
+    ops.Conv: "Conv2d",
+    ops.ConvTranspose: "ConvTranspose2d",
+    ops.BatchNorm: "BatchNorm2d",
+    ops.Relu: "ReLU",
+    ops.Pool: lambda op: f"{op.kind.title()}Pool2d",
+    ops.GlobalPool: lambda op: "AdaptiveAvgPool2d" if op.spelling == "adaptive" else "AvgPool2d",
 }
+"""Names of torch's module classes, where they are not the op's own."""
+
+
+def _rules(counted: dict[type[Op], Rule], names: dict[type[Op], Namer]) -> dict[type[Op], tuple[Namer, Rule]]:
+    return {op: (names.get(op, op.__name__), counted.get(op, FREE)) for op in _ALL}
+
+
+_FVCORE_NAMES: dict[type[Op], Namer] = {
+    ops.Conv: "conv",
+    ops.ConvTranspose: "conv",
+    ops.Linear: "linear",
+    ops.BatchNorm: "batch_norm",
+    ops.GlobalPool: "adaptive_avg_pool2d",
+    ops.Upsample: lambda op: f"upsample_{op.mode}2d",
+}
+_ATEN_NAMES: dict[type[Op], Namer] = {ops.Conv: "convolution", ops.ConvTranspose: "convolution", ops.Linear: "addmm"}
+_MULTIPLY_ADDS: dict[type[Op], Rule] = {ops.Conv: CONV, ops.ConvTranspose: CONV_TRANSPOSE, ops.Linear: LINEAR}
 
 MACS = Convention(
     "macs",
     "MACs",
-    {**_FREE, ops.Conv: ("conv", _conv), ops.ConvTranspose: ("conv", _conv_transpose), ops.Linear: ("linear", _linear)},
+    _rules(_MULTIPLY_ADDS, _FVCORE_NAMES),
     counts_dead=True,
     meaning="multiply-adds of convolutions and linear layers",
 )
@@ -113,12 +173,15 @@ MACS = Convention(
 FVCORE = Convention(
     "fvcore",
     "MACs",
-    {
-        **MACS.rules,
-        ops.BatchNorm: ("batch_norm", _batch_norm),
-        ops.GlobalPool: ("adaptive_avg_pool2d", _global_pool),
-        ops.Upsample: (lambda op: f"upsample_{op.mode}2d", _upsample),
-    },
+    _rules(
+        {
+            **_MULTIPLY_ADDS,
+            ops.BatchNorm: _per_output(2),
+            ops.GlobalPool: _global_pool(PER_INPUT, FREE, FREE),
+            ops.Upsample: _by_mode(4, 1),
+        },
+        _FVCORE_NAMES,
+    ),
     counts_dead=False,
     meaning="fvcore's FlopCountAnalysis in eval mode",
 )
@@ -126,56 +189,104 @@ FVCORE = Convention(
 TORCH = Convention(
     "torch",
     "FLOPs",
-    {
-        **_FREE,
-        ops.Conv: ("convolution", _twice(_conv)),
-        ops.ConvTranspose: ("convolution", _twice(_conv_transpose)),
-        ops.Linear: ("addmm", _twice(_linear)),
-    },
+    _rules({op: _twice(rule) for op, rule in _MULTIPLY_ADDS.items()}, _ATEN_NAMES),
     counts_dead=True,
     meaning="torch's FlopCounterMode, 2 FLOPs per multiply-add",
 )
 
-
-def _with_bias(rule: Rule) -> Rule:
-    return lambda op, inputs, output: rule(op, inputs, output) + (output.numel if op.bias else 0)
-
-
-def _relu_module(op: ops.Relu, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return 0 if op.functional else output.numel
-
-
-def _pool_module(op: ops.Pool, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return inputs[0].numel
-
-
-def _global_pool_module(op: ops.GlobalPool, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return inputs[0].numel if op.spelling == "module" else 0
-
-
-def _upsample_module(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return 0 if op.functional else 8 * output.numel
-
-
 AUTHORS = Convention(
     "authors",
     "FLOPs",
-    {
-        **_FREE,
-        ops.Conv: ("Conv2d", _with_bias(_conv)),
-        ops.ConvTranspose: ("ConvTranspose2d", _free),
-        ops.Linear: ("Linear", _linear),
-        ops.BatchNorm: ("BatchNorm2d", _batch_norm),
-        ops.Relu: ("ReLU", _relu_module),
-        ops.Pool: (lambda op: f"{op.kind.title()}Pool2d", _pool_module),
-        ops.GlobalPool: ("AvgPool2d", _global_pool_module),
-        ops.Upsample: ("Upsample", _upsample_module),
-    },
+    _rules(
+        {
+            ops.Conv: _with_bias(CONV),
+            ops.Linear: LINEAR,
+            ops.BatchNorm: _per_output(2),
+            ops.Relu: _module(_per_output(1)),
+            ops.Pool: PER_INPUT,
+            ops.GlobalPool: _global_pool(FREE, PER_INPUT, FREE),
+            ops.Upsample: _module(_per_output(8)),
+        },
+        _CLASSES,
+    ),
     counts_dead=True,
     meaning="the counter of the paper's DLA rows",
 )
 
-CONVENTIONS: dict[str, Convention] = {c.name: c for c in (MACS, FVCORE, TORCH, AUTHORS)}
+_TWICE_INPUT = Rule("2·E_in", lambda op, inputs, output: 2 * inputs[0].numel)
+
+PTFLOPS = Convention(
+    "ptflops",
+    "MACs",
+    _rules(
+        {
+            ops.Conv: _with_bias(CONV),
+            ops.ConvTranspose: _with_bias(CONV_TRANSPOSE),
+            ops.Linear: LINEAR_BIAS,
+            ops.BatchNorm: _per_output(2),
+            # A module's own forward calls the function, which is counted too.
+            ops.Relu: _module(_per_output(2), function=1),
+            ops.Pool: _TWICE_INPUT,
+            ops.GlobalPool: _global_pool(_TWICE_INPUT, _TWICE_INPUT, PER_INPUT),
+            ops.Upsample: _module(_per_output(2), function=1),
+        },
+        _CLASSES,
+    ),
+    counts_dead=True,
+    meaning="ptflops, backend pytorch: ReLU, pools and up-sampling modules count twice",
+)
+
+PTFLOPS_ATEN = Convention(
+    "ptflops-aten",
+    "MACs",
+    _rules(
+        {ops.Conv: _with_bias(CONV), ops.ConvTranspose: _with_bias(CONV_TRANSPOSE), ops.Linear: LINEAR_BIAS},
+        _ATEN_NAMES,
+    ),
+    counts_dead=True,
+    meaning="ptflops, backend aten: multiply-adds with the bias",
+)
+
+THOP = Convention(
+    "thop",
+    "MACs",
+    _rules(
+        {
+            ops.Conv: CONV,
+            ops.ConvTranspose: CONV_TRANSPOSE_BY_OUTPUT,
+            ops.Linear: LINEAR,
+            ops.BatchNorm: _per_output(4),
+            ops.Pool: _pool(FREE, _per_output(1)),
+            ops.GlobalPool: _global_pool(
+                Rule("E_in + E_out", lambda op, inputs, output: inputs[0].numel + output.numel), _per_output(1), FREE
+            ),
+            ops.Upsample: _module(_by_mode(11, 1)),
+        },
+        _CLASSES,
+    ),
+    counts_dead=True,
+    meaning="thop: batch norm 4 per element, bilinear modules 11",
+)
+
+TORCHINFO = Convention(
+    "torchinfo",
+    "MACs",
+    _rules(
+        {
+            ops.Conv: _with_bias(CONV),
+            ops.ConvTranspose: _with_bias(CONV_TRANSPOSE_BY_OUTPUT),
+            ops.Linear: LINEAR_BIAS,
+            ops.BatchNorm: Rule("2·C", lambda op, inputs, output: 2 * op.channels),
+        },
+        _CLASSES,
+    ),
+    counts_dead=True,
+    meaning="torchinfo's mult-adds: batch norm without its spatial size",
+)
+
+CONVENTIONS: dict[str, Convention] = {
+    c.name: c for c in (MACS, FVCORE, TORCH, PTFLOPS, PTFLOPS_ATEN, THOP, TORCHINFO, AUTHORS)
+}
 
 
 def convention(name: str) -> Convention:

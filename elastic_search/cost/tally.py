@@ -49,7 +49,7 @@ def count(op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention) -> 
             total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
         return Count(total, params, acts), tuple(values[name] for name in op.outputs)
     output = op.shape(*inputs)
-    return Count(convention.rule(op)[1](op, inputs, output), op.params, activations(op, output)), (output,)
+    return Count(convention.rule(op)[1].count(op, inputs, output), op.params, activations(op, output)), (output,)
 
 
 def _children(

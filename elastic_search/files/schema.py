@@ -164,7 +164,7 @@ class _ResamplingModel(_Strict):
 
 class _BandModel(_Strict):
     tolerance: Annotated[Fraction, _checked(_share)] = Fraction(1, 100)
-    convention: Literal["fvcore", "macs", "torch", "authors"] = "fvcore"
+    convention: Literal["fvcore", "macs", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"] = "fvcore"
     input: Annotated[Shape, _checked(_size)] = image(224, 224)
     target: Annotated[int, Field(strict=True, ge=1, le=2**53)] | None = None
 

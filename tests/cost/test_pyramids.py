@@ -17,7 +17,8 @@ from elastic_search.arch.split import parse_split
 from elastic_search.cost.conventions import FVCORE, MACS, TORCH
 from elastic_search.cost.pyramids import METHODS, Layer, built, cost, graph, inputs, split_ratios
 from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
-from elastic_search.nn.verify import empty_net, fvcore_counts
+from elastic_search.nn.tools import fvcore_counts
+from elastic_search.nn.verify import empty_net
 from elastic_search.report.pyramids import pyramid_rows
 
 HALVES = split_ratios(parse_split("1/2,1/2"))

@@ -17,7 +17,7 @@ from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.cost.tally import tally
 from elastic_search.nn.init import build, initialise
 from elastic_search.nn.net import Net
-from elastic_search.nn.verify import fvcore_counts, torch_counts
+from elastic_search.nn.tools import fvcore_counts, torch_counts
 
 
 def narrow(split="1/2,1/2", **edit):

@@ -1,0 +1,29 @@
+"""A network to count, wherever it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from elastic_search.arch.graph import Graph
+from elastic_search.arch.spec import Spec
+
+
+@dataclass(frozen=True)
+class Network:
+    """A graph with its name.
+
+    Attributes:
+        label: what people call it.
+        graph: what it computes.
+        spec: what the graph was made from; None for a graph that was read from a module, which has no families'
+            stages and holds at one input size only.
+    """
+
+    label: str
+    graph: Graph
+    spec: Spec | None = None
+
+    @property
+    def elastic_blocks(self) -> int | None:
+        """Blocks with a branch at a lower resolution; None where there is no spec."""
+        return None if self.spec is None else self.spec.elastic_blocks

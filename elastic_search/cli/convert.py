@@ -1,0 +1,56 @@
+"""``elastic-search convert``: a published checkpoint to a safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from elastic_search.cli.options import format_options
+from elastic_search.errors import UsageError
+
+ENDINGS = (".tar", ".pth", ".pt", ".safetensors")
+
+
+@click.command(short_help="Published weights to a safetensors file.")
+@click.argument("name")
+@click.argument("file")
+@click.option("-o", "--output", metavar="FILE", help="Default: FILE's name with .safetensors, in this folder.")
+@click.option("--force", is_flag=True, help="Replace the output if it exists.")
+@format_options
+def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> None:
+    """Convert a checkpoint of the authors' release to our names, as safetensors with the spec inside.
+
+    NAME is the network that 'elastic-search models' lists; FILE its checkpoint (.pth.tar, .pth, .pt or
+    .safetensors), which is loaded as weights only. Every key is accounted for, or the file is refused.
+    Needs the 'weights' extra.
+    """
+    from elastic_search.arch.zoo import published
+    from elastic_search.cli.extras import require
+    from elastic_search.report.table import show, show_json
+    from elastic_search.report.weights import weights_json, weights_table
+
+    published(name)
+    target = Path(output) if output else Path(_stem(file) + ".safetensors")
+    if not target.parent.is_dir() or (target.exists() and not target.is_file()):  # a device would be replaced, too
+        raise UsageError(f"{target}: not a file in a folder that exists", "name another with --output")
+    if target.exists() and Path(file).exists() and target.samefile(file):
+        raise UsageError(f"{target} is the file to be converted", "name another with --output")
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists", "replace it with --force, or name another with --output")
+    require("torch", "safetensors", extra="weights")
+    from elastic_search.nn.checkpoint import convert as convert_file
+
+    conversion = convert_file(name, file, target)
+    if fmt == "json":
+        show_json(weights_json(name, file, str(target), conversion))
+    else:
+        show(weights_table(name, file, str(target), conversion), fmt)
+
+
+def _stem(file: str) -> str:
+    """A file's name without the endings of checkpoints: ``x.pth.tar`` is ``x``."""
+    path = Path(file)
+    while path.suffix in ENDINGS:
+        path = path.with_suffix("")
+    return path.name

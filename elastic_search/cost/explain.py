@@ -1,0 +1,75 @@
+"""Where the conventions differ: the totals of every tool, by kind of operator. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from elastic_search.arch import ops
+from elastic_search.arch.graph import Graph
+from elastic_search.arch.ops import Op, Shape
+from elastic_search.cost.conventions import Convention
+
+Use = tuple[Op, tuple[Shape, ...], Shape, bool]
+"""An op, its input shapes, its output shape, and whether somebody reads its result."""
+
+
+@lru_cache(maxsize=1 << 14)
+def _uses(graph: Graph, inputs: tuple[Shape, ...], live: bool) -> tuple[tuple[Use, int], ...]:
+    """Every primitive use of a graph with the number of times it occurs; equal nested graphs are walked once."""
+    found: dict[Use, int] = {}
+    values = dict(zip(graph.inputs, inputs, strict=True))
+    for node in graph.nodes:
+        shapes = tuple([values[name] for name in node.inputs])
+        output = node.op.shape(*shapes)
+        values[node.name] = output
+        read = live and node.name in graph.live
+        if isinstance(node.op, Graph):
+            for use, times in _uses(node.op, shapes, read):
+                found[use] = found.get(use, 0) + times
+        else:
+            use = (node.op, shapes, output, read)
+            found[use] = found.get(use, 0) + 1
+    return tuple(found.items())
+
+
+_NAMES: dict[type[Op], str] = {
+    ops.Conv: "convolution",
+    ops.ConvTranspose: "transposed convolution",
+    ops.Linear: "linear",
+    ops.BatchNorm: "batch norm",
+    ops.Relu: "ReLU",
+    ops.Sigmoid: "sigmoid",
+    ops.GlobalPool: "global pool",
+}
+
+
+def kind(op: Op) -> str:
+    """What people call an op."""
+    if isinstance(op, ops.Pool):
+        return "max pool" if op.kind == "max" else "average pool"
+    if isinstance(op, ops.Upsample):
+        return f"{op.mode} up-sampling"
+    return _NAMES.get(type(op), str(getattr(op, "kind", type(op).__name__.lower())))
+
+
+def by_kind(graph: Graph, input: Shape, conventions: Iterable[Convention]) -> dict[str, dict[str, int]]:
+    """Counts by kind of operator and convention's name; a kind that all of them leave out is left out.
+
+    What only dead nodes hold stands apart, as ``unread convolution``: some tools count it and some do not. The sums over
+    the kinds are the totals of ``tally``.
+
+    Args:
+        graph: the network.
+        input: shape of one image.
+        conventions: what to count by.
+    """
+    table: dict[str, dict[str, int]] = {}
+    chosen = list(conventions)
+    for (op, inputs, output, live), times in _uses(graph, (input,), True):
+        name = kind(op) if live else f"unread {kind(op)}"
+        row = table.setdefault(name, {convention.name: 0 for convention in chosen})
+        for convention in chosen:
+            if live or convention.counts_dead:
+                row[convention.name] += times * convention.rule(op)[1].count(op, inputs, output)
+    return {name: row for name, row in table.items() if any(row.values())}

@@ -1,0 +1,126 @@
+"""Independent counters, run on a built module: what each tool itself says. Need the ``search`` or ``tools`` extra.
+
+Each takes a module in eval mode and one image [1, C, H, W], and returns counts by the tool's operator names, or
+``{"": total}`` where the tool gives no more than a total.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from elastic_search.errors import missing_extra
+
+Counts = dict[str, int]
+
+
+def fvcore_counts(module: nn.Module, image: torch.Tensor) -> tuple[Counts, int]:
+    """fvcore's count per operator, and its activations."""
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # fvcore stands on torch.jit, which torch has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+        except ImportError:
+            raise missing_extra("fvcore", "search") from None
+        flops, activations = FlopCountAnalysis(module, image), ActivationCountAnalysis(module, image)
+        for analysis in (flops, activations):
+            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        return {name: int(count) for name, count in flops.by_operator().items() if count}, int(activations.total())
+
+
+def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+    """FLOPs by module class as the paper's own counter adds them up, from a forward pass of the built module.
+
+    A second reading of the counter beside ``cost.conventions.AUTHORS``: it never sees the graph, only the module
+    classes that run and the tensors that enter and leave them. Functions are invisible to it.
+    """
+    counts: Counts = {}
+
+    def hear(leaf: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        if isinstance(leaf, nn.Conv2d):
+            count = leaf.weight[0].numel() * output.numel() + (output.numel() if leaf.bias is not None else 0)
+        elif isinstance(leaf, nn.Linear):
+            count = leaf.weight.numel()
+        elif isinstance(leaf, nn.BatchNorm2d):
+            count = 2 * inputs[0].numel()
+        elif isinstance(leaf, (nn.ReLU, nn.AvgPool2d, nn.MaxPool2d)):
+            count = inputs[0].numel()
+        elif isinstance(leaf, nn.Upsample):
+            count = 8 * output.numel()
+        else:
+            count = 0
+        counts[type(leaf).__name__] = counts.get(type(leaf).__name__, 0) + count
+
+    leaves = [leaf for leaf in module.modules() if not any(True for _ in leaf.children())]
+    hooks = [leaf.register_forward_hook(hear) for leaf in leaves]
+    try:
+        with torch.no_grad():
+            module(image)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: count for name, count in counts.items() if count}
+
+
+def torch_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+    """FlopCounterMode's FLOPs per aten operator of one forward pass."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(image)
+    return {str(name).rpartition(".")[2]: int(count) for name, count in counter.get_flop_counts()["Global"].items()}
+
+
+def ptflops_counts(module: nn.Module, image: torch.Tensor, backend: str = "pytorch") -> Counts:
+    """ptflops' multiply-adds by one of its two back ends, "pytorch" or "aten"."""
+    try:
+        from ptflops import get_model_complexity_info
+    except ImportError:
+        raise missing_extra("ptflops", "tools") from None
+    # The tool prints, and leaves attributes behind in the module.
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        total, _ = get_model_complexity_info(
+            deepcopy(module), tuple(image.shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend
+        )
+    return {"": int(total)}
+
+
+def thop_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+    """thop's MACs."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from thop import profile
+    except ImportError:
+        raise missing_extra("thop", "tools") from None
+    # It leaves buffers behind in the module.
+    return {"": int(profile(deepcopy(module), inputs=(image,), verbose=False)[0])}
+
+
+def torchinfo_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+    """torchinfo's mult-adds."""
+    try:
+        from torchinfo import summary
+    except ImportError:
+        raise missing_extra("torchinfo", "tools") from None
+    return {"": int(summary(module, input_data=image, verbose=0).total_mult_adds)}
+
+
+TOOLS: dict[str, tuple[str, Callable[[nn.Module, torch.Tensor], Counts]]] = {
+    "fvcore": ("fvcore", lambda module, image: fvcore_counts(module, image)[0]),
+    "torch": ("FlopCounterMode", torch_counts),
+    "ptflops": ("ptflops", ptflops_counts),
+    "ptflops-aten": ("ptflops", lambda module, image: ptflops_counts(module, image, "aten")),
+    "thop": ("thop", thop_counts),
+    "torchinfo": ("torchinfo", torchinfo_counts),
+    "authors": ("module hooks", authors_counts),
+}
+"""The tool behind each convention: its name for people, and its counts."""
