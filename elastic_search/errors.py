@@ -56,6 +56,10 @@ class NothingFitsError(ElasticError):
     """No configuration lies inside the band; the message gives the nearest that exist."""
 
 
+class OverBudgetError(ElasticError):
+    """A network costs more than it may."""
+
+
 class MismatchError(ElasticError):
     """Two counts of one network differ."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.spec import Spec
@@ -17,11 +18,13 @@ class Network:
         graph: what it computes.
         spec: what the graph was made from; None for a graph that was read from a module, which has no families'
             stages and holds at one input size only.
+        module: the torch module that the graph was read from, if it was read from one.
     """
 
     label: str
     graph: Graph
     spec: Spec | None = None
+    module: Any = field(default=None, compare=False, repr=False)
 
     @property
     def elastic_blocks(self) -> int | None:

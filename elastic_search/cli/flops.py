@@ -2,33 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from elastic_search.cli.options import (
+    Amount,
     Depths,
     convention_option,
     edit_options,
     edited,
     format_options,
-    input_option,
-    load_network,
+    images_option,
+    load_graph,
 )
-from elastic_search.errors import UsageError
+from elastic_search.errors import OverBudgetError, UsageError
 
 if TYPE_CHECKING:
-    from elastic_search.arch.spec import Spec
+    from elastic_search.arch.network import Network
+    from elastic_search.arch.ops import Shape
+    from elastic_search.report.costs import Costs
+
+DTYPES = ("fp32", "bf16", "fp16")
 
 
 @click.command(short_help="What a network costs, beside its Elastic variant.")
 @click.argument("name")
-@click.option("--elastic", is_flag=True, help="Beside it, its published Elastic variant.")
+@click.option("--elastic", is_flag=True, help="Beside it, its published Elastic variant; a module's, made here.")
 @edit_options
 @click.option("--depths", type=Depths(), help="Blocks per stage, as in 6,8,5,3.")
-@input_option
+@images_option
 @click.option("--by", type=click.Choice(["stage", "block", "op"]), default="stage", show_default=True)
-@convention_option
+@convention_option("all")
+@click.option("--max-macs", type=Amount(), help="Exit with 1 if the network (the edited one) costs more.")
+@click.option("--max-params", type=Amount(), help="The same for parameters.")
+@click.option("--max-activations", type=Amount(), help="The same for activations.")
+@click.option("--training", is_flag=True, help="Forward and backward FLOPs, and memory.")
+@click.option("--latency", is_flag=True, help="Measure the time per image on this machine, beside the counts.")
+@click.option(
+    "--batch", type=click.IntRange(1, 65_536), help="Images at once: --training 32, --latency 1 unless given."
+)
+@click.option("--dtype", type=click.Choice(DTYPES), default="fp32", show_default=True, help="Of --training.")
+@click.option(
+    "--optimizer", type=click.Choice(["sgd", "adamw", "none"]), default="sgd", show_default=True, help="Of --training."
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cuda", "mps", "cpu"]),
+    default="auto",
+    show_default=True,
+    help="Of --latency.",
+)
 @format_options
 def flops(
     name: str,
@@ -37,56 +61,193 @@ def flops(
     down: str | None,
     up: str | None,
     depths: tuple[int, ...] | None,
-    size: tuple[int, int],
+    inputs: tuple[Shape, ...],
     by: str,
     convention: str,
+    max_macs: int | None,
+    max_params: int | None,
+    max_activations: int | None,
+    training: bool,
+    latency: bool,
+    batch: int | None,
+    dtype: str,
+    optimizer: str,
+    device: str,
     fmt: str,
 ) -> None:
     """Count a network exactly: parameters, multiply-adds, a tool's count, activations.
 
-    NAME is a published network ('elastic-search models' lists them) or a spec file (.toml). With an edit
-    (--split, --down, --up, --depths) the edited network stands beside NAME.
+    NAME is a published network ('elastic-search models' lists them), a spec file (.toml), or your own:
+    package.module:factory is imported, which runs its code, and called; what it returns must be a torch.nn.Module.
+    Spec files never run code. With an edit (--split, --down, --up, --depths) the edited network stands beside NAME.
+    With --convention all every tool's count is shown, and why they differ.
     """
-    from elastic_search.arch.ops import image
-    from elastic_search.arch.split import parse_split
-    from elastic_search.cost.conventions import CONVENTIONS
-    from elastic_search.report.costs import cost_list, cost_tables, costs_json, measure
-    from elastic_search.report.table import show, show_json
+    from elastic_search.cost.conventions import CONVENTIONS, FVCORE
+    from elastic_search.report.costs import measure
 
-    chosen, input = CONVENTIONS[convention], image(*size)
-    label, spec = load_network(name)
-    networks = [measure(label, "base", spec, input, chosen, by)]
-    options = {
-        "split": None if split is None else parse_split(split),
-        "down": down,
-        "up": up,
-        "depths": None if depths is None else ",".join(map(str, depths)),
-    }
+    if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
+        raise UsageError(
+            "several sizes, --training, --latency and --convention all are tables of their own", "ask for one"
+        )
+    chosen = FVCORE if convention == "all" else CONVENTIONS[convention]
+    options = {"split": split, "down": down, "up": up, "depths": depths}
     edits = {key: value for key, value in options.items() if value is not None}
+    counted = []
+    for input in inputs:
+        networks = _networks(name, elastic, edits, input)
+        counted.append([measure(network, role, input, chosen, by) for role, network in networks])
+    limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
+    if training:
+        _show_training(counted[0], inputs[0], batch or 32, dtype, optimizer, fmt)
+    elif latency:
+        _show_latency(counted[0], inputs[0], batch or 1, device, fmt)
+    elif convention == "all":
+        _show_tools(counted[0], inputs[0], by, fmt)
+    elif len(inputs) > 1:
+        _show_sweep(counted, fmt)
+    else:
+        _show_costs(counted[0], inputs[0], by, fmt)
+    _check(counted, limits)
+
+
+def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
+    """The network, and beside it the variant that the options ask for, with their roles."""
+    if _is_code(name):
+        return _modules(name, elastic, edits, input)
+    from elastic_search.arch.network import Network
+    from elastic_search.arch.split import parse_split
+    from elastic_search.arch.zoo import PUBLISHED, published
+
+    base = load_graph(name, input)
+    networks = [("base", base)]
     if elastic:
         if edits:
             raise UsageError(
                 "--elastic means the published variant and cannot be edited at once",
                 "leave out --elastic to edit the base, or edit the variant by its own name",
             )
-        networks.append(measure(*_published_elastic(label), input, chosen, by))
+        entry = PUBLISHED.get(name)
+        if entry is None or entry.elastic is None:
+            raise UsageError(f"no Elastic variant of {name} is published", f"edit it: flops {name} --split 1/2,1/2")
+        variant = published(entry.elastic)
+        networks.append(("elastic", Network(entry.elastic, variant.graph(), variant)))
     elif edits:
-        new = edited(spec, split, down, up, depths)
-        text = " ".join(f"--{key} {value}" for key, value in edits.items())
-        networks.append(measure(f"{label} {text}", "edited", new, input, chosen, by))
+        assert base.spec is not None
+        spec = edited(base.spec, **{key: edits.get(key) for key in ("split", "down", "up", "depths")})
+        shown = dict(edits)
+        if "split" in shown:
+            shown["split"] = parse_split(shown["split"])
+        if "depths" in shown:
+            shown["depths"] = ",".join(map(str, shown["depths"]))
+        text = " ".join(f"--{key} {value}" for key, value in shown.items())
+        networks.append(("edited", Network(f"{name} {text}", spec.graph(), spec)))
+    return networks
+
+
+def _is_code(name: str) -> bool:
+    """Whether a name is ``package.module:factory``."""
+    return ":" in name and "/" not in name and not name.endswith(".toml")
+
+
+def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
+    """A user's module, and the same made Elastic."""
+    wrong = [f"--{key}" for key in ("depths",) if key in edits]
+    if wrong or (edits and not elastic):
+        options = ", ".join(wrong or (f"--{key}" for key in edits))
+        raise UsageError(
+            f"{options}: a module of your own has no stages to edit", f"flops {name} --elastic --split 1/2,1/2"
+        )
+    networks = [("base", load_graph(name, input))]
+    if elastic:
+        from elastic_search.arch.network import Network
+        from elastic_search.arch.split import parse_split, resampling_pair
+        from elastic_search.nn.elasticize import elasticize
+        from elastic_search.nn.trace import load_module, trace
+
+        pair = resampling_pair(edits.get("down"), edits.get("up"))
+        split = parse_split(edits.get("split", "1/2,1/2"), *pair)
+        module = load_module(name)
+        change = elasticize(module, split, input=(input.channels, input.height, input.width))
+        for left in change.left:
+            click.echo(f"left: {left.path}: {left.reason}", err=True)
+        click.echo(f"{len(change.replaced)} convolutions made Elastic, {len(change.left)} left", err=True)
+        networks.append(("elastic", Network(f"{name} --elastic {split.short}", trace(module, input), module=module)))
+    return networks
+
+
+def _show_costs(networks: list[Costs], input: Shape, by: str, fmt: str) -> None:
+    from elastic_search.report.costs import cost_list, cost_tables, costs_json
+    from elastic_search.report.table import show, show_json
+
+    chosen = networks[0].count.convention
     if fmt == "json":
         return show_json(costs_json(networks, input, by, chosen))
     if fmt == "csv":
         return show(cost_list(networks, by, chosen), fmt)
-    title = f"{' and '.join(costs.name for costs in networks)} at {input.height}x{input.width}"
+    title = f"{' and '.join(costs.network.label for costs in networks)} at {input.height}x{input.width}"
     wide, narrow = cost_tables(networks, by, chosen, title)
     show(wide, fmt, narrow)
 
 
-def _published_elastic(name: str) -> tuple[str, str, Spec]:
-    from elastic_search.arch.zoo import PUBLISHED, published
+def _show_tools(networks: list[Costs], input: Shape, by: str, fmt: str) -> None:
+    from elastic_search.report.conventions import tools_json, tools_list, tools_table, why_table
+    from elastic_search.report.table import show, show_json
 
-    entry = PUBLISHED.get(name)
-    if entry is None or entry.elastic is None:
-        raise UsageError(f"no Elastic variant of {name} is published", f"edit it: flops {name} --split 1/2,1/2")
-    return entry.elastic, "elastic", published(entry.elastic)
+    if fmt == "json":
+        return show_json(tools_json(networks, input, by))
+    if fmt == "csv":
+        return show(tools_list(networks, input, by), fmt)
+    show(tools_table(networks, input, by), fmt)
+    for costs in networks:
+        click.echo()
+        show(why_table(costs, input), fmt)
+
+
+def _show_sweep(counted: list[list[Costs]], fmt: str) -> None:
+    from elastic_search.report.costs import sweep_json, sweep_table
+    from elastic_search.report.table import show, show_json
+
+    if fmt == "json":
+        return show_json(sweep_json(counted))
+    show(sweep_table(counted), fmt)
+
+
+def _show_training(networks: list[Costs], input: Shape, batch: int, dtype: str, optimizer: str, fmt: str) -> None:
+    from elastic_search.report.table import show, show_json
+    from elastic_search.report.training import training_json, training_table
+
+    args = ([costs.network for costs in networks], input, batch, dtype, optimizer)
+    if fmt == "json":
+        return show_json(training_json(*args))
+    show(training_table(*args), fmt)
+
+
+def _show_latency(networks: list[Costs], input: Shape, batch: int, device: str, fmt: str) -> None:
+    from elastic_search.cli.extras import require
+    from elastic_search.report.latency import latency_json, latency_table
+    from elastic_search.report.table import show, show_json
+
+    require("torch")
+    from elastic_search.nn.latency import measure_all
+    from elastic_search.nn.net import Net
+    from elastic_search.train.device import choose_device
+
+    modules = [costs.network.module or Net(costs.network.graph) for costs in networks]
+    timings = measure_all(modules, input, batch, choose_device(device))
+    if fmt == "json":
+        return show_json(latency_json(networks, timings))
+    show(latency_table(networks, timings), fmt)
+
+
+def _check(counted: list[list[Costs]], limits: dict[str, int | None]) -> None:
+    """Raise if the network asked for, the last one, is over a budget at any size."""
+    over = []
+    for networks in counted:
+        asked = networks[-1]
+        values = {"macs": asked.macs.total, "params": asked.macs.params, "activations": asked.macs.activations}
+        size = f"{asked.macs.input.height}x{asked.macs.input.width}"
+        for key, limit in limits.items():
+            if limit is not None and values[key] > limit:
+                over.append(f"{asked.network.label} at {size}: {values[key]:,} {key}, over {limit:,}")
+    if over:
+        raise OverBudgetError("\n  ".join(over))

@@ -23,7 +23,7 @@ from elastic_search.cli.options import (
 @click.option("--tolerance", type=Percent(), default="1%", show_default=True, help="Distance in cost to the base.")
 @click.option("--params-tolerance", type=Percent(), help="Bound the parameters too; not bounded unless given.")
 @input_option
-@convention_option
+@convention_option()
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Rows of the table.")
 @format_options
 def match(

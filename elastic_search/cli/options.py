@@ -39,6 +39,52 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         return height, width
 
 
+class Images(click.ParamType):  # type: ignore[type-arg]
+    """One or several input sizes: ``224``, ``193x257``, ``3x224x224``, ``96,224,448``; returns shapes."""
+
+    name = "SIZE[,SIZE…]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from elastic_search.arch.ops import Shape
+
+        if not isinstance(value, str):
+            return value
+        found = []
+        for text in value.lower().replace("×", "x").split(","):
+            parts = text.strip().split("x")
+            if len(parts) > 3 or not all(_is_number(part) for part in parts):
+                self.fail(f"{text!r} is not a size: write 224, 193x257 (height x width) or 3x224x224", param, ctx)
+            numbers = [int(part) for part in parts]
+            height, width = numbers[-2:] if len(numbers) > 1 else numbers * 2
+            channels = numbers[0] if len(numbers) == 3 else 3
+            if not (1 <= height <= MAX_EDGE and 1 <= width <= MAX_EDGE and 1 <= channels <= MAX_EDGE):
+                self.fail(f"{text!r}: channels, height and width are 1 to {MAX_EDGE}", param, ctx)
+            found.append(Shape(channels, height, width))
+        return tuple(dict.fromkeys(found))
+
+
+class Amount(click.ParamType):  # type: ignore[type-arg]
+    """A number of operations or parameters: ``4300000000``, ``4.3e9``, ``4.3G``, ``25M``; returns an int."""
+
+    name = "NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from decimal import Decimal, InvalidOperation
+
+        if not isinstance(value, str):
+            return value
+        units = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+        text = value.strip().lower()
+        unit = units.get(text[-1:], 1)
+        try:
+            amount = Decimal(text[:-1] if unit > 1 else text) * unit
+            if not 0 <= amount < 10**18:
+                raise InvalidOperation
+        except (InvalidOperation, ValueError):
+            self.fail(f"{value!r} is not a number: write 4300000000, 4.3e9 or 4.3G", param, ctx)
+        return int(amount)
+
+
 class Percent(click.ParamType):  # type: ignore[type-arg]
     """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
 
@@ -76,15 +122,27 @@ def input_option(command: Command) -> Command:
     )
 
 
-def convention_option(command: Command) -> Command:
-    """--convention, by name."""
+def images_option(command: Command) -> Command:
+    """--input, as shapes in ``inputs``."""
+    return click.option(
+        "--input",
+        "inputs",
+        type=Images(),
+        default="224",
+        show_default=True,
+        help="Input size in pixels; several: 96,224.",
+    )(command)
+
+
+def convention_option(*more: str) -> Callable[[Command], Command]:
+    """--convention, by name, or one of ``more``."""
     return click.option(
         "--convention",
-        type=click.Choice(CONVENTIONS),
+        type=click.Choice([*CONVENTIONS, *more]),
         default="fvcore",
         show_default=True,
         help="Whose counting rules; macs are always shown beside.",
-    )(command)
+    )
 
 
 def format_options(command: Command) -> Command:
@@ -113,8 +171,9 @@ def edit_options(command: Command) -> Command:
     return split(down(up(command)))
 
 
-def load_graph(name: str, size: tuple[int, int]) -> Network:
-    """Whatever NAME means: a published network, a spec file, or ``package.module:factory`` read at ``size``.
+def load_graph(name: str, size: tuple[int, ...]) -> Network:
+    """Whatever NAME means: a published network, a spec file, or ``package.module:factory`` read at ``size``,
+    which is (height, width) or (channels, height, width).
 
     The last imports and so runs the user's code.
     """
@@ -124,10 +183,12 @@ def load_graph(name: str, size: tuple[int, int]) -> Network:
         from elastic_search.cli.extras import require
 
         require("torch")
-        from elastic_search.arch.ops import image
+        from elastic_search.arch.ops import Shape, image
         from elastic_search.nn.trace import load_module, trace
 
-        return Network(name, trace(load_module(name), image(*size)))
+        shape = image(*size) if len(size) == 2 else Shape(*size)
+        module = load_module(name)
+        return Network(name, trace(module, shape), module=module)
     label, spec = load_network(name)
     return Network(label, spec.graph(), spec)
 

@@ -19,7 +19,7 @@ from elastic_search.cli.options import convention_option, format_options
     show_default=True,
     help="Branches of the layer, share@scale: b is 1/share, r is 1/scale.",
 )
-@convention_option
+@convention_option()
 @format_options
 def pyramids(size: int, channels: int, kernel: int, out_channels: int, split: str, convention: str, fmt: str) -> None:
     """Compare one convolution as single scale, feature pyramid, filter pyramid and Elastic.

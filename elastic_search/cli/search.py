@@ -45,10 +45,10 @@ def search(
 ) -> None:
     """Search a space for the Elastic network whose short-trained proxy is best, at the base's cost.
 
-    SPACE is a shipped space (resnext50, dla_x60, densenet201, demo) or a space file (.toml). Every proposal lies inside the file's
-    band, checked on the full network at its target input. The same command again resumes an interrupted run;
-    a finished run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at
-    once. Needs the 'search' extra.
+    SPACE is a shipped space (resnext50, dla_x60, densenet201, demo) or a space file (.toml). Every proposal lies
+    inside the file's band, checked on the full network at its target input. The same command again resumes an
+    interrupted run; a finished run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a
+    second one at once. Needs the 'search' extra.
     """
     from pathlib import Path
 

@@ -44,6 +44,12 @@ _NAMES: dict[type[Op], str] = {
 }
 
 
+def kind_of_type(op: type[Op]) -> str:
+    """What people call a type of ops."""
+    others = {ops.Pool: "pool", ops.Upsample: "up-sampling"}
+    return _NAMES.get(op) or others.get(op) or op.__name__.lower()
+
+
 def kind(op: Op) -> str:
     """What people call an op."""
     if isinstance(op, ops.Pool):

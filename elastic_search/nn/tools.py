@@ -12,12 +12,14 @@ import logging
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from elastic_search.errors import missing_extra
+from elastic_search.errors import EnvironmentFault, missing_extra
 
 Counts = dict[str, int]
 
@@ -81,10 +83,7 @@ def torch_counts(module: nn.Module, image: torch.Tensor) -> Counts:
 
 def ptflops_counts(module: nn.Module, image: torch.Tensor, backend: str = "pytorch") -> Counts:
     """ptflops' multiply-adds by one of its two back ends, "pytorch" or "aten"."""
-    try:
-        from ptflops import get_model_complexity_info
-    except ImportError:
-        raise missing_extra("ptflops", "tools") from None
+    get_model_complexity_info = _from("ptflops").get_model_complexity_info
     # The tool prints, and leaves attributes behind in the module.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         total, _ = get_model_complexity_info(
@@ -95,23 +94,26 @@ def ptflops_counts(module: nn.Module, image: torch.Tensor, backend: str = "pytor
 
 def thop_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     """thop's MACs."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            from thop import profile
-    except ImportError:
-        raise missing_extra("thop", "tools") from None
+    profile = _from("thop").profile
     # It leaves buffers behind in the module.
     return {"": int(profile(deepcopy(module), inputs=(image,), verbose=False)[0])}
 
 
 def torchinfo_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     """torchinfo's mult-adds."""
+    return {"": int(_from("torchinfo").summary(module, input_data=image, verbose=0).total_mult_adds)}
+
+
+def _from(tool: str) -> Any:
+    """A tool's module; some import torchvision where it is installed, and fail with it."""
     try:
-        from torchinfo import summary
-    except ImportError:
-        raise missing_extra("torchinfo", "tools") from None
-    return {"": int(summary(module, input_data=image, verbose=0).total_mult_adds)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return import_module(tool)
+    except ModuleNotFoundError:
+        raise missing_extra(tool, "tools") from None
+    except (ImportError, RuntimeError, OSError) as error:
+        raise EnvironmentFault(f"{tool} cannot be imported: {error}") from None
 
 
 TOOLS: dict[str, tuple[str, Callable[[nn.Module, torch.Tensor], Counts]]] = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic_search.arch.graph import Graph
+from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id, to_dict
@@ -34,38 +35,42 @@ class Part:
 class Costs:
     """A network's costs under macs and one more convention, in total and by part."""
 
-    name: str
+    network: Network
     role: str
-    spec: Spec
     macs: Tally
     count: Tally
     parts: tuple[Part, ...]
 
 
-def measure(name: str, role: str, spec: Spec, input: Shape, convention: Convention, by: str) -> Costs:
+def measure(network: Network, role: str, input: Shape, convention: Convention, by: str) -> Costs:
     """Count a network and divide its costs by stage, block or op.
 
     Args:
-        name: of the network.
+        network: what to count.
         role: its part in a comparison, such as "base".
-        spec: the network.
         input: shape of one image.
         convention: counted beside macs.
         by: "stage", "block" or "op".
     """
-    graph = spec.graph()
+    graph = network.graph
     macs, count = tally(graph, input, MACS), tally(graph, input, convention)
-    pairs = zip(_rows(macs, by), _rows(count, by), strict=True)
-    return Costs(name, role, spec, macs, count, tuple(_part(macs, a, b) for a, b in pairs))
+    pairs = zip(rows_by(macs, by), rows_by(count, by), strict=True)
+    return Costs(network, role, macs, count, tuple(_part(macs, a, b) for a, b in pairs))
 
 
-def _rows(tally: Tally, by: str) -> list[Row]:
+def rows_by(tally: Tally, by: str) -> list[Row]:
+    """Rows of a tally by "stage", "block" or "op"."""
     if by == "op":
         return tally.rows
     stages = tally.parts()
     if by == "stage":
         return stages
-    return [row for stage in stages for row in (tally.parts(stage.path) if stage.kind == "stage" else [stage])]
+    found = []
+    for stage in stages:
+        # In a network of ours stages hold blocks; of a user's module every child is opened once.
+        opened = stage.kind == "stage" or tally.graph.kind != "network"
+        found += (tally.parts(stage.path) if opened else []) or [stage]
+    return found
 
 
 def _part(macs: Tally, row: Row, counted: Row) -> Part:
@@ -182,7 +187,13 @@ def cost_list(networks: list[Costs], by: str, convention: Convention) -> Table:
         for part in (*costs.parts, whole):
             cells = _cells(part, whole)
             rows.append(
-                {"network": costs.name, "role": costs.role, by: part.path, **cells, convention.name: part.count}
+                {
+                    "network": costs.network.label,
+                    "role": costs.role,
+                    by: part.path,
+                    **cells,
+                    convention.name: part.count,
+                }
             )
     columns = [Column(convention.name if c.key == "count" else c.key, "") for c in _columns(by, convention)]
     return Table("", (Column("network", ""), Column("role", ""), Column(by, ""), *columns), rows)
@@ -225,15 +236,17 @@ def _side_by_side(networks: list[Costs], columns: list[Column], aligned: list[tu
 
 
 def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
-    lines = [f"{costs.role}: {costs.name}, {costs.spec.elastic_blocks} Elastic blocks" for costs in networks]
-    if len(networks) == 1:
-        lines = [f"{networks[0].spec.elastic_blocks} Elastic blocks"]
+    lines = []
     for costs in networks:
-        if costs.spec.trained_filters:
-            added = f"{trained_params(costs.spec):,} of {costs.count.params:,} params"
+        label = "" if len(networks) == 1 else f"{costs.role}: {costs.network.label}"
+        blocks = costs.network.elastic_blocks
+        parts = [label, "" if blocks is None else f"{blocks} Elastic blocks"]
+        lines += [", ".join(filter(None, parts))] if any(parts) else []
+    for costs in networks:
+        spec, graph = costs.network.spec, costs.network.graph
+        if spec is not None and spec.trained_filters:
+            added = f"{trained_params(spec):,} of {costs.count.params:,} params"
             lines.append(f"{costs.role}: {added} are the trained filters of its resampling")
-    for costs in networks:
-        graph = costs.spec.graph()
         if graph.params_live != graph.params:
             dead = [path for path in graph.dead() if costs.macs.graph.at(path).params]
             live = f"{graph.params_live:,} of {graph.params:,} params are live"
@@ -249,6 +262,43 @@ def trained_params(spec: Spec) -> int:
     return sum(op.params for path, op in spec.graph().walk() if path.endswith((".down", ".up")))
 
 
+def sweep_rows(counted: list[list[Costs]]) -> list[dict[str, Any]]:
+    """A row for each input size and network: its totals."""
+    rows = []
+    for networks in counted:
+        for costs in networks:
+            input, name = costs.macs.input, costs.count.convention.name
+            row: dict[str, Any] = {
+                "input": f"{input.height}x{input.width}",
+                "network": costs.network.label,
+                "role": costs.role,
+            }
+            row |= {"params": costs.macs.params, "macs": costs.macs.total, name: costs.count.total}
+            rows.append({**row, "activations": costs.macs.activations})
+    return rows
+
+
+def sweep_table(counted: list[list[Costs]]) -> Table:
+    """Totals at several input sizes."""
+    rows = sweep_rows(counted)
+    columns = [Column("input", "input"), Column("role", "network"), Column("params", "params", "count")]
+    columns += [Column(key, key, "count") for key in dict.fromkeys(("macs", counted[0][0].count.convention.name))]
+    first = counted[0]
+    shown: list[dict[str, Any] | None] = []
+    for i in range(0, len(rows), len(first)):
+        shown += [None] * bool(shown and len(first) > 1) + [*rows[i : i + len(first)]]
+    notes = _notes(first, first[0].count.convention)[:-1]
+    title = f"{' and '.join(costs.network.label for costs in first)} by input size"
+    return Table(title, (*columns, Column("activations", "acts", "count")), shown, notes)
+
+
+def sweep_json(counted: list[list[Costs]]) -> dict[str, Any]:
+    """The machine form of a sweep over input sizes."""
+    convention = counted[0][0].count.convention
+    head = {"schema": SCHEMA, "convention": convention.name, "unit": convention.unit}
+    return {**head, "networks": sweep_rows(counted)}
+
+
 def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convention) -> dict[str, Any]:
     """The machine form of ``flops``: plain integers, one entry a network."""
 
@@ -259,18 +309,18 @@ def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convent
 
     entries = []
     for costs in networks:
-        whole = part_json(total(costs))
+        whole, spec = part_json(total(costs)), costs.network.spec
         entries.append(
             {
-                "name": costs.name,
+                "name": costs.network.label,
                 "role": costs.role,
-                "id": spec_id(costs.spec),
-                "elastic_blocks": costs.spec.elastic_blocks,
-                "params_live": costs.spec.graph().params_live,
-                "params_trained_filters": trained_params(costs.spec) if costs.spec.trained_filters else 0,
+                "id": None if spec is None else spec_id(spec),
+                "elastic_blocks": costs.network.elastic_blocks,
+                "params_live": costs.network.graph.params_live,
+                "params_trained_filters": trained_params(spec) if spec and spec.trained_filters else 0,
                 **{key: whole[key] for key in ("blocks", "params", "macs", convention.name, "activations")},
                 "parts": [part_json(part) for part in costs.parts],
-                "spec": to_dict(costs.spec),
+                "spec": None if spec is None else to_dict(spec),
             }
         )
     result = {"schema": SCHEMA, "input": list(input), "by": by, "convention": convention.name, "unit": convention.unit}

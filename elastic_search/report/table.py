@@ -22,7 +22,7 @@ GAP = 2
 """Characters between columns."""
 
 TEXTUAL = ("text", "long")
-_UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
+UNITS = ((10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Table:
         if column.key in self.units:
             return self.units[column.key]
         values = [abs(row[column.key]) for row in self.rows if row and isinstance(row.get(column.key), int)]
-        return next(((size, letter) for size, letter in _UNITS if values and max(values) >= size), (1, ""))
+        return next(((size, letter) for size, letter in UNITS if values and max(values) >= size), (1, ""))
 
     def header(self, column: Column) -> str:
         letter = self.unit(column)[1] if column.kind == "count" else ""

@@ -1,0 +1,22 @@
+"""``elastic-search conventions``: the rules by which each tool counts."""
+
+from __future__ import annotations
+
+import click
+
+from elastic_search.cli.options import format_options
+
+
+@click.command(short_help="What each tool counts, as formulas.")
+@format_options
+def conventions(fmt: str) -> None:
+    """Show the rules of every counting convention: what it counts for which operator.
+
+    They are the tools' own rules, their mistakes included; 'validate --tools all' compares them with the tools.
+    """
+    from elastic_search.report.conventions import rules_data, rules_table
+    from elastic_search.report.table import show, show_json
+
+    if fmt == "json":
+        return show_json({"schema": 1, "conventions": rules_data()})
+    show(rules_table(), fmt)

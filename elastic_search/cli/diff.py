@@ -1,0 +1,38 @@
+"""``elastic-search diff``: the nodes in which two networks differ."""
+
+from __future__ import annotations
+
+import click
+
+from elastic_search.cli.options import convention_option, format_options, input_option, load_graph
+
+
+@click.command(short_help="The nodes in which two networks differ.")
+@click.argument("a")
+@click.argument("b")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if they differ.")
+@input_option
+@convention_option()
+@format_options
+def diff(a: str, b: str, exit_code: bool, size: tuple[int, int], convention: str, fmt: str) -> None:
+    """Name the nodes that only one of two networks has, or that differ in op, shape or cost.
+
+    A and B are published networks, spec files or package.module:factory, which is imported and so runs its code.
+    A block that only one of them has is one line.
+    """
+    from elastic_search.arch.ops import image
+    from elastic_search.cost.conventions import CONVENTIONS
+    from elastic_search.cost.difference import differences
+    from elastic_search.report.difference import difference_json, difference_list, difference_table
+    from elastic_search.report.table import show, show_json
+
+    first, second = (load_graph(name, size) for name in (a, b))
+    found = differences(first.graph, second.graph, image(*size), CONVENTIONS[convention])
+    if fmt == "json":
+        show_json(difference_json(found, first, second, image(*size), CONVENTIONS[convention]))
+    elif fmt == "csv":
+        show(difference_list(found, CONVENTIONS[convention]), fmt)
+    else:
+        show(difference_table(found, first, second, image(*size), CONVENTIONS[convention]), fmt)
+    if exit_code and found:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,90 @@
+"""Measured time of modules, in turns, so that a busy machine slows all of them alike."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import quantiles
+
+import torch
+from torch import nn
+
+from elastic_search.arch.ops import Shape
+from elastic_search.errors import EnvironmentFault
+
+WARM_UP = 3
+ROUNDS = (10, 200)
+"""Least and most rounds; between them, what fits into SECONDS."""
+SECONDS = 6.0
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds per image of one module.
+
+    Attributes:
+        low, median, high: quartiles over the rounds.
+        rounds: forward passes that were timed.
+        batch: images per pass.
+        device: where, for people.
+    """
+
+    low: float
+    median: float
+    high: float
+    rounds: int
+    batch: int
+    device: str
+
+
+def measure_all(modules: list[nn.Module], input: Shape, batch: int, where: torch.device) -> list[Timing]:
+    """Time forward passes in inference mode, one of each module a round.
+
+    Args:
+        modules: what to time; each is moved to the device.
+        input: shape of one image.
+        batch: images per pass.
+        where: the device.
+
+    Raises:
+        EnvironmentFault: if the device has no room.
+    """
+    try:
+        images = torch.randn(batch, *input, device=where)
+        nets = [module.eval().to(where) for module in modules]
+        samples: list[list[float]] = [[] for _ in nets]
+        with torch.inference_mode():
+            for net in nets:
+                for _ in range(WARM_UP):
+                    _timed(net, images)
+            end = time.monotonic() + SECONDS
+            while len(samples[0]) < ROUNDS[0] or (time.monotonic() < end and len(samples[0]) < ROUNDS[1]):
+                for net, seconds in zip(nets, samples, strict=True):
+                    seconds.append(_timed(net, images) / batch)
+    except torch.OutOfMemoryError:
+        raise EnvironmentFault(f"a batch of {batch} does not fit into the memory of {where}", "lower --batch") from None
+    name = _name(where)
+    found = []
+    for seconds in samples:
+        low, median, high = quantiles(seconds, n=4)
+        found.append(Timing(low, median, high, len(seconds), batch, name))
+    return found
+
+
+def _timed(net: nn.Module, images: torch.Tensor) -> float:
+    """Seconds of one pass."""
+    if images.device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    net(images)
+    if images.device.type == "cuda":
+        torch.cuda.synchronize()
+    elif images.device.type == "mps":
+        torch.mps.synchronize()
+    return time.perf_counter() - start
+
+
+def _name(where: torch.device) -> str:
+    if where.type == "cuda":
+        return torch.cuda.get_device_name(where)
+    return f"{where.type}, {torch.get_num_threads()} threads" if where.type == "cpu" else where.type

@@ -1,0 +1,105 @@
+"""``flops`` beyond the plain table: every tool, several sizes, budgets, measured time; ``diff`` and ``conventions``."""
+
+import csv
+import io
+import json
+
+import pytest
+
+GOLDEN_TOTALS = {"macs": 4230479872, "fvcore": 4259381248, "thop": 4288184320, "torchinfo": 4230549096}
+
+
+def test_every_tool_stands_in_one_table_and_the_reasons_in_another(command):
+    out = command("flops", "resnext50", "--elastic", "--convention", "all").stdout
+    assert "change   -1.27%  -0.26%  -1.27%   -0.07%        -1.27%  +1.37%     -1.27%   +0.82%" in out
+    assert "Why they differ: resnext50_elastic" in out
+    data = json.loads(command("flops", "resnext50", "--convention", "all", "--json").stdout)
+    tools = data["networks"][0]["conventions"]
+    assert {name: tools[name]["total"] for name in GOLDEN_TOTALS} == GOLDEN_TOTALS
+    for tool in tools.values():
+        assert sum(tool["operators"].values()) == sum(tool["parts"].values()) == tool["total"]
+    rows = list(
+        csv.DictReader(io.StringIO(command("flops", "resnext50", "--convention", "all", "--format", "csv").stdout))
+    )
+    assert {
+        row["convention"]: int(row["count"]) for row in rows if row["part"] == "total"
+    }.items() >= GOLDEN_TOTALS.items()
+
+
+@pytest.mark.parametrize("fmt", ("markdown", "latex"))
+def test_every_tool_in_documents(command, fmt):
+    assert "ptflops-aten" in command("flops", "resnext50", "--convention", "all", "--format", fmt).stdout.replace(
+        "\n", "-"
+    )
+
+
+def test_several_sizes_are_rows(command):
+    data = json.loads(command("flops", "dla_x60", "--elastic", "--input", "96,224,225x193", "--json").stdout)
+    sizes = [(row["input"], row["role"]) for row in data["networks"]]
+    assert sizes == [(size, role) for size in ("96x96", "224x224", "225x193") for role in ("base", "elastic")]
+    one = json.loads(command("flops", "dla_x60", "--input", "3x225x193", "--json").stdout)
+    assert data["networks"][4]["macs"] == one["networks"][0]["macs"]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    (
+        (["--max-macs", "4.3e9", "--max-params", "26M"], 0),
+        (["--max-macs", "4.3e9", "--max-params", "25M"], 1),
+        (["--max-macs", "4230479872"], 0),
+        (["--max-macs", "4230479871"], 1),
+        (["--max-activations", "14M"], 1),
+        (["--max-macs", "4.2G"], 1),
+        (["--max-macs", "4.2G", "--elastic"], 0),
+        (["--max-macs", "1G", "--input", "64,96"], 0),
+        (["--max-macs", "1G", "--input", "64,224"], 1),
+    ),
+)
+def test_a_budget_decides_the_exit_code(command, options, code):
+    done = command("flops", "resnext50", *options, check=code)
+    assert "total" in done.stdout or "by input size" in done.stdout
+    assert ("over" in done.stderr) == bool(code)
+
+
+@pytest.mark.parametrize(
+    "options",
+    (
+        ["--max-macs", "many"],
+        ["--max-macs", "-1"],
+        ["--max-macs", "nan"],
+        ["--input", "224,"],
+        ["--input", "1x2x3x4"],
+        ["--input", "224,96", "--convention", "all"],
+        ["--training", "--latency"],
+        ["--batch", "0"],
+    ),
+)
+def test_wrong_options_are_usage_errors(command, options):
+    command("flops", "resnext50", *options, check=2)
+
+
+def test_time_is_measured_beside_the_counts(command):
+    data = json.loads(
+        command("flops", "resnext50", "--elastic", "--input", "32", "--latency", "--device", "cpu", "--json").stdout
+    )
+    base, elastic = data["networks"]
+    assert base["time_ratio"] == 1
+    assert 0 < elastic["ms_low"] <= elastic["ms_median"] <= elastic["ms_high"]
+    assert data["device"].startswith("cpu")
+
+
+def test_conventions_are_listed_with_their_rules(command):
+    assert "bilinear 11·E_out" in command("conventions").stdout
+    data = json.loads(command("conventions", "--json").stdout)
+    assert [entry["name"] for entry in data["conventions"] if not entry["counts_unread"]] == ["fvcore"]
+
+
+def test_diff_names_the_nodes(command):
+    out = command("diff", "resnext50", "se_resnext50").stdout
+    assert "16 nodes differ" in out
+    assert "layer4.2.se" in out
+    assert command("diff", "resnext50", "resnext50", "--exit-code").stdout.startswith("0 nodes differ")
+    command("diff", "resnext50", "se_resnext50", "--exit-code", check=1)
+    data = json.loads(command("diff", "resnext50", "resnext50_coco", "--json").stdout)
+    assert [node["path"] for node in data["nodes"]] == ["head.fc"]
+    assert data["nodes"][0]["b"]["macs" if data["convention"] == "macs" else "fvcore"] == 2048 * 80
