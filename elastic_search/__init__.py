@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from elastic_search.files import load_spec as load_spec
     from elastic_search.nn.checkpoint import load_published as load_published
     from elastic_search.nn.checkpoint import load_weights as load_weights
+    from elastic_search.nn.elasticize import elasticize as elasticize
     from elastic_search.nn.net import Net as Net
 
 __version__ = "0.1.0"
@@ -42,6 +43,7 @@ _HOME = {
     "FVCORE": "elastic_search.cost.conventions",
     "TORCH": "elastic_search.cost.conventions",
     "Net": "elastic_search.nn.net",
+    "elasticize": "elastic_search.nn.elasticize",
     "load_published": "elastic_search.nn.checkpoint",
     "load_weights": "elastic_search.nn.checkpoint",
 }
