@@ -48,6 +48,7 @@ class DLA(Spec):
     FIRST_STAGE = 2
     STAGE_WORD = "level"
     IS_CHAIN = False
+    WHY_DEAD = "the first subtree projects for itself; the published networks hold and count them all the same"
 
     def __post_init__(self) -> None:
         for name in ("cardinality", "stem_width", "classes"):

@@ -49,6 +49,9 @@ class Spec(ABC):
     IS_CHAIN: ClassVar[bool] = True
     """Whether a stage is a chain of blocks, so that a deeper one costs what its blocks add."""
 
+    WHY_DEAD: ClassVar[str] = ""
+    """Why the family's networks hold nodes whose result nobody reads, if they do."""
+
     # What a family says.
 
     @abstractmethod

@@ -23,7 +23,8 @@ TYPES = (*map("+".join, LEGAL_RESAMPLING), DILATED, POOLED)
 MAX_FACTOR = 16
 MAX_TEXT = 200
 
-_BRANCH = re.compile(
+# Compiled by ``re`` when the first split is read: published networks start without.
+_BRANCH = (
     r"(?P<share>\d+(?:/\d+|\.\d+)?)(?:@(?P<scale>\d+(?:/\d+|\.\d+)?))?(?:~(?P<dilation>\d+)(?P<pooled>ap)?)?"
 )
 
@@ -148,7 +149,7 @@ def parse_split(text: str, down: str = "avgpool", up: str = "bilinear") -> Split
         raise SplitError(f"a split of {len(text)} characters: at most {MAX_TEXT}")
     branches = []
     for i, part in enumerate(text.replace(" ", "").split(",")):
-        found = _BRANCH.fullmatch(part)
+        found = re.fullmatch(_BRANCH, part)
         if found is None:
             raise SplitError(
                 f"split {text!r}: cannot read branch {part!r}",

@@ -243,18 +243,34 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
         parts = [label, "" if blocks is None else f"{blocks} Elastic blocks"]
         lines += [", ".join(filter(None, parts))] if any(parts) else []
     for costs in networks:
-        spec, graph = costs.network.spec, costs.network.graph
+        spec = costs.network.spec
         if spec is not None and spec.trained_filters:
             added = f"{trained_params(spec):,} of {costs.count.params:,} params"
             lines.append(f"{costs.role}: {added} are the trained filters of its resampling")
-        if graph.params_live != graph.params:
-            dead = [path for path in graph.dead() if costs.macs.graph.at(path).params]
-            live = f"{graph.params_live:,} of {graph.params:,} params are live"
-            lines.append(f"{costs.role}: {live}; nobody reads {', '.join(dead)}")
+    lines += _dead_notes(networks)
     shown = convention if convention is not MACS else MACS
     lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
     lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")
     return tuple(lines)
+
+
+MOST_NAMED = 8
+"""Dead parts that a note names."""
+
+
+def _dead_notes(networks: list[Costs]) -> list[str]:
+    """What nobody reads, and why; networks with the same dead parts share a note."""
+    notes: dict[str, list[str]] = {}
+    for costs in networks:
+        spec, graph = costs.network.spec, costs.network.graph
+        if graph.params_live == graph.params:
+            continue
+        dead = [path for path in graph.dead() if graph.at(path).params]
+        named = ", ".join(dead[:MOST_NAMED]) + (f" and {len(dead) - MOST_NAMED} more" if len(dead) > MOST_NAMED else "")
+        why = f": {spec.WHY_DEAD}" if spec is not None and spec.WHY_DEAD else ""
+        live = f"{graph.params_live:,} of {graph.params:,} params are live; nobody reads {named}{why}"
+        notes.setdefault(live, []).append(costs.role)
+    return [f"{', '.join(roles)}: {note}" for note, roles in notes.items()]
 
 
 def trained_params(spec: Spec) -> int:

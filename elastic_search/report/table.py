@@ -94,9 +94,9 @@ class Table:
             return f"{value:.1f}"
         return str(value)
 
-    def grid(self) -> tuple[list[str], list[list[str] | None]]:
-        """Headers and cells as text."""
-        headers = [self.header(column) for column in self.columns]
+    def grid(self, lines: bool = False) -> tuple[list[str], list[list[str] | None]]:
+        """Headers and cells as text; headers of two lines stay so with ``lines``."""
+        headers = [self.header(column).replace("\n", "\n" if lines else " ") for column in self.columns]
         return headers, [[self.cell(column, row) for column in self.columns] if row else None for row in self.rows]
 
 
@@ -129,7 +129,7 @@ def show(table: Table, fmt: str = "table", narrow: Table | None = None) -> None:
 
 def _width(table: Table, long: int | None = None) -> int:
     """Characters of a drawn line; ``long`` bounds the columns that may be wrapped."""
-    headers, grid = table.grid()
+    headers, grid = table.grid(lines=True)
     width = GAP * (len(headers) - 1)
     for i, (column, header) in enumerate(zip(table.columns, headers, strict=True)):
         cells = max((len(row[i]) for row in grid if row), default=0)
@@ -166,7 +166,7 @@ def _rich(table: Table) -> RichTable:
     from rich.text import Text
 
     drawn = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    headers, grid = table.grid()
+    headers, grid = table.grid(lines=True)
     for column, header in zip(table.columns, headers, strict=True):
         wraps = column.kind == "long"
         justify = "left" if column.kind in TEXTUAL else "right"
