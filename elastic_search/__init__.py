@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from elastic_search.nn.checkpoint import load_weights as load_weights
     from elastic_search.nn.elasticize import elasticize as elasticize
     from elastic_search.nn.net import Net as Net
+    from elastic_search.nn.trace import register_rule as register_rule
+    from elastic_search.nn.trace import trace as trace
 
 __version__ = "0.1.0"
 
@@ -43,6 +45,8 @@ _HOME = {
     "FVCORE": "elastic_search.cost.conventions",
     "TORCH": "elastic_search.cost.conventions",
     "Net": "elastic_search.nn.net",
+    "register_rule": "elastic_search.nn.trace",
+    "trace": "elastic_search.nn.trace",
     "elasticize": "elastic_search.nn.elasticize",
     "load_published": "elastic_search.nn.checkpoint",
     "load_weights": "elastic_search.nn.checkpoint",

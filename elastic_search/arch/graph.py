@@ -17,11 +17,15 @@ from elastic_search.errors import ShapeError, SpecError
 
 @dataclass(frozen=True)
 class Node:
-    """An op (or a nested graph) applied to values named by ``inputs``."""
+    """An op (or a nested graph) applied to values named by ``inputs``.
+
+    ``weights_of`` is the path of the node whose weights this one uses: its own count no parameters.
+    """
 
     name: str
     op: Op | Graph
     inputs: tuple[str, ...]
+    weights_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,12 @@ class Graph:
     @cached_property
     def params(self) -> int:
         """Trainable parameters, those of dead nodes included."""
-        return sum(node.op.params for node in self.nodes)
+        return sum(node.op.params for node in self.nodes if node.weights_of is None)
 
     @cached_property
     def params_live(self) -> int:
         """Trainable parameters of the nodes whose result can reach an output."""
-        live = (node.op for node in self.nodes if node.name in self.live)
+        live = (node.op for node in self.nodes if node.name in self.live and node.weights_of is None)
         return sum(op.params_live if isinstance(op, Graph) else op.params for op in live)
 
     def dead(self, prefix: str = "") -> Iterator[str]:
@@ -99,6 +103,26 @@ class Graph:
     def readers(self, value: str) -> int:
         """How often a value is read, counting a graph output as a reader."""
         return sum(node.inputs.count(value) for node in self.nodes) + self.outputs.count(value)
+
+    def may_overwrite(self, value: str) -> bool:
+        """Whether a value has one reader and no gradient that needs it, so that a ReLU can run in place."""
+        producers = [node.op for node in self.nodes if node.name == value]
+        return bool(producers) and isinstance(producers[0], (ops.BatchNorm, ops.Add)) and self.readers(value) == 1
+
+    def steps(self, dead: bool = False) -> tuple[tuple[Node, tuple[str, ...]], ...]:
+        """The nodes that run, in order, each with the values that nobody reads after it.
+
+        Args:
+            dead: also the nodes whose result nobody reads.
+        """
+        steps = []
+        needed = set(self.outputs)
+        for node in reversed(self.nodes):
+            if dead or node.name in self.live:
+                spent = tuple(name for name in dict.fromkeys((*node.inputs, node.name)) if name not in needed)
+                needed.update(spent)
+                steps.append((node, spent))
+        return tuple(reversed(steps))
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Op]]:
         """Every primitive op with its path, in execution order."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from elastic_search.arch import ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.spec import Spec
 
@@ -30,3 +31,12 @@ class Network:
     def elastic_blocks(self) -> int | None:
         """Blocks with a branch at a lower resolution; None where there is no spec."""
         return None if self.spec is None else self.spec.elastic_blocks
+
+
+def opaque_nodes(graph: Graph) -> dict[str, int]:
+    """Operations of a graph without a rule, and how often each occurs."""
+    found: dict[str, int] = {}
+    for _, op in graph.walk():
+        if isinstance(op, ops.Opaque):
+            found[op.kind] = found.get(op.kind, 0) + 1
+    return found

@@ -2,12 +2,15 @@
 
 An op is a frozen value. It knows nothing about counting conventions or torch; those rooms
 hold a table from op type to rule. Shapes are those of one image.
+
+Families of networks are written with the first ops, which take any size. A network that was read from a module may also
+hold the ops at the end (``Fixed`` and its kin), which hold at the input size at which they were read.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import FrozenInstanceError
+from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 from elastic_search.errors import ShapeError
 
@@ -27,12 +30,31 @@ class Shape(NamedTuple):
         return f"{self.channels}x{self.height}x{self.width}"
 
 
+Size = int | tuple[int, int]
+"""A length along both axes, or (height, width)."""
+
+
+def pair(size: Size) -> tuple[int, int]:
+    """(height, width) of a size."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def area(size: Size) -> int:
+    """Positions of a window."""
+    return size * size if isinstance(size, int) else size[0] * size[1]
+
+
+def _by(size: Size) -> str:
+    height, width = pair(size)
+    return f"{height}x{width}"
+
+
 def image(height: int, width: int) -> Shape:
     """Shape of an RGB image."""
     return Shape(3, height, width)
 
 
-def _window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, ceil: bool = False) -> int:
+def _window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1, *, ceil: bool = False) -> int:
     """Output length of a sliding window, PyTorch's formula."""
     span = size + 2 * padding - dilation * (kernel - 1) - 1
     if ceil:
@@ -41,10 +63,52 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1
     return span // stride + 1
 
 
-class Op:
-    """Base of all primitives."""
+_REQUIRED: Any = object()
 
-    __slots__ = ()
+
+@dataclass_transform(frozen_default=True)
+class Op:
+    """Base of all primitives: frozen values, written like dataclasses.
+
+    They are made here and not by ``dataclasses``, which compiles code for every class at every start.
+    """
+
+    FIELDS: ClassVar[dict[str, Any]] = {}
+    """Names of the fields with their defaults."""
+
+    def __init_subclass__(cls) -> None:
+        own = {name: cls.__dict__.get(name, _REQUIRED) for name in cls.__annotations__}
+        cls.FIELDS = {**cls.FIELDS, **own}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        names = self.FIELDS
+        given = dict(zip(names, args, strict=False)) | kwargs
+        values = {name: given.get(name, default) for name, default in names.items()}
+        if len(args) + len(kwargs) != len(given) or len(given.keys() | names.keys()) != len(names):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; got {args} and {kwargs}")
+        missing = [name for name, value in values.items() if value is _REQUIRED]
+        if missing:
+            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be changed")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be removed")
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.__dict__.values()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+    def edited(self, **changes: Any) -> Self:
+        """The same op with other values."""
+        return type(self)(**{**self.__dict__, **changes})
 
     @property
     def params(self) -> int:
@@ -65,114 +129,129 @@ def _same_channels(op: Op, declared: int, x: Shape) -> None:
         raise ShapeError(f"{type(op).__name__} takes {declared} channels, not the {x.channels} of {x}")
 
 
-@dataclass(frozen=True)
 class Conv(Op):
-    """2-D convolution, ``kernel`` × ``kernel``."""
+    """2-D convolution; ``functional`` for a call of a function.
+
+    ``padding`` may be torch's "same" or "valid": one tool overlooks such convolutions.
+    """
 
     in_channels: int
     out_channels: int
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    kernel: Size = 1
+    stride: Size = 1
+    padding: Size | str = 0
     groups: int = 1
-    dilation: int = 1
+    dilation: Size = 1
     bias: bool = False
+    functional: bool = False
 
     @property
     def params(self) -> int:
-        weights = self.out_channels * (self.in_channels // self.groups) * self.kernel**2
+        weights = self.out_channels * (self.in_channels // self.groups) * area(self.kernel)
         return weights + self.out_channels if self.bias else weights
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
         _same_channels(self, self.in_channels, x)
+        if self.padding == "same":
+            return Shape(self.out_channels, x.height, x.width)
+        padding = 0 if isinstance(self.padding, str) else self.padding
+        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, padding, self.dilation)), strict=True)
+        height, width = (_window(*window) for window in windows)
+        if height < 1 or width < 1:
+            raise ShapeError(f"a {_by(self.kernel)} convolution without room on an input of {x}")
+        return Shape(self.out_channels, height, width)
+
+
+class ConvTranspose(Op):
+    """2-D transposed convolution; ``functional`` where a function is called."""
+
+    in_channels: int
+    out_channels: int
+    kernel: Size
+    stride: Size
+    padding: Size = 0
+    groups: int = 1
+    bias: bool = False
+    output_padding: Size = 0
+    dilation: Size = 1
+    functional: bool = False
+
+    @property
+    def params(self) -> int:
+        weights = self.in_channels * (self.out_channels // self.groups) * area(self.kernel)
+        return weights + self.out_channels if self.bias else weights
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        _same_channels(self, self.in_channels, x)
+        settings = (self.kernel, self.stride, self.padding, self.output_padding, self.dilation)
         height, width = (
-            _window(size, self.kernel, self.stride, self.padding, self.dilation) for size in (x.height, x.width)
+            (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + extra + 1
+            for size, kernel, stride, padding, extra, dilation in zip(x[1:], *map(pair, settings), strict=True)
         )
         if height < 1 or width < 1:
-            raise ShapeError(f"a {self.kernel}x{self.kernel} convolution without room on an input of {x}")
+            raise ShapeError(f"a {_by(self.kernel)} transposed convolution without room on an input of {x}")
         return Shape(self.out_channels, height, width)
 
 
-@dataclass(frozen=True)
-class ConvTranspose(Op):
-    """2-D transposed convolution, ``kernel`` × ``kernel``."""
-
-    in_channels: int
-    out_channels: int
-    kernel: int
-    stride: int
-    padding: int = 0
-    groups: int = 1
-    bias: bool = False
-
-    @property
-    def params(self) -> int:
-        weights = self.in_channels * (self.out_channels // self.groups) * self.kernel**2
-        return weights + self.out_channels if self.bias else weights
-
-    def shape(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        _same_channels(self, self.in_channels, x)
-        height, width = ((size - 1) * self.stride - 2 * self.padding + self.kernel for size in (x.height, x.width))
-        return Shape(self.out_channels, height, width)
-
-
-@dataclass(frozen=True)
 class BatchNorm(Op):
-    """Batch normalisation with scale and shift; ``momentum`` in PyTorch's sense."""
+    """Batch normalisation; ``momentum`` in PyTorch's sense.
+
+    ``affine``: with scale and shift. ``tracked``: by the statistics of training, not those of the batch.
+    """
 
     channels: int
     momentum: float = 0.1
     eps: float = 1e-5
+    affine: bool = True
+    tracked: bool = True
+    functional: bool = False
 
     @property
     def params(self) -> int:
-        return 2 * self.channels
+        return 2 * self.channels if self.affine else 0
 
     def shape(self, *inputs: Shape) -> Shape:
         _same_channels(self, self.channels, inputs[0])
         return inputs[0]
 
 
-@dataclass(frozen=True)
 class Relu(Op):
     """max(x, 0); ``functional`` where the authors call a function, which tools that look at modules do not see."""
 
     functional: bool = False
 
 
-@dataclass(frozen=True)
 class Sigmoid(Op):
     """1 / (1 + exp(-x))."""
 
 
-@dataclass(frozen=True)
 class Pool(Op):
     """Max- or average-pooling with a window; the average includes zero padding."""
 
     kind: str
-    kernel: int
-    stride: int
-    padding: int = 0
+    kernel: Size
+    stride: Size
+    padding: Size = 0
     ceil: bool = False
+    dilation: Size = 1
+    functional: bool = False
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        height, width = (
-            _window(size, self.kernel, self.stride, self.padding, ceil=self.ceil) for size in (x.height, x.width)
-        )
+        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, self.padding, self.dilation)), strict=True)
+        height, width = (_window(*window, ceil=self.ceil) for window in windows)
         if height < 1 or width < 1:
-            raise ShapeError(f"a {self.kernel}x{self.kernel} pool without room on an input of {x}")
+            raise ShapeError(f"a {_by(self.kernel)} pool without room on an input of {x}")
         return Shape(x.channels, height, width)
 
 
-@dataclass(frozen=True)
 class GlobalPool(Op):
     """Mean over all positions.
 
     ``spelling`` decides what tools count: "adaptive" is the module AdaptiveAvgPool2d(1), "module" an AvgPool2d of the
-    map's size, "function" the same as a function.
+    map's size, "function" the same as a function, "mean" a mean over the two axes.
     """
 
     spelling: str = "adaptive"
@@ -181,7 +260,6 @@ class GlobalPool(Op):
         return Shape(inputs[0].channels, 1, 1)
 
 
-@dataclass(frozen=True)
 class Pad(Op):
     """Grow height and width at the bottom and the right.
 
@@ -199,20 +277,25 @@ class Pad(Op):
         return Shape(x.channels, height, width)
 
 
-@dataclass(frozen=True)
 class Upsample(Op):
-    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest, as a module or a function."""
+    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest, as a module or a function.
+
+    Or to a ``size`` that was read from a module; ``scale`` is then the broken factor that led to it, if any.
+    """
 
     factor: int
     mode: str
     functional: bool = False
+    size: tuple[int, int] | None = None
+    scale: float | tuple[float, ...] | None = None
 
     def shape(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
+        x = inputs[0]
+        if self.size is not None:
+            return Shape(x.channels, *self.size)
         return Shape(x.channels, x.height * self.factor, x.width * self.factor)
 
 
-@dataclass(frozen=True)
 class Crop(Op):
     """Cut the first input at the bottom and the right to the height and width of the second."""
 
@@ -223,7 +306,6 @@ class Crop(Op):
         return Shape(x.channels, like.height, like.width)
 
 
-@dataclass(frozen=True)
 class Add(Op):
     """Sum of two or more equal shapes."""
 
@@ -233,7 +315,6 @@ class Add(Op):
         return inputs[0]
 
 
-@dataclass(frozen=True)
 class Gate(Op):
     """First input times the second, which has one value per channel."""
 
@@ -244,7 +325,6 @@ class Gate(Op):
         return x
 
 
-@dataclass(frozen=True)
 class Concat(Op):
     """Concatenation along the channels."""
 
@@ -254,7 +334,6 @@ class Concat(Op):
         return Shape(sum(x.channels for x in inputs), inputs[0].height, inputs[0].width)
 
 
-@dataclass(frozen=True)
 class Flatten(Op):
     """To a vector, written as channels × 1 × 1."""
 
@@ -262,18 +341,157 @@ class Flatten(Op):
         return Shape(inputs[0].numel, 1, 1)
 
 
-@dataclass(frozen=True)
 class Linear(Op):
-    """Fully connected layer with bias."""
+    """Fully connected layer on a vector, or on every position along the ``last`` axis of a map."""
 
     in_features: int
     out_features: int
+    bias: bool = True
+    last: bool = False
+    functional: bool = False
 
     @property
     def params(self) -> int:
-        return self.in_features * self.out_features + self.out_features
+        return self.in_features * self.out_features + (self.out_features if self.bias else 0)
 
     def shape(self, *inputs: Shape) -> Shape:
-        if inputs[0] != Shape(self.in_features, 1, 1):
-            raise ShapeError(f"Linear takes a vector of {self.in_features}, not {inputs[0]}")
+        (x,) = inputs
+        if self.last and x.width == self.in_features:
+            return Shape(x.channels, x.height, self.out_features)
+        if self.last or x != Shape(self.in_features, 1, 1):
+            where = f"{self.in_features} features in the last axis" if self.last else f"a vector of {self.in_features}"
+            raise ShapeError(f"Linear takes {where}, not {x}")
         return Shape(self.out_features, 1, 1)
+
+
+class Norm(Op):
+    """Normalisation over groups of channels, over the last axes or over each map: ``kind`` group, layer or instance."""
+
+    kind: str
+    weights: int = 0
+    functional: bool = False
+
+    @property
+    def params(self) -> int:
+        return self.weights
+
+
+class Activation(Op):
+    """A function of each element, named as in torch: ``kind`` silu, gelu, hardswish …
+
+    ``spelling`` decides what one tool counts: a "module", a "function" of
+    torch.nn.functional, or a "method" of tensors.
+    """
+
+    kind: str
+    spelling: str = "module"
+    weights: int = 0
+
+    @property
+    def params(self) -> int:
+        return self.weights
+
+
+class Softmax(Op):
+    """Softmax over one axis: 0 the channels, 1 the height, 2 the width."""
+
+    axis: int = 0
+    spelling: str = "module"
+
+
+class AdaptivePool(Op):
+    """Max- or average-pooling to ``height`` × ``width``; None keeps the input's."""
+
+    kind: str
+    height: int | None
+    width: int | None
+    functional: bool = False
+
+    def shape(self, *inputs: Shape) -> Shape:
+        (x,) = inputs
+        return Shape(
+            x.channels,
+            x.height if self.height is None else self.height,
+            x.width if self.width is None else self.width,
+        )
+
+
+class Elementwise(Op):
+    """Arithmetic of tensors and numbers, ``kind`` add, sub, mul or div, broadcast to the largest.
+
+    ``functional`` where ``torch.add`` or ``x.add`` is written instead of an operator.
+    """
+
+    kind: str
+    functional: bool = False
+    weights: int = 0
+
+    @property
+    def params(self) -> int:
+        return self.weights
+
+    def shape(self, *inputs: Shape) -> Shape:
+        output = Shape(*(max(sizes) for sizes in zip(*inputs, strict=True)))
+        if any(size not in (1, largest) for x in inputs for size, largest in zip(x, output, strict=True)):
+            raise ShapeError(f"cannot {self.kind} {', '.join(map(str, inputs))}")
+        return output
+
+
+class Fixed(Op):
+    """An operation that no tool counts, with the shapes at which it was read: a view, a slice, a mean …
+
+    ``weights`` are the parameters that it alone reads.
+    """
+
+    kind: str
+    inputs: tuple[Shape, ...]
+    output: Shape
+    weights: int = 0
+
+    @property
+    def params(self) -> int:
+        return self.weights
+
+    def shape(self, *inputs: Shape) -> Shape:
+        if inputs != self.inputs:
+            shapes = [" and ".join(map(str, found)) or "nothing" for found in (self.inputs, inputs)]
+            raise ShapeError(
+                f"{self.kind} was read on {shapes[0]}, not {shapes[1]}: a module is read at one input size"
+            )
+        return self.output
+
+
+class FixedElementwise(Fixed):
+    """Arithmetic as in ``Elementwise``, where shapes of more axes meet."""
+
+    functional: bool = False
+
+
+class MatMul(Fixed):
+    """Product of two tensors: each element of the first meets ``columns`` of the second."""
+
+    columns: int = 1
+    functional: bool = False
+
+
+class Custom(Fixed):
+    """An operation whose ``macs`` the user's own rule has given."""
+
+    macs: int = 0
+
+
+class Opaque(Fixed):
+    """An operation without a rule: worth nothing in every count, and listed beside it."""
+
+
+class Unused(Op):
+    """Parameters that no operation reads."""
+
+    weights: int
+
+    @property
+    def params(self) -> int:
+        return self.weights
+
+    def shape(self, *inputs: Shape) -> Shape:
+        return Shape(0, 0, 0)

@@ -24,9 +24,7 @@ MAX_FACTOR = 16
 MAX_TEXT = 200
 
 # Compiled by ``re`` when the first split is read: published networks start without.
-_BRANCH = (
-    r"(?P<share>\d+(?:/\d+|\.\d+)?)(?:@(?P<scale>\d+(?:/\d+|\.\d+)?))?(?:~(?P<dilation>\d+)(?P<pooled>ap)?)?"
-)
+_BRANCH = r"(?P<share>\d+(?:/\d+|\.\d+)?)(?:@(?P<scale>\d+(?:/\d+|\.\d+)?))?(?:~(?P<dilation>\d+)(?P<pooled>ap)?)?"
 
 
 @dataclass(frozen=True)

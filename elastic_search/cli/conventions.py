@@ -7,7 +7,7 @@ import click
 from elastic_search.cli.options import format_options
 
 
-@click.command(short_help="What each tool counts, as formulas.")
+@click.command()
 @format_options
 def conventions(fmt: str) -> None:
     """Show the rules of every counting convention: what it counts for which operator.

@@ -12,7 +12,7 @@ from elastic_search.errors import UsageError
 ENDINGS = (".tar", ".pth", ".pt", ".safetensors")
 
 
-@click.command(short_help="Published weights to a safetensors file.")
+@click.command()
 @click.argument("name")
 @click.argument("file")
 @click.option("-o", "--output", metavar="FILE", help="Default: FILE's name with .safetensors, in this folder.")

@@ -7,7 +7,7 @@ import click
 from elastic_search.cli.options import convention_option, format_options, input_option, load_graph
 
 
-@click.command(short_help="The nodes in which two networks differ.")
+@click.command()
 @click.argument("a")
 @click.argument("b")
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if they differ.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DTYPES = ("fp32", "bf16", "fp16")
 
 
-@click.command(short_help="What a network costs, beside its Elastic variant.")
+@click.command()
 @click.argument("name")
 @click.option("--elastic", is_flag=True, help="Beside it, its published Elastic variant; a module's, made here.")
 @edit_options
@@ -214,12 +214,12 @@ def _show_sweep(counted: list[list[Costs]], fmt: str) -> None:
 
 def _show_training(networks: list[Costs], input: Shape, batch: int, dtype: str, optimizer: str, fmt: str) -> None:
     from elastic_search.report.table import show, show_json
-    from elastic_search.report.training import training_json, training_table
+    from elastic_search.report.training import training_json, training_list, training_table
 
     args = ([costs.network for costs in networks], input, batch, dtype, optimizer)
     if fmt == "json":
         return show_json(training_json(*args))
-    show(training_table(*args), fmt)
+    show((training_list if fmt == "csv" else training_table)(*args), fmt)
 
 
 def _show_latency(networks: list[Costs], input: Shape, batch: int, device: str, fmt: str) -> None:

@@ -5,24 +5,46 @@ from __future__ import annotations
 import io
 import os
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.convert import convert
-from elastic_search.cli.flops import flops
-from elastic_search.cli.match import match
-from elastic_search.cli.models import models
-from elastic_search.cli.paper import paper
-from elastic_search.cli.pyramids import pyramids
-from elastic_search.cli.search import search
-from elastic_search.cli.validate import validate
 from elastic_search.errors import ElasticError
+
+COMMANDS = {
+    "flops": "What a network costs, beside its Elastic variant.",
+    "compare": "Networks side by side, with ratios to the first.",
+    "diff": "The nodes in which two networks differ.",
+    "draw": "A network as a drawing.",
+    "models": "The networks known by name.",
+    "match": "Every depth at which a split costs what the base does.",
+    "search": "Train proxies of networks inside a band.",
+    "validate": "Our counts against the tools' own.",
+    "conventions": "What each tool counts, as formulas.",
+    "pyramids": "The paper's Table 1 at given sizes.",
+    "paper": "The paper's tables and Figure 4 beside ours.",
+    "convert": "Published weights to a safetensors file.",
+}
+"""Name to what the list of commands says; a command is the function of that name in the module of that name."""
 
 
 class Commands(click.Group):
-    """Turns the errors a user can cause into a message, a way out and an exit code."""
+    """Imports a command when it is called, and turns the errors a user can cause into a message and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"elastic_search.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:
@@ -67,7 +89,3 @@ def cli(debug: bool) -> None:
     Data goes to stdout, everything else to stderr. Exit codes: 0 done; 1 the answer is no (a check failed,
     nothing fits); 2 usage or a file's content; 3 data, environment, storage or disk; 130 and 143 interrupted.
     """
-
-
-for command in (flops, models, validate, match, pyramids, paper, search, convert):
-    cli.add_command(command)

@@ -17,7 +17,7 @@ from elastic_search.cli.options import (
 )
 
 
-@click.command(short_help="Every depth at which a split costs what the base does.")
+@click.command()
 @click.argument("name")
 @edit_options
 @click.option("--tolerance", type=Percent(), default="1%", show_default=True, help="Distance in cost to the base.")

@@ -7,7 +7,7 @@ import click
 from elastic_search.cli.options import format_options, input_option
 
 
-@click.command(short_help="The networks known by name.")
+@click.command()
 @input_option
 @format_options
 def models(size: tuple[int, int], fmt: str) -> None:

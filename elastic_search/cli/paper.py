@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-@click.command(short_help="The paper's tables and Figure 4 beside ours.")
+@click.command()
 @click.argument("what", type=click.Choice(["table2", "table6", "table7", "figure4"]))
 @click.option(
     "-o",

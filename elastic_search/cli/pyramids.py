@@ -7,7 +7,7 @@ import click
 from elastic_search.cli.options import convention_option, format_options
 
 
-@click.command(short_help="The paper's Table 1 at given sizes.")
+@click.command()
 @click.option("--size", type=int, default=56, show_default=True, help="Height and width of the input map.")
 @click.option("--channels", type=int, default=256, show_default=True, help="Channels of the input map.")
 @click.option("--kernel", type=int, default=3, show_default=True, help="Height and width of the kernel.")

@@ -22,7 +22,7 @@ ENDINGS = {
 }
 
 
-@click.command(short_help="Train proxies of networks inside a band.")
+@click.command()
 @click.argument("space")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Time to use, over all starts of the run.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")

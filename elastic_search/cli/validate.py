@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from elastic_search.cli.options import format_options, input_option, load_network
+from elastic_search.cli.options import format_options, input_option, load_graph
 from elastic_search.errors import MismatchError, UsageError
 
 
-@click.command(short_help="Our counts against the tools' own.")
+@click.command()
 @click.argument("names", nargs=-1)
 @click.option("--all", "everything", is_flag=True, help="Every network that 'elastic-search models' lists.")
 @click.option(
@@ -23,7 +23,8 @@ from elastic_search.errors import MismatchError, UsageError
 def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[int, int], fmt: str) -> None:
     """Build networks and compare our counts with what the tools say of them, to the integer.
 
-    NAMES are published networks or spec files. Exits with 1 and the first difference where anything differs.
+    NAMES are published networks, spec files, or package.module:factory, which is imported and so runs its code.
+    Exits with 1 and the first difference where anything differs.
     Needs the 'search' extra, and 'tools' for --tools all.
     """
     from elastic_search.arch.ops import image
@@ -34,18 +35,19 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[i
 
     if bool(names) == everything:
         raise UsageError("give names of networks, or --all", "elastic-search validate resnext50")
-    networks = [load_network(name) for name in (PUBLISHED if everything else names)]
     require("torch", "fvcore")
+    networks = [load_graph(name, size) for name in (PUBLISHED if everything else names)]
     if tools == "all":
         require("ptflops", "thop", "torchinfo", extra="tools")
     from elastic_search.nn.tools import TOOLS
     from elastic_search.nn.verify import QUICK, verify
 
     results = []
-    for label, spec in networks:
+    chosen = tuple(TOOLS) if tools == "all" else QUICK
+    for network in networks:
         if len(networks) > 1:
-            click.echo(f"counting {label}", err=True)
-        results.append((label, verify(spec.graph(), image(*size), tuple(TOOLS) if tools == "all" else QUICK)))
+            click.echo(f"counting {network.label}", err=True)
+        results.append((network.label, verify(network.graph, image(*size), chosen, network.module)))
     if fmt == "json":
         show_json(checks_json(results, image(*size)))
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from elastic_search.arch import ops
@@ -57,19 +58,19 @@ class Convention:
 
 
 def _conv(op: ops.Conv, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return output.numel * (op.in_channels // op.groups) * op.kernel**2
+    return output.numel * (op.in_channels // op.groups) * ops.area(op.kernel)
 
 
 def _conv_transpose(op: ops.ConvTranspose, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return inputs[0].numel * (op.out_channels // op.groups) * op.kernel**2
+    return inputs[0].numel * (op.out_channels // op.groups) * ops.area(op.kernel)
 
 
 def _conv_transpose_by_output(op: ops.ConvTranspose, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return output.numel * (op.in_channels // op.groups) * op.kernel**2
+    return output.numel * (op.in_channels // op.groups) * ops.area(op.kernel)
 
 
 def _linear(op: ops.Linear, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return op.in_features * op.out_features
+    return inputs[0].numel * op.out_features
 
 
 def _twice(rule: Rule) -> Rule:
@@ -90,31 +91,44 @@ def _per_output(times: int) -> Rule:
 def _module(rule: Rule, function: int = 0) -> Rule:
     """A rule for modules alone; a function counts ``function`` per input element."""
 
-    def count(op: ops.Relu | ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return function * output.numel if op.functional else rule.count(op, inputs, output)
+    def count(op: Any, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return function * inputs[0].numel if op.functional else rule.count(op, inputs, output)
 
-    return Rule(f"{rule.formula}; a function {'E_out' if function else '0'}", count)
+    return Rule(f"{rule.formula}; a function {'E_in' if function else '0'}", count)
 
 
-def _by_mode(bilinear: int, nearest: int) -> Rule:
-    def count(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
-        return (bilinear if op.mode == "bilinear" else nearest) * output.numel
+def _by_mode(**times: int) -> Rule:
+    formula = ", ".join(f"{mode} {count}·E_out" for mode, count in times.items()).replace(" 1·", " ")
+    return Rule(formula, lambda op, inputs, output: times.get(op.mode, 0) * output.numel)
 
-    return Rule(f"bilinear {bilinear}·E_out, nearest {nearest}·E_out".replace(" 1·", " "), count)
+
+def _by_kind(times: dict[str, int]) -> Rule:
+    """Elements times a number that depends on the kind; other kinds are free."""
+    formula = ", ".join(f"{' and '.join(k for k in times if times[k] == n)} {n}·E" for n in sorted({*times.values()}))
+    return Rule(formula.replace(" 1·", " "), lambda op, inputs, output: times.get(op.kind, 0) * output.numel)
+
+
+def _affine(with_weights: int, without: int) -> Rule:
+    def count(op: ops.BatchNorm | ops.Norm, inputs: tuple[Shape, ...], output: Shape) -> int:
+        return (with_weights if op.params else without) * output.numel
+
+    return Rule(f"{with_weights}·E_out, without weights {without}·E_out".replace(" 1·", " "), count)
 
 
 FREE = Rule("0", lambda op, inputs, output: 0)
 CONV = Rule("H·W·C_out·(C_in/g)·k²", _conv)
 CONV_TRANSPOSE = Rule("H_in·W_in·C_in·(C_out/g)·k²", _conv_transpose)
 CONV_TRANSPOSE_BY_OUTPUT = Rule("H·W·C_out·(C_in/g)·k²", _conv_transpose_by_output)
-LINEAR = Rule("in·out", _linear)
-LINEAR_BIAS = Rule("in·out + out", lambda op, inputs, output: _linear(op, inputs, output) + op.out_features)
+LINEAR = Rule("E_in·out", _linear)
+LINEAR_BIAS = _with_bias(LINEAR)
+MATMUL = Rule("E_in·columns", lambda op, inputs, output: inputs[0].numel * op.columns)
+CUSTOM = Rule("the user's own", lambda op, inputs, output: op.macs)
 PER_INPUT = Rule("E_in", lambda op, inputs, output: inputs[0].numel)
 
 
 def _global_pool(adaptive: Rule, module: Rule, function: Rule) -> Rule:
-    """Rules for the three ways to write a pool over the whole map."""
-    rules = {"adaptive": adaptive, "module": module, "function": function}
+    """Rules for the ways to write a pool over the whole map; a mean over its axes is free everywhere."""
+    rules = {"adaptive": adaptive, "module": module, "function": function, "mean": FREE}
     formula = f"adaptive {adaptive.formula}, module {module.formula}, function {function.formula}"
     same = adaptive.formula == module.formula == function.formula
     return Rule(
@@ -134,15 +148,28 @@ def _pool(maximum: Rule, average: Rule) -> Rule:
 
 _ALL = (
     ops.Conv, ops.ConvTranspose, ops.Linear, ops.BatchNorm, ops.Relu, ops.Sigmoid, ops.Pool, ops.GlobalPool, ops.Pad,
-    ops.Upsample, ops.Crop, ops.Add, ops.Gate, ops.Concat, ops.Flatten,
+    ops.Upsample, ops.Crop, ops.Add, ops.Gate, ops.Concat, ops.Flatten, ops.Norm, ops.Activation, ops.Softmax,
+    ops.AdaptivePool, ops.Elementwise, ops.Fixed, ops.FixedElementwise, ops.MatMul, ops.Custom, ops.Opaque, ops.Unused,
 )  # fmt: skip
+
+
+def _kind(op: Any) -> str:
+    return str(op.kind)
+
+
+_KINDS: dict[type[Op], Namer] = dict.fromkeys(
+    (ops.Activation, ops.Elementwise, ops.Fixed, ops.FixedElementwise, ops.Custom, ops.Opaque), _kind
+)
 _CLASSES: dict[type[Op], Namer] = {
+    **_KINDS,
     ops.Conv: "Conv2d",
     ops.ConvTranspose: "ConvTranspose2d",
     ops.BatchNorm: "BatchNorm2d",
     ops.Relu: "ReLU",
     ops.Pool: lambda op: f"{op.kind.title()}Pool2d",
     ops.GlobalPool: lambda op: "AdaptiveAvgPool2d" if op.spelling == "adaptive" else "AvgPool2d",
+    ops.AdaptivePool: lambda op: f"Adaptive{op.kind.title()}Pool2d",
+    ops.Norm: lambda op: {"group": "GroupNorm", "layer": "LayerNorm"}.get(op.kind, "InstanceNorm2d"),
 }
 """Names of torch's module classes, where they are not the op's own."""
 
@@ -152,15 +179,31 @@ def _rules(counted: dict[type[Op], Rule], names: dict[type[Op], Namer]) -> dict[
 
 
 _FVCORE_NAMES: dict[type[Op], Namer] = {
+    **_KINDS,
     ops.Conv: "conv",
     ops.ConvTranspose: "conv",
     ops.Linear: "linear",
     ops.BatchNorm: "batch_norm",
     ops.GlobalPool: "adaptive_avg_pool2d",
+    ops.AdaptivePool: lambda op: f"adaptive_{op.kind}_pool2d",
+    ops.Norm: lambda op: f"{op.kind}_norm",
     ops.Upsample: lambda op: f"upsample_{op.mode}2d",
+    ops.MatMul: _kind,
 }
-_ATEN_NAMES: dict[type[Op], Namer] = {ops.Conv: "convolution", ops.ConvTranspose: "convolution", ops.Linear: "addmm"}
-_MULTIPLY_ADDS: dict[type[Op], Rule] = {ops.Conv: CONV, ops.ConvTranspose: CONV_TRANSPOSE, ops.Linear: LINEAR}
+_ATEN_NAMES: dict[type[Op], Namer] = {
+    **_KINDS,
+    ops.Conv: "convolution",
+    ops.ConvTranspose: "convolution",
+    ops.Linear: lambda op: "addmm" if op.bias else "mm",
+    ops.MatMul: lambda op: "bmm" if op.kind == "bmm" else "mm",
+}
+_MULTIPLY_ADDS: dict[type[Op], Rule] = {
+    ops.Conv: CONV,
+    ops.ConvTranspose: CONV_TRANSPOSE,
+    ops.Linear: LINEAR,
+    ops.MatMul: MATMUL,
+    ops.Custom: CUSTOM,
+}
 
 MACS = Convention(
     "macs",
@@ -176,9 +219,19 @@ FVCORE = Convention(
     _rules(
         {
             **_MULTIPLY_ADDS,
-            ops.BatchNorm: _per_output(2),
+            # The traced name of a convolution whose padding is a word is not in the tool's table.
+            ops.Conv: Rule(
+                f'{CONV.formula}; padding "same" or "valid" 0',
+                lambda op, inputs, output: 0 if isinstance(op.padding, str) else _conv(op, inputs, output),
+            ),
+            ops.BatchNorm: Rule(
+                "2·E_out; without weights E_out; by the batch's own statistics 3·E_out more",
+                lambda op, inputs, output: (1 + op.affine + (0 if op.tracked else 3)) * output.numel,
+            ),
+            ops.Norm: _affine(5, 4),
             ops.GlobalPool: _global_pool(PER_INPUT, FREE, FREE),
-            ops.Upsample: _by_mode(4, 1),
+            ops.AdaptivePool: _pool(FREE, PER_INPUT),
+            ops.Upsample: _by_mode(bilinear=4, nearest=1),
         },
         _FVCORE_NAMES,
     ),
@@ -199,11 +252,11 @@ AUTHORS = Convention(
     "FLOPs",
     _rules(
         {
-            ops.Conv: _with_bias(CONV),
-            ops.Linear: LINEAR,
-            ops.BatchNorm: _per_output(2),
+            ops.Conv: _module(_with_bias(CONV)),
+            ops.Linear: _module(Rule("in·out", lambda op, inputs, output: op.in_features * op.out_features)),
+            ops.BatchNorm: _module(_per_output(2)),
             ops.Relu: _module(_per_output(1)),
-            ops.Pool: PER_INPUT,
+            ops.Pool: _module(PER_INPUT),
             ops.GlobalPool: _global_pool(FREE, PER_INPUT, FREE),
             ops.Upsample: _module(_per_output(8)),
         },
@@ -213,6 +266,46 @@ AUTHORS = Convention(
     meaning="the counter of the paper's DLA rows",
 )
 
+_WEIGHTS = Rule("weights", lambda op, inputs, output: op.params)
+
+
+def _by_norm(**rules: Rule) -> Rule:
+    return Rule(
+        ", ".join(f"{kind} norm {rule.formula}" for kind, rule in rules.items()),
+        lambda op, inputs, output: rules[op.kind].count(op, inputs, output),
+    )
+
+
+def _by_spelling(module: Rule, function: Rule) -> Rule:
+    """Rules for a module and a function of torch.nn.functional; a method of tensors is free."""
+    rules = {"module": module, "function": function, "method": FREE}
+    same = module.formula == function.formula
+    return Rule(
+        f"{module.formula}; a {'method 0' if same else f'function {function.formula}'}",
+        lambda op, inputs, output: rules[op.spelling].count(op, inputs, output),
+    )
+
+
+def _interpolate(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
+    """ptflops multiplies the input by the factor as it was given, and drops the fraction of a pair's."""
+    called = output.numel
+    if isinstance(op.scale, tuple):
+        called = inputs[0].numel * prod(map(int, op.scale))
+    elif op.scale is not None:
+        called = int(inputs[0].numel * op.scale**2)
+    return called if op.functional else called + output.numel
+
+
+def _called(op: ops.Elementwise | ops.FixedElementwise, inputs: tuple[Shape, ...], output: Shape) -> int:
+    return output.numel if op.functional and op.kind in ("add", "mul") else 0
+
+
+def _adaptive(op: ops.AdaptivePool, inputs: tuple[Shape, ...], output: Shape) -> int:
+    """In floating point, as thop does: where sizes do not divide, it may lose one."""
+    window = inputs[0].height / output.height * (inputs[0].width / output.width)
+    return int((window + 1) * output.numel)
+
+
 _TWICE_INPUT = Rule("2·E_in", lambda op, inputs, output: 2 * inputs[0].numel)
 
 PTFLOPS = Convention(
@@ -220,31 +313,53 @@ PTFLOPS = Convention(
     "MACs",
     _rules(
         {
-            ops.Conv: _with_bias(CONV),
-            ops.ConvTranspose: _with_bias(CONV_TRANSPOSE),
-            ops.Linear: LINEAR_BIAS,
-            ops.BatchNorm: _per_output(2),
+            ops.Conv: _module(_with_bias(CONV)),
+            ops.ConvTranspose: _module(_with_bias(CONV_TRANSPOSE)),
+            ops.Linear: _module(LINEAR_BIAS),
+            ops.BatchNorm: _module(_affine(2, 1)),
+            # It asks whether a module is "affine", which a layer norm calls otherwise.
+            ops.Norm: _module(_by_norm(layer=_per_output(1), group=_affine(2, 1), instance=_affine(2, 1))),
             # A module's own forward calls the function, which is counted too.
             ops.Relu: _module(_per_output(2), function=1),
-            ops.Pool: _TWICE_INPUT,
+            ops.Activation: _by_spelling(
+                module=_by_kind({"relu": 2, "elu": 2, "gelu": 2, "prelu": 2, "silu": 1, "relu6": 1, "leaky_relu": 1}),
+                function=_by_kind(dict.fromkeys(("relu", "elu", "gelu", "prelu", "silu", "relu6"), 1)),
+            ),
+            ops.Softmax: _by_spelling(module=_per_output(1), function=_per_output(1)),
+            ops.Pool: _module(_TWICE_INPUT, function=1),
             ops.GlobalPool: _global_pool(_TWICE_INPUT, _TWICE_INPUT, PER_INPUT),
-            ops.Upsample: _module(_per_output(2), function=1),
+            ops.AdaptivePool: _module(_TWICE_INPUT, function=1),
+            ops.Upsample: Rule("2·E_out; a function E_out", _interpolate),
+            **dict.fromkeys(
+                (ops.Elementwise, ops.FixedElementwise),
+                Rule("torch.add and torch.mul E_out; an operator 0", _called),
+            ),
+            ops.MatMul: Rule(
+                "torch.matmul E_in·columns; an operator 0",
+                lambda op, inputs, output: MATMUL.count(op, inputs, output) if op.functional else 0,
+            ),
+            ops.Custom: CUSTOM,
         },
         _CLASSES,
     ),
     counts_dead=True,
-    meaning="ptflops, backend pytorch: ReLU, pools and up-sampling modules count twice",
+    meaning="backend pytorch; modules of ReLU, pooling and up-sampling count twice",
 )
 
 PTFLOPS_ATEN = Convention(
     "ptflops-aten",
     "MACs",
     _rules(
-        {ops.Conv: _with_bias(CONV), ops.ConvTranspose: _with_bias(CONV_TRANSPOSE), ops.Linear: LINEAR_BIAS},
+        {
+            **_MULTIPLY_ADDS,
+            ops.Conv: _with_bias(CONV),
+            ops.ConvTranspose: _with_bias(CONV_TRANSPOSE),
+            ops.Linear: LINEAR_BIAS,
+        },
         _ATEN_NAMES,
     ),
     counts_dead=True,
-    meaning="ptflops, backend aten: multiply-adds with the bias",
+    meaning="backend aten; multiply-adds with the bias",
 )
 
 THOP = Convention(
@@ -252,20 +367,31 @@ THOP = Convention(
     "MACs",
     _rules(
         {
-            ops.Conv: CONV,
-            ops.ConvTranspose: CONV_TRANSPOSE_BY_OUTPUT,
-            ops.Linear: LINEAR,
-            ops.BatchNorm: _per_output(4),
-            ops.Pool: _pool(FREE, _per_output(1)),
+            ops.Conv: _module(CONV),
+            ops.ConvTranspose: _module(CONV_TRANSPOSE_BY_OUTPUT),
+            ops.Linear: _module(LINEAR),
+            ops.BatchNorm: _module(_affine(4, 2)),
+            ops.Norm: _module(_by_norm(layer=_affine(4, 2), instance=_affine(4, 2), group=FREE)),
+            ops.Activation: _by_spelling(module=_by_kind({"prelu": 1}), function=FREE),
+            ops.Softmax: _by_spelling(
+                module=Rule(
+                    "E_out/C·(3·C - 1)",
+                    lambda op, inputs, output: output.numel // output[op.axis] * (3 * output[op.axis] - 1),
+                ),
+                function=FREE,
+            ),
+            ops.Pool: _module(_pool(FREE, _per_output(1))),
+            ops.AdaptivePool: _module(_pool(FREE, Rule("E_in + E_out", _adaptive))),
+            ops.Custom: CUSTOM,
             ops.GlobalPool: _global_pool(
                 Rule("E_in + E_out", lambda op, inputs, output: inputs[0].numel + output.numel), _per_output(1), FREE
             ),
-            ops.Upsample: _module(_by_mode(11, 1)),
+            ops.Upsample: _module(_by_mode(bilinear=11, nearest=1, bicubic=259)),
         },
         _CLASSES,
     ),
     counts_dead=True,
-    meaning="thop: batch norm 4 per element, bilinear modules 11",
+    meaning="batch norm 4 per element, bilinear modules 11",
 )
 
 TORCHINFO = Convention(
@@ -273,15 +399,18 @@ TORCHINFO = Convention(
     "MACs",
     _rules(
         {
-            ops.Conv: _with_bias(CONV),
-            ops.ConvTranspose: _with_bias(CONV_TRANSPOSE_BY_OUTPUT),
-            ops.Linear: LINEAR_BIAS,
-            ops.BatchNorm: Rule("2·C", lambda op, inputs, output: 2 * op.channels),
+            ops.Conv: _module(_with_bias(CONV)),
+            ops.ConvTranspose: _module(_with_bias(CONV_TRANSPOSE_BY_OUTPUT)),
+            ops.Linear: _module(Rule("in·out + bias·out", _WEIGHTS.count)),
+            ops.BatchNorm: _module(Rule("2·C", _WEIGHTS.count)),
+            ops.Norm: _module(_WEIGHTS),
+            ops.Activation: _by_spelling(module=_WEIGHTS, function=FREE),
+            ops.Custom: CUSTOM,
         },
         _CLASSES,
     ),
     counts_dead=True,
-    meaning="torchinfo's mult-adds: batch norm without its spatial size",
+    meaning="mult-adds with the bias, batch norm without its spatial size",
 )
 
 CONVENTIONS: dict[str, Convention] = {
@@ -302,7 +431,9 @@ def convention(name: str) -> Convention:
 
 def activations(op: Op, output: Shape) -> int:
     """Output elements of convolutions and linear layers: fvcore's (and the RegNet authors') activations."""
-    return output.numel if isinstance(op, (ops.Conv, ops.ConvTranspose, ops.Linear)) else 0
+    if isinstance(op, ops.Conv) and isinstance(op.padding, str):
+        return 0
+    return output.numel if isinstance(op, (ops.Conv, ops.ConvTranspose, ops.Linear, ops.MatMul)) else 0
 
 
 def operator(convention: Convention, op: Op) -> str:

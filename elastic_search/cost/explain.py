@@ -62,8 +62,8 @@ def kind(op: Op) -> str:
 def by_kind(graph: Graph, input: Shape, conventions: Iterable[Convention]) -> dict[str, dict[str, int]]:
     """Counts by kind of operator and convention's name; a kind that all of them leave out is left out.
 
-    What only dead nodes hold stands apart, as ``unread convolution``: some tools count it and some do not. The sums over
-    the kinds are the totals of ``tally``.
+    What only dead nodes hold stands apart, as ``unread convolution``: some tools count it and some do not. The sums
+    over the kinds are the totals of ``tally``.
 
     Args:
         graph: the network.

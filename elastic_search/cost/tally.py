@@ -60,6 +60,8 @@ def _children(
         shapes = tuple([values[name] for name in node.inputs])
         cost, outputs = count(node.op, shapes, convention)
         values[node.name] = outputs[0]
+        if node.weights_of is not None:
+            cost = cost._replace(params=0)
         if node.name not in graph.live and not convention.counts_dead:
             cost = Count(0, cost.params, 0)
         yield node.name, shapes, cost, outputs

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from statistics import quantiles
 
 import torch
 from torch import nn
 
 from elastic_search.arch.ops import Shape
+from elastic_search.cost.timing import Timing
 from elastic_search.errors import EnvironmentFault
 
 WARM_UP = 3
 ROUNDS = (10, 200)
 """Least and most rounds; between them, what fits into SECONDS."""
 SECONDS = 6.0
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds per image of one module.
-
-    Attributes:
-        low, median, high: quartiles over the rounds.
-        rounds: forward passes that were timed.
-        batch: images per pass.
-        device: where, for people.
-    """
-
-    low: float
-    median: float
-    high: float
-    rounds: int
-    batch: int
-    device: str
 
 
 def measure_all(modules: list[nn.Module], input: Shape, batch: int, where: torch.device) -> list[Timing]:

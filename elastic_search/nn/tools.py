@@ -78,7 +78,9 @@ def torch_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     """FlopCounterMode's FLOPs per aten operator of one forward pass."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(image)
-    return {str(name).rpartition(".")[2]: int(count) for name, count in counter.get_flop_counts()["Global"].items()}
+    return {
+        str(name).rpartition(".")[2]: int(count) for name, count in counter.get_flop_counts().get("Global", {}).items()
+    }
 
 
 def ptflops_counts(module: nn.Module, image: torch.Tensor, backend: str = "pytorch") -> Counts:

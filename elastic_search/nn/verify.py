@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
@@ -32,22 +33,24 @@ QUICK = ("fvcore", "torch", "authors")
 """Conventions whose tools the ``search`` extra holds."""
 
 
-def verify(graph: Graph, input: Shape, conventions: tuple[str, ...] = QUICK) -> list[Check]:
+def verify(
+    graph: Graph, input: Shape, conventions: tuple[str, ...] = QUICK, module: nn.Module | None = None
+) -> list[Check]:
     """Build ``graph`` and compare parameters, totals, activations and, where the tool tells, every operator's count.
 
     Args:
         graph: the network.
         input: shape of one image; the tools run a real forward pass of it.
         conventions: names of those whose tool is to be asked.
+        module: what the graph was read from, if it was: the tools run it in the place of the built network.
     """
-    net = empty_net(graph, dead=True)
-    with torch.device("meta"):
-        live = Net(graph)
+    net = empty_net(graph, dead=True) if module is None else module.eval()
     image = torch.zeros(1, *input)
-    checks = [
-        Check("params", graph.params, "torch", sum(p.numel() for p in net.parameters())),
-        Check("params_live", graph.params_live, "torch", sum(p.numel() for p in live.parameters())),
-    ]
+    checks = [Check("params", graph.params, "torch", sum(p.numel() for p in net.parameters()))]
+    if module is None:
+        with torch.device("meta"):
+            live = Net(graph)
+        checks.append(Check("params_live", graph.params_live, "torch", sum(p.numel() for p in live.parameters())))
     if "fvcore" in conventions:
         activations = fvcore_counts(net, image)[1]
         checks.append(Check("activations", tally(graph, input, FVCORE).activations, "fvcore", activations))

@@ -9,7 +9,7 @@ from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.conventions import CONVENTIONS, FREE, Convention
 from elastic_search.cost.explain import by_kind, kind_of_type
 from elastic_search.cost.tally import tally
-from elastic_search.report.costs import Costs, rows_by
+from elastic_search.report.costs import Costs, opaque_notes, rows_by
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -46,7 +46,7 @@ def tools_table(networks: list[Costs], input: Shape, by: str) -> Table:
     names = " and ".join(costs.network.label for costs in networks)
     title = f"{names} at {input.height}x{input.width}, in {letter}: what each tool says"
     units = dict.fromkeys(CONVENTIONS, size)
-    return Table(title, _columns("part", by), rows, _notes(), units)
+    return Table(title, _columns("part", by), rows, _notes() + tuple(opaque_notes(networks)), units)
 
 
 def _parts(costs: Costs, input: Shape, convention: Convention, by: str) -> dict[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.network import Network
+from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id, to_dict
@@ -248,10 +248,23 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
             added = f"{trained_params(spec):,} of {costs.count.params:,} params"
             lines.append(f"{costs.role}: {added} are the trained filters of its resampling")
     lines += _dead_notes(networks)
+    lines += opaque_notes(networks)
     shown = convention if convention is not MACS else MACS
     lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
     lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")
     return tuple(lines)
+
+
+def opaque_notes(networks: list[Costs]) -> list[str]:
+    """What is worth nothing only because no rule says what it costs, and how to give one."""
+    lines = []
+    for costs in networks:
+        opaque = opaque_nodes(costs.network.graph)
+        if opaque:
+            named = ", ".join(f"{name} ({times} x)" for name, times in sorted(opaque.items()))
+            lines.append(f"{costs.role}: not counted, since no rule says what they cost: {named}")
+            lines.append('a rule: @elastic_search.register_rule("NAME") on a function of (inputs, output)')
+    return lines
 
 
 MOST_NAMED = 8
@@ -333,6 +346,7 @@ def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convent
                 "id": None if spec is None else spec_id(spec),
                 "elastic_blocks": costs.network.elastic_blocks,
                 "params_live": costs.network.graph.params_live,
+                "opaque": opaque_nodes(costs.network.graph),
                 "params_trained_filters": trained_params(spec) if spec and spec.trained_filters else 0,
                 **{key: whole[key] for key in ("blocks", "params", "macs", convention.name, "activations")},
                 "parts": [part_json(part) for part in costs.parts],

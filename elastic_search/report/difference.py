@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import Any
 
 from elastic_search.arch import ops
@@ -28,7 +27,7 @@ def op_text(op: Op | Graph) -> str:
     if isinstance(op, Graph):
         return op.kind
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(op).__name__).lower()
-    values = {field.name: getattr(op, field.name) for field in fields(op) if getattr(op, field.name) != field.default}  # type: ignore[arg-type]
+    values = {name: getattr(op, name) for name, default in op.FIELDS.items() if getattr(op, name) != default}
     for key in ("kernel", "padding"):
         values.pop(key, None)
     stride = values.pop("stride", 1)

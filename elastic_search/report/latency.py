@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from elastic_search.cost.timing import Timing
 from elastic_search.report.costs import Costs
 from elastic_search.report.table import Column, Table
-
-if TYPE_CHECKING:
-    from elastic_search.nn.latency import Timing
 
 SCHEMA = 1
 

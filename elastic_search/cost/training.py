@@ -1,0 +1,85 @@
+"""Exact FLOPs of a forward and a backward pass. No torch.
+
+Two FLOPs a multiply-add, of convolutions, transposed convolutions and linear layers. A layer's backward pass is two
+products, each of as many multiply-adds as its forward pass: one gives the gradient of its weights, the other that of
+its input, which is left out where nobody needs it: the image has no gradient, and so the stem has no such product.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from elastic_search.arch.graph import Graph
+from elastic_search.arch.ops import Conv, ConvTranspose, Op, Shape
+from elastic_search.cost.conventions import TORCH
+
+
+class Passes(NamedTuple):
+    """FLOPs of one image, dead nodes left out.
+
+    Attributes:
+        forward: of the forward pass, as the convention "torch" counts it.
+        grad_input: for the gradients of activations.
+        grad_weight: for the gradients of parameters.
+        torch_backward: what torch's FlopCounterMode reports for the backward pass. It forgets to divide the weights'
+            gradient of a grouped convolution by the number of groups.
+    """
+
+    forward: int = 0
+    grad_input: int = 0
+    grad_weight: int = 0
+    torch_backward: int = 0
+
+    @property
+    def backward(self) -> int:
+        return self.grad_input + self.grad_weight
+
+    @property
+    def total(self) -> int:
+        return self.forward + self.backward
+
+    @property
+    def torch_total(self) -> int:
+        return self.forward + self.torch_backward
+
+    def plus(self, other: Passes) -> Passes:
+        return Passes(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class _Input(NamedTuple):
+    shape: Shape
+    needs_gradient: bool
+
+
+def passes(graph: Graph, input: Shape) -> Passes:
+    """FLOPs of one image in training.
+
+    Args:
+        graph: the network; nodes whose result nobody reads do not run.
+        input: shape of the image, which needs no gradient.
+
+    Raises:
+        ShapeError: if a node cannot take its input; names the node's path.
+    """
+    graph.shapes(input)
+    found, _ = _count(graph, (_Input(input, False),))
+    return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _count(op: Op | Graph, inputs: tuple[_Input, ...]) -> tuple[Passes, tuple[_Input, ...]]:
+    if isinstance(op, Graph):
+        total, values = Passes(), dict(zip(op.inputs, inputs, strict=True))
+        for node, _ in op.steps():
+            found, outputs = _count(node.op, tuple(values[name] for name in node.inputs))
+            total, values[node.name] = total.plus(found), outputs[0]
+        return total, tuple(values[name] for name in op.outputs)
+    shapes = tuple(value.shape for value in inputs)
+    output = op.shape(*shapes)
+    forward = TORCH.rule(op)[1].count(op, shapes, output)
+    needed = sum(value.needs_gradient for value in inputs)
+    weights = forward if op.params else 0
+    groups = op.groups if isinstance(op, (Conv, ConvTranspose)) else 1
+    found = Passes(forward, needed * forward, weights, needed * forward + groups * weights)
+    return found, (_Input(output, needed > 0 or op.params > 0),)
