@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from elastic_search.arch import ops
 from elastic_search.arch.ops import Op
+from elastic_search.errors import SpecError
 
 
 def _global_pool(op: ops.GlobalPool) -> nn.Module | None:
@@ -81,5 +82,7 @@ def module(op: Op) -> nn.Module | None:
 
 def function(op: Op) -> Callable[..., Tensor]:
     """The op as a function of its input tensors."""
+    if type(op) not in _FUNCTIONS:
+        raise SpecError(f"{type(op).__name__}: a graph that was read from a module cannot be built", "run the module")
     call = _FUNCTIONS[type(op)]
     return lambda *inputs: call(op, *inputs)

@@ -28,7 +28,7 @@ def op_text(op: Op | Graph) -> str:
         return op.kind
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(op).__name__).lower()
     values = {name: getattr(op, name) for name, default in op.FIELDS.items() if getattr(op, name) != default}
-    for key in ("kernel", "padding"):
+    for key in ("kernel", "padding", "inputs", "output", "weights"):
         values.pop(key, None)
     stride = values.pop("stride", 1)
     window = ""
@@ -37,10 +37,14 @@ def op_text(op: Op | Graph) -> str:
         window = f"{sides[0]}x{sides[1]}" + (f"/{stride}" if stride != 1 else "") + " "
     sizes = [values.pop(f"{side}_{what}", None) for what in ("channels", "features") for side in ("in", "out")]
     channels = " to ".join(str(size) for size in sizes if size is not None)
-    rest = [
-        f"{value} {key}" if key == "groups" else str(value) if key in ("kind", "channels") else f"{key} {value}"
-        for key, value in values.items()
-    ]
+    rest = []
+    for key, value in values.items():
+        if value is True:
+            rest.append(key)
+        elif key in ("kind", "channels", "mode", "spelling"):
+            rest.append(str(value))
+        else:
+            rest.append(f"{value} {key}" if key == "groups" else f"{key} {value}")
     return window + ", ".join(filter(None, (f"{name} {channels}".strip(), *rest)))
 
 

@@ -19,6 +19,7 @@ from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, ShapeError, UsageError
 from elastic_search.nn import trace as tracing
+from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS, fvcore_counts
 from elastic_search.nn.trace import load_module, register_rule, trace
 
@@ -524,6 +525,12 @@ def right_or_refused(module, input):
     graph = counted_as_tools_do(module, input, ("fvcore", "torch"))
     unknown = sum(step is torch.erf for step in module.steps)
     assert sum(opaque_nodes(graph).values()) == unknown
+
+
+def test_a_graph_read_from_a_module_is_not_built_again():
+    graph = trace(nn.Sequential(nn.Conv2d(3, 4, 1), nn.SiLU()), Shape(3, 8, 8))
+    with pytest.raises(ElasticError, match="cannot be built"):
+        Net(graph)
 
 
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
