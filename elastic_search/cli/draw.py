@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from elastic_search.cli.options import input_option, load_graph
-from elastic_search.errors import EnvironmentFault, UsageError
+from elastic_search.cli.output import write_output
+from elastic_search.errors import UsageError
 
 SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"}
 
@@ -46,21 +47,4 @@ def draw(name: str, output: Path | None, fmt: str | None, by: str, size: tuple[i
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
         return
-    _write(output, text)
-
-
-def _write(output: Path, text: str) -> None:
-    """The file, whole or not at all.
-
-    Raises:
-        EnvironmentFault: if it cannot be written.
-    """
-    temporary = output.with_name(f"{output.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        hint = "give -o a file in a folder that exists and can be written"
-        raise EnvironmentFault(f"{output}: cannot be written ({error.strerror})", hint) from None
-    click.echo(f"wrote {output}", err=True)
+    write_output(output, text.encode())

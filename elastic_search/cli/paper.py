@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from elastic_search.cli.options import format_options
-from elastic_search.errors import EnvironmentFault, UsageError
+from elastic_search.cli.output import write_output
+from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
     from elastic_search.paper.figure4 import Figure4
@@ -91,13 +92,4 @@ def _write(figure: Figure4, output: Path, fmt: str) -> None:
     require("matplotlib", extra="plot")
     from elastic_search.report.plot import picture
 
-    data = picture(figure, suffix[1:])
-    temporary = output.with_name(f"{output.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        hint = "give -o a file in a folder that exists and can be written"
-        raise EnvironmentFault(f"{output}: cannot be written ({error.strerror})", hint) from None
-    click.echo(f"wrote {output}", err=True)
+    write_output(output, picture(figure, suffix[1:]))
