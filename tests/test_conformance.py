@@ -52,8 +52,8 @@ def check(spec, size):
     assert {check.quantity for check in checks} >= wanted
 
 
-@pytest.mark.parametrize("edit", ("as published", "nearest", "trained"))
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("edit", ("nearest", "trained"))
+@pytest.mark.parametrize("name", ("se_resnext50", "dla_x60", "densenet201"))
 def test_every_tool_says_what_its_convention_does(name, edit):
     spec = EDITS[edit](elastic(published(name).with_depths(FAMILIES[name]), HALVES))
     checks = verify(spec.graph(), image(65, 49), tuple(TOOLS))
@@ -65,7 +65,7 @@ def by_size(size):
     return f"{size[0]}x{size[1]}"
 
 
-@pytest.mark.parametrize("size", ((96, 96), (225, 193)), ids=by_size)
+@pytest.mark.parametrize("size", ((97, 65),), ids=by_size)
 @pytest.mark.parametrize("name", QUICK)
 def test_published_network_counts_equal_the_tools(name, size):
     check(published(name), size)

@@ -88,7 +88,7 @@ def test_every_mistake_of_a_space_is_named_at_once(tmp_path):
     message = mistakes(tmp_path, text, load_space)
     assert "splits.choices[2]" in message
     assert "band.tolerance: write a share as text" in message
-    assert "band.convention: 'flops'; legal: 'fvcore', 'macs', 'torch' or 'authors'" in message
+    assert "band.convention: 'flops'; legal: 'fvcore', 'macs', 'torch', 'ptflops'" in message
     assert "depths.layer5: unknown stage; legal are layer1, layer2, layer3, layer4" in message
     assert "depths.layer1: missing" in message
     assert "splits.choices[1]: share 1/3 of 32 paths is 10.67" in message
@@ -208,7 +208,7 @@ def test_space_file_means_what_it_says():
     assert plan.space.splits == (parse_split("1"), parse_split("1/2,1/2"))
 
 
-@pytest.mark.parametrize("name", ("demo", "resnext50"))
+@pytest.mark.parametrize("name", ("demo", "resnext50", pytest.param("resnext50_blocks", marks=pytest.mark.slow)))
 def test_shipped_space_loads_by_bare_name_and_is_not_empty(name):
     assert name in shipped_spaces()
     plan = load_space(name)
@@ -231,3 +231,26 @@ def test_proxy_keeps_depths_and_splits():
     assert proxy.cardinality == spec.cardinality
     half = replace(plan.recipe, width=Fraction(1, 2)).proxy(spec)
     assert [stage.width for stage in half.stages] == [stage.width // 2 for stage in spec.stages]
+
+
+def test_a_space_inherits_from_a_shipped_one_key_by_key():
+    plan = parse_space(
+        'schema = 1\ninherit = "demo"\n[splits]\nper = "block"\n[band]\nparams = "2%"\n', "mine", "mine.toml"
+    )
+    demo = load_space("demo")
+    assert plan.space.splits_per == "block"
+    assert (plan.space.splits, plan.space.depths, plan.recipe) == (demo.space.splits, demo.space.depths, demo.recipe)
+    assert plan.band == demo.band
+    assert [str(limit) for limit in plan.limits] == ["24,528,326 to 25,529,482 parameters"]
+
+
+def test_an_unknown_space_to_inherit_from_is_refused(tmp_path):
+    assert "inherit: 'nothing' is no shipped space" in mistakes(tmp_path, 'inherit = "nothing"\n', load_space)
+
+
+def test_widths_and_cardinality_are_choices(tmp_path):
+    text = SPACE + "[widths]\nlayer1 = [64, 128]\n[cardinality]\nchoices = [16, 32]\n"
+    space = parse_space(text, "mine", "mine.toml").space
+    assert {choice.name for choice in space.choices} >= {"layer1.width", "layer2.width", "cardinality"}
+    assert space.combinations == 4 * parse_space(SPACE, "mine", "mine.toml").space.combinations
+    assert "not a multiple" in mistakes(tmp_path, text.replace("[64, 128]", "[65]"), load_space)

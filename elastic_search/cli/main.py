@@ -20,7 +20,10 @@ COMMANDS = {
     "draw": "A network as a drawing.",
     "models": "The networks known by name.",
     "match": "Every depth at which a split costs what the base does.",
+    "space": "How many networks a space has in a band; draws, bounds, nearest.",
     "search": "Train proxies of networks inside a band.",
+    "reproduce": "A search's training again, compared with its record.",
+    "doctor": "This environment, or a run's files, with cures.",
     "validate": "Our counts against the tools' own.",
     "conventions": "What each tool counts, as formulas.",
     "pyramids": "The paper's Table 1 at given sizes.",
@@ -41,6 +44,14 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"elastic_search.cli.{cmd_name}"), cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -85,7 +85,7 @@ def search(
     if seconds is None and trials is None:
         raise UsageError("a search needs a budget", "give --minutes, --hours, --until or --trials")
     plan = load_space(space)
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
+    matcher = Matcher(plan.space, plan.band.convention, plan.band.input, plan.limits)
     inside = matcher.count(plan.band.low, plan.band.high)
     if not inside:
         raise matcher.nothing_fits(plan.band)

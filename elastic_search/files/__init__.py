@@ -18,8 +18,9 @@ from elastic_search.cost.conventions import CONVENTIONS
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files.schema import space_from, spec_from
-from elastic_search.space.band import Band
+from elastic_search.space.band import Band, Limit, limit
 from elastic_search.space.choice import Space
+from elastic_search.space.parts import Quantity
 from elastic_search.train.recipe import Recipe
 
 MAX_BYTES = 256 * 1024
@@ -36,6 +37,7 @@ class SearchSpace:
         space: what varies.
         band: costs that are allowed, of the full network at its target input.
         recipe: how a proxy is made and trained.
+        limits: bounds beside the band: on parameters, and on the cost at other inputs.
     """
 
     name: str
@@ -44,6 +46,7 @@ class SearchSpace:
     space: Space
     band: Band
     recipe: Recipe
+    limits: tuple[Limit, ...] = ()
 
 
 def _read(path: Path) -> str:
@@ -131,9 +134,33 @@ def load_space(name: str) -> SearchSpace:
     return parse_space(_read(path), path.stem, str(path))
 
 
+def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
+    """A space file's content over that of the shipped space it inherits from: tables are merged key by key.
+
+    Raises:
+        FileError: if there is no such shipped space, or the spaces inherit in a circle.
+    """
+    seen: list[str] = []
+    while "inherit" in data:
+        data = dict(data)
+        name, shipped = data.pop("inherit"), shipped_spaces()
+        if not isinstance(name, str) or name not in shipped:
+            raise FileError(f"{path}: inherit: {str(name)[:60]!r} is no shipped space", f"legal: {', '.join(shipped)}")
+        if name in seen:
+            raise FileError(f"{path}: inherit: {' → '.join([*seen, name])} is a circle")
+        seen.append(name)
+        below = _toml_data(_read(shipped[name]), str(shipped[name]))
+        merged = {**below, **{key: value for key, value in data.items() if key != "inherit"}}
+        for key, value in data.items():
+            if isinstance(value, dict) and isinstance(below.get(key), dict):
+                merged[key] = {**below[key], **value}
+        data = merged
+    return data
+
+
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
     """A space from a file's text; ``path`` is for messages."""
-    data = _toml_data(text, path)
+    data = inherited(_toml_data(text, path), path)
     model = space_from(data, path)
     base = published(model.base)
     depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
@@ -142,9 +169,20 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
     convention = CONVENTIONS[model.band.convention]
     target = model.band.target or tally(base.graph(), model.band.input, convention).total
     try:
-        space = Space(base, depths, splits, kinds, model.splits.per)
+        widths = tuple(
+            tuple((model.widths or {}).get(base.stage_name(i), [stage.width])) for i, stage in enumerate(base.stages)
+        )
+        cardinality = tuple(dict.fromkeys(model.cardinality.choices)) if model.cardinality else ()
+        space = Space(base, depths, splits, kinds, model.splits.per, widths if model.widths else (), cardinality)
         _ = space.arms  # builds every option, and so checks them
     except ElasticError as error:
         raise FileError(f"{path}: {error}", error.hint) from None
     band = Band(target, model.band.tolerance, convention, model.band.input)
-    return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)))
+    limits = []
+    if model.band.params is not None:
+        limits.append(limit(base.graph().params, model.band.params, Quantity(None, band.input)))
+    for size in dict.fromkeys(model.band.inputs):
+        if size != band.input:
+            cost = tally(base.graph(), size, convention).total
+            limits.append(limit(cost, band.tolerance, Quantity(convention, size)))
+    return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)), tuple(limits))

@@ -77,6 +77,13 @@ def _depths(value: Any) -> Any:
     return sorted(set(numbers))
 
 
+def _widths(value: Any) -> Any:
+    numbers = value if isinstance(value, list) else [value]
+    if not numbers or not all(type(number) is int and 1 <= number <= 65_536 for number in numbers):
+        raise ValueError(f"{value!r}: widths are whole numbers from 1 to 65536")
+    return sorted(set(numbers))
+
+
 def _size(value: Any) -> Any:
     parts = [value] if type(value) is int else str(value).split("x")
     if len(parts) > 2 or not all(str(part).isdecimal() and 1 <= int(part) <= 4096 for part in parts):
@@ -155,11 +162,15 @@ def _base_name(value: Any) -> Any:
 
 class _SplitsModel(_Strict):
     choices: Annotated[list[SplitText], Field(min_length=1, max_length=MAX_CHOICES)]
-    per: Literal["stage", "network"] = "stage"
+    per: Literal["block", "stage", "network"] = "stage"
 
 
 class _ResamplingModel(_Strict):
     choices: Annotated[list[Annotated[str, _checked(_resampling)]], Field(min_length=1)] = ["avgpool+bilinear"]
+
+
+class _CardinalityModel(_Strict):
+    choices: Annotated[list[Count], Field(min_length=1, max_length=MAX_CHOICES)]
 
 
 class _BandModel(_Strict):
@@ -167,6 +178,8 @@ class _BandModel(_Strict):
     convention: Literal["fvcore", "macs", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"] = "fvcore"
     input: Annotated[Shape, _checked(_size)] = image(224, 224)
     target: Annotated[int, Field(strict=True, ge=1, le=2**53)] | None = None
+    params: Annotated[Fraction, _checked(_share)] | None = None
+    inputs: Annotated[list[Annotated[Shape, _checked(_size)]], Field(max_length=4)] = []
 
 
 class _ProxyModel(_Strict):
@@ -201,6 +214,8 @@ class SpaceModel(_Strict):
     depths: dict[str, Annotated[list[int], _checked(_depths)]]
     splits: _SplitsModel
     resampling: _ResamplingModel = _ResamplingModel()
+    widths: dict[str, Annotated[list[int], _checked(_widths)]] | None = None
+    cardinality: _CardinalityModel | None = None
     band: _BandModel = _BandModel()
     proxy: _ProxyModel = _ProxyModel()
 
@@ -216,6 +231,10 @@ def _space_mistakes(data: dict[str, Any]) -> list[str]:
             f"depths.{key}: unknown stage; legal are {', '.join(stages)}" for key in depths if key not in stages
         ]
         mistakes += [f"depths.{stage}: missing" for stage in stages if stage not in depths]
+    if isinstance(widths := data.get("widths"), dict):
+        mistakes += [
+            f"widths.{key}: unknown stage; legal are {', '.join(stages)}" for key in widths if key not in stages
+        ]
     splits = data.get("splits")
     choices = splits.get("choices") if isinstance(splits, dict) else None
     paths = min(base.paths(i) for i in range(len(base.stages)))

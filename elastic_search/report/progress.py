@@ -57,8 +57,8 @@ class Progress:
         self._base, self._best = base, best
 
     def started(self, trial: int | None, spec: Spec) -> None:
-        of = f"/{self.trials}" if self.trials else ""
-        number = "base" if trial is None else f"trial {trial + 1}{of}"
+        of = f" ({trial + 1}/{self.trials})" if self.trials and trial is not None else ""
+        number = "base" if trial is None else f"trial {trial}{of}"
         self._name = f"{number} {'-'.join(map(str, spec.depths))}"
         self._now = f"{self._name}: started"
 
@@ -70,6 +70,8 @@ class Progress:
     def finished(self, trial: int | None, score: Score | None, reason: str) -> None:
         if score is None:
             return self._say(f"{self._name}: failed: {reason}")
+        if reason:
+            return self._say(self._line(f"{self._name}: accuracy {score.accuracy:.1%}, {reason}"))
         if trial is None:
             self._base = score.accuracy
         elif self._best is None or score.accuracy > self._best:

@@ -27,15 +27,19 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
     """The base network, then all finished trials, best first: rows of ``search.ranking``."""
     columns = [
         Column("rank", "#", "text"),
+        Column("trial", "trial", "number"),
         Column("depths", "depths"),
         Column("splits", "splits", "long"),
         Column("cost", plan.band.convention.name, "count"),
         Column("difference", "change", "change"),
         Column("params", "params", "count"),
         Column("proxy_macs", "proxy macs", "count"),
+        Column("epochs", "epochs", "number"),
         Column("accuracy", "proxy acc", "percent"),
         Column("seconds", "s", "seconds"),
     ]
+    if any((row["seeds"] or 1) > 1 for row in rows):
+        columns.insert(-1, Column("seeds", "seeds", "number"))
     shown: list[dict[str, Any] | None] = []
     for row in rows:
         spec: Spec = row["spec"]
@@ -44,6 +48,31 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
         shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
     trained = (TRAINED,) if any(row["spec"].trained_filters for row in rows) else ()
     return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
+
+
+def plan_table(plan: dict[str, Any], title: str) -> Table:
+    """What a budget buys: rows of name and text."""
+    seconds = plan["seconds_an_epoch"]
+    low, base, high = (f"{seconds[key]:.3g}" for key in ("cheapest", "base", "dearest"))
+    lines = [
+        ("inside", f"{plan['inside']:,} of {plan['networks']:,} networks: {plan['band']}"),
+        ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
+        ("rungs", f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}"),
+        ("fits", f"{plan['trials']:,} trials, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs"),
+        ("time", f"{clock(plan['budget_seconds'])} left, {clock(plan['spent_seconds'])} used before"),
+        ("ends", plan["end"]),
+    ]
+    notes = ("the time left is too short for the base network alone",) if plan["short"] else ()
+    columns = (Column("name", "plan"), Column("text", "what fits"))
+    return Table(title, columns, [{"name": name, "text": text} for name, text in lines], notes)
+
+
+def clock(seconds: float | None) -> str:
+    """Seconds as H:MM:SS."""
+    if seconds is None:
+        return "no limit"
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def proxy_text(recipe: Recipe) -> str:

@@ -6,6 +6,7 @@ A tree-structured Parzen estimator's ratio l(x) / g(x) (Bergstra et al. 2011), o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import ceil
 
 import numpy as np
@@ -44,12 +45,18 @@ def log_ratios(
 def _density(choice: Choice, seen: list[int]) -> NDArray[np.float64]:
     """Probability of each value: a uniform prior that weighs as one trial, and a kernel at each trial."""
     size = len(choice.values)
-    density = np.full(size, 1.0 / size)
-    for at in seen:
-        if choice.ordered:
-            width = max(0.7, size / 8)
-            kernel = np.exp(-0.5 * ((np.arange(size) - at) / width) ** 2)
-            density += kernel / kernel.sum()
-        else:
-            density[at] += 1
+    prior = np.full((1, size), 1.0 / size)
+    density: NDArray[np.float64] = np.concatenate([prior, _kernels(size, choice.ordered)[seen]]).sum(0)
     return density / (1 + len(seen))
+
+
+@lru_cache(maxsize=256)
+def _kernels(size: int, ordered: bool) -> NDArray[np.float64]:
+    """What a trial at each of ``size`` values says about all of them: a row for each, which adds up to 1."""
+    if not ordered:
+        return np.eye(size)
+    width = max(0.7, size / 8)
+    at = np.arange(size)
+    kernels = np.exp(-0.5 * ((at[None] - at[:, None]) / width) ** 2)
+    found: NDArray[np.float64] = kernels / kernels.sum(1, keepdims=True)
+    return found

@@ -25,10 +25,10 @@ class Score:
     """How a trained proxy did.
 
     Attributes:
-        accuracy: share of the proxy task's test scenes that are classified right, after the last epoch.
+        accuracy: share of the proxy task's test scenes that are classified right, after the last epoch trained.
         accuracy_by_size: the same for small, medium and large objects.
         seconds: training and testing, over all starts of the trial.
-        curve: accuracy after each epoch.
+        curve: accuracy after each epoch; shorter than the recipe's epochs if ``prune`` ended the training.
         proxy_macs: multiply-adds of the proxy on its own input.
         proxy_params: its parameters.
     """
@@ -55,11 +55,13 @@ class TrialError(Exception):
 class Evaluator(Protocol):
     """Trains the proxy of a network.
 
-    ``checkpoint`` is a file that the evaluator writes after every epoch and continues from; ``stop`` is asked
-    after every epoch; ``report`` hears of every epoch.
+    ``checkpoint`` is a file that the evaluator writes after every epoch and continues from. Before every epoch but
+    the first, ``prune`` is asked whether the accuracies so far end the training, then ``stop`` whether it is to be
+    interrupted. ``report`` hears of every epoch, ``step`` of every batch; ``step`` may raise
+    InterruptedTrainingError, after which the epoch at hand is lost.
 
     Raises:
-        InterruptedTrainingError: if ``stop`` returned true before the last epoch.
+        InterruptedTrainingError: if ``stop`` returned true before the last epoch, or ``step`` raised it.
         TrialError: if this network's proxy cannot be trained.
     """
 
@@ -71,4 +73,6 @@ class Evaluator(Protocol):
         checkpoint: Path,
         stop: Callable[[], bool],
         report: Callable[[Epoch], None],
+        prune: Callable[[list[float]], bool] = ...,
+        step: Callable[[], None] = ...,
     ) -> Score: ...

@@ -4,12 +4,15 @@ runs/NAME/run.json        the space's text, the seed, versions and device; writt
 runs/NAME/study.db        the Optuna study (SQLite)
 runs/NAME/base.json       the base network's score
 runs/NAME/trials/N.json   a trial's score, on disk before the study hears of it
+runs/NAME/repeats/N-S.json  the same network trained again with seed S, once the band is exhausted
+runs/NAME/checkpoints/N.pt  a trial's training after its last whole epoch
 runs/NAME/spent.json      seconds used, over all starts
 runs/NAME/best.toml       the best network so far
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -98,9 +101,36 @@ class RunFolder:
             hint = "check the disk, or choose another --dir"
             raise EnvironmentFault(f"{self.path}: {error.strerror}", hint) from None
         try:
+            self._sweep()
             yield
         finally:
             lock.release()
+
+    def _sweep(self) -> None:
+        """Delete what a killed start left half written, and checkpoints of trials that are recorded."""
+        for path in self.path.rglob("*.tmp"):
+            path.unlink(missing_ok=True)
+        for path in (self.path / "checkpoints").glob("*.pt"):
+            stem = path.stem
+            number = None if stem == "base" else int(stem) if stem.isdecimal() else -1
+            if number != -1 and self._result_file(number).exists():
+                path.unlink(missing_ok=True)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run was ever started here."""
+        return (self.path / "run.json").exists()
+
+    def description(self) -> dict[str, Any]:
+        """What the run was started with.
+
+        Raises:
+            UsageError: if there is no such run.
+        """
+        found = self._read(self.path / "run.json", "space", "text", "seed")
+        if found is None:
+            raise UsageError(f"no run {self.name!r} in {self.path.parent}", "give its folder's parent with --dir")
+        return found
 
     def begin(self, description: dict[str, Any], **about: str) -> bool:
         """Record what the run is, or check that it is the same as before; true if it is new.
@@ -135,8 +165,31 @@ class RunFolder:
 
     def record(self, number: int | None, result: dict[str, Any]) -> None:
         """Put a score on disk; after this it survives any crash. The checkpoint goes."""
-        write_atomically(self._result_file(number), json.dumps({"schema": SCHEMA, **result}, indent=2) + "\n")
+        write_atomically(self._result_file(number), sealed(result))
         self.checkpoint(number).unlink(missing_ok=True)
+
+    def repeat_checkpoint(self, number: int, seed: int) -> Path:
+        return self.path / "checkpoints" / f"{number}-{seed}.pt"
+
+    def _repeat_file(self, number: int, seed: int) -> Path:
+        return self.path / "repeats" / f"{number}-{seed}.json"
+
+    def repeat(self, number: int, seed: int) -> dict[str, Any] | None:
+        """The score of a trial's network under another seed, or None."""
+        return self._read(self._repeat_file(number, seed), "accuracy")
+
+    def repeats(self) -> dict[int, list[dict[str, Any]]]:
+        """Scores under further seeds, by trial."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        for file in sorted((self.path / "repeats").glob("*-*.json")):
+            result = self._read(file, "number", "seed", "accuracy")
+            if result is not None:
+                found.setdefault(result["number"], []).append(result)
+        return found
+
+    def record_repeat(self, number: int, seed: int, result: dict[str, Any]) -> None:
+        write_atomically(self._repeat_file(number, seed), sealed(result))
+        self.repeat_checkpoint(number, seed).unlink(missing_ok=True)
 
     @property
     def spent_seconds(self) -> float:
@@ -155,9 +208,22 @@ class RunFolder:
             raise EnvironmentFault(f"{file}: damaged ({error})", "move it aside, or choose another --name") from None
         if not isinstance(found, dict) or found.get("schema") != SCHEMA:
             raise EnvironmentFault(f"{file}: not of schema {SCHEMA}", "choose another --name")
+        if "sha256" in found and found["sha256"] != _digest(found):
+            raise EnvironmentFault(f"{file}: damaged (its checksum differs)", "move it aside: its trial runs again")
         missing = [key for key in keys if key not in found]
         if missing:
             raise EnvironmentFault(
                 f"{file}: damaged ({missing[0]} is missing)", "move it aside, or choose another --name"
             )
         return found
+
+
+def sealed(result: dict[str, Any]) -> str:
+    """A result as a file's text, with a checksum that a changed digit breaks."""
+    content = {"schema": SCHEMA, **result}
+    return json.dumps({**content, "sha256": _digest(content)}, indent=2) + "\n"
+
+
+def _digest(content: dict[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

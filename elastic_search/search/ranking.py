@@ -8,35 +8,65 @@ from elastic_search.files import SearchSpace
 from elastic_search.search.folder import RunFolder
 
 
-def ranking(plan: SearchSpace, folder: RunFolder) -> list[dict[str, Any]]:
-    """Recorded results as rows; a trial that failed has no rank and comes last.
+def order(folder: RunFolder) -> list[dict[str, Any]]:
+    """Recorded trials, best first: those trained to the end, those stopped at a rung, those that failed.
 
-    Each row has rank ("base", "1", "2", …), trial, id, spec, cost, difference (to the base's cost, relative),
-    params, proxy_macs, proxy_params, accuracy, accuracy_by_size, seconds, and reason where a trial failed.
+    A network that was trained with further seeds has the mean for its accuracy, and comes before those with one.
+    """
+    repeats = folder.repeats()
+
+    def merged(result: dict[str, Any]) -> dict[str, Any]:
+        scores = [r["accuracy"] for r in repeats.get(result["number"], ()) if r["accuracy"] is not None]
+        if result["accuracy"] is None or not scores:
+            return {**result, "seeds": 1}
+        scores = [result["accuracy"], *scores]
+        return {**result, "accuracy": sum(scores) / len(scores), "accuracies": scores, "seeds": len(scores)}
+
+    def key(result: dict[str, Any]) -> tuple[float, ...]:
+        if result["accuracy"] is None:
+            return (2, 0, 0, 0, result["number"])
+        stopped = bool(result.get("stopped"))
+        reached = -len(result["curve"]) if stopped else 0
+        return (stopped, reached, result["seeds"] == 1, -result["accuracy"], result["number"])
+
+    found = (folder.result(number) for number in folder.trials())
+    return sorted((merged(result) for result in found if result), key=key)
+
+
+def ranking(plan: SearchSpace, folder: RunFolder) -> list[dict[str, Any]]:
+    """Recorded results as rows: the base, then the trials in their ``order``.
+
+    Each row has rank ("base", "1", "2", … for those trained to the end, "stopped", "failed"), trial, id, spec,
+    cost, difference (to the base's cost, relative), params, proxy_macs, proxy_params, accuracy, accuracy_by_size,
+    curve, epochs, seeds, accuracies (where there are several seeds), seconds, and reason where a trial failed.
     """
     base = folder.result(None)
-    trials = [folder.result(number) for number in folder.trials()]
-    done = sorted(
-        (trial for trial in trials if trial and trial["accuracy"] is not None),
-        key=lambda trial: (-trial["accuracy"], trial["number"]),
-    )
-    failed = [trial for trial in trials if trial and trial["accuracy"] is None]
     if not base:
         return []
-    rows = [_row(plan, base, "base", base["cost"])]
-    rows += [_row(plan, trial, str(rank), base["cost"]) for rank, trial in enumerate(done, 1)]
-    return rows + [_row(plan, trial, "failed", base["cost"]) for trial in failed]
+    rows, place = [_row(plan, {**base, "seeds": 1}, "base", base["cost"])], 0
+    for result in order(folder):
+        if result["accuracy"] is None:
+            rank = "failed"
+        elif result.get("stopped"):
+            rank = "stopped"
+        else:
+            place += 1
+            rank = str(place)
+        rows.append(_row(plan, result, rank, base["cost"]))
+    return rows
 
 
 def _row(plan: SearchSpace, result: dict[str, Any], rank: str, base_cost: int) -> dict[str, Any]:
     values = result["values"]
-    keys = ("id", "cost", "params", "proxy_macs", "proxy_params", "accuracy", "accuracy_by_size", "seconds", "reason")
+    keys = ("id", "cost", "params", "proxy_macs", "proxy_params", "accuracy", "accuracy_by_size", "curve")
+    more = ("seeds", "accuracies", "seconds", "reason")
     return {
         "rank": rank,
         "trial": result["number"],
         "spec": plan.space.base if values is None else plan.space.decode(values),
         "difference": result["cost"] / base_cost - 1,
-        **{key: result.get(key) for key in keys},
+        "epochs": len(result.get("curve") or ()),
+        **{key: result.get(key) for key in (*keys, *more)},
     }
 
 

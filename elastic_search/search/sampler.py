@@ -67,7 +67,8 @@ class FeasibleTPE(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.params]
+        # Later trials exist only where this one is run again: it gets the values that it had.
+        others = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number and t.params]
         return dict(self.propose(trial.number, others).values)
 
     def sample_independent(
@@ -84,11 +85,14 @@ class FeasibleTPE(BaseSampler):
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
         tried = self._skip | {_key(t.params) for t in others}
         candidates = self._candidates(rng, tried)
-        finished = [(t.params, t.value) for t in others if t.state == TrialState.COMPLETE and t.value is not None]
-        if len(finished) < START:
+        return self.choose(candidates, finished_trials(others), rng)
+
+    def choose(
+        self, candidates: list[Candidate], finished: list[tuple[dict[str, Any], float]], rng: np.random.Generator
+    ) -> Candidate:
+        """One of the candidates, which come in random order, in view of the finished trials, oldest first."""
+        if sum(score > -math.inf for _, score in finished) < START:
             return candidates[0]
-        # What cannot be trained counts as bad, so that the search does not walk into it again.
-        finished += [(t.params, -math.inf) for t in others if t.state == TrialState.FAIL]
         ratios = log_ratios(self._choices, finished, [candidate.values for candidate in candidates])
         return candidates[int(np.argmax(ratios))]
 
@@ -107,6 +111,24 @@ class FeasibleTPE(BaseSampler):
             found = [c for c in self.matcher.sample(self.band, DRAWS, rng) if _key(c.values) not in tried]
             if found:
                 return found
+
+
+def finished_trials(others: list[FrozenTrial]) -> list[tuple[dict[str, Any], float]]:
+    """Values and score of the trials that have ended, by number.
+
+    A trial that was stopped at a rung scores below all that reached a later one. What cannot be trained counts as
+    bad, so that the search does not walk into it again.
+    """
+    found = []
+    for trial in sorted(others, key=lambda trial: trial.number):
+        if trial.state == TrialState.COMPLETE and trial.value is not None:
+            found.append((trial.params, trial.value))
+        elif trial.state == TrialState.PRUNED and trial.intermediate_values:
+            rung = max(trial.intermediate_values)
+            found.append((trial.params, trial.intermediate_values[rung] + rung - 1_000_000))
+        elif trial.state in (TrialState.PRUNED, TrialState.FAIL):
+            found.append((trial.params, -math.inf))
+    return found
 
 
 def _key(values: Mapping[str, Any]) -> tuple[Value, ...]:

@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
+from typing import NamedTuple
 
 from elastic_search.arch.ops import Shape
 from elastic_search.cost.conventions import Convention
+from elastic_search.space.parts import Quantity
 
 
 def parse_percent(text: str) -> Fraction:
@@ -51,3 +53,27 @@ class Band:
     def __str__(self) -> str:
         percent = f"{float(100 * self.tolerance):g}%"
         return f"{self.low:,} to {self.high:,} {self.convention.name} ({percent} around {self.target:,})"
+
+
+class Limit(NamedTuple):
+    """Bounds, both inside, on a cost at an input size; without a convention, on parameters."""
+
+    low: int
+    high: int
+    convention: Convention | None
+    input: Shape
+
+    @property
+    def quantity(self) -> Quantity:
+        return Quantity(self.convention, self.input)
+
+    def __str__(self) -> str:
+        what = "parameters"
+        if self.convention is not None:
+            what = f"{self.convention.name} at {self.input.height}x{self.input.width}"
+        return f"{self.low:,} to {self.high:,} {what}"
+
+
+def limit(target: int, tolerance: Fraction, quantity: Quantity) -> Limit:
+    """Bounds within ``tolerance`` of ``target``."""
+    return Limit(ceil(target * (1 - tolerance)), floor(target * (1 + tolerance)), *quantity)

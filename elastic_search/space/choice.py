@@ -1,15 +1,15 @@
-"""Spaces of networks: what may vary, and the exact list of distinct networks that it gives."""
+"""Spaces of networks: what may vary, and the options that it gives each stage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elastic_search.arch.spec import Spec, Stage
-from elastic_search.arch.split import PLAIN, TYPES, Split, parse_split, typed
+from elastic_search.arch.split import PLAIN, TYPES, Split, parse_split, typed, whole_groups
 from elastic_search.errors import SpecError
 
 Value = int | str
@@ -24,17 +24,34 @@ class Choice(NamedTuple):
 
 
 class Option(NamedTuple):
-    """One way to make a stage."""
+    """One way to make a stage.
+
+    Attributes:
+        depth: of the stage.
+        split: of its blocks, as written; None where every block chooses its own.
+        stage: the stage; where blocks choose, with plain blocks.
+        weight: number of combinations of values that give it.
+    """
 
     depth: int
-    split: Split
+    split: Split | None
     stage: Stage
+    weight: int = 1
 
 
 class Arm(NamedTuple):
-    """The options that each stage has once the network-wide choices are made."""
+    """What is left to choose once the network-wide choices are made.
+
+    Attributes:
+        resampling: type of all low branches.
+        base: gives everything that the arm does not vary.
+        splits: legal splits of this arm with their type, to the split as written.
+        stages: options of each stage.
+    """
 
     resampling: str
+    base: Spec
+    splits: dict[Split, Split]
     stages: tuple[tuple[Option, ...], ...]
 
 
@@ -47,7 +64,10 @@ class Space:
         depths: legal depths of each stage.
         splits: legal splits of the blocks that may scale, written with the default resampling.
         resampling: legal types of low branches (``arch.split.TYPES``), one for the whole network.
-        splits_per: "stage" if each stage chooses its own split, "network" if all share one.
+        splits_per: "block" if each block chooses its own split, "stage" if the blocks of a stage share one,
+            "network" if all do.
+        widths: legal widths of each stage; () for the base's.
+        cardinality: legal numbers of paths, one for the whole network; () for the base's.
     """
 
     base: Spec
@@ -55,79 +75,210 @@ class Space:
     splits: tuple[Split, ...]
     resampling: tuple[str, ...] = TYPES[:1]
     splits_per: str = "stage"
+    widths: tuple[tuple[int, ...], ...] = ()
+    cardinality: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.depths) != len(self.base.stages):
-            raise SpecError(f"depths for {len(self.depths)} stages; the base has {len(self.base.stages)}")
-        if not all(self.depths) or not self.splits or not self.resampling:
+        number = len(self.base.stages)
+        for name, of in (("depths", self.depths), ("widths", self.widths or self.depths)):
+            if len(of) != number:
+                raise SpecError(f"{name} for {len(of)} stages; the base has {number}")
+        if not all((*self.depths, *self.widths)) or not self.splits or not self.resampling:
             raise SpecError("a choice without a value")
+        if self.splits_per not in ("network", "stage", "block"):
+            raise SpecError(f"splits per {self.splits_per!r}: legal are network, stage, block")
+        if self.cardinality and not hasattr(self.base, "cardinality"):
+            raise SpecError("cardinality: the base's family has no paths to choose the number of")
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        return tuple(self.base.stage_name(i) for i in range(len(self.depths)))
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
         """What varies, by the names that a search records."""
-        stages = [self.base.stage_name(i) for i in range(len(self.depths))]
-        found = [Choice(f"{name}.depth", depths, True) for name, depths in zip(stages, self.depths, strict=True)]
-        splits = tuple(map(str, dict.fromkeys(self.splits)))
+        names = self.stage_names
+        found = [Choice(f"{name}.depth", depths, True) for name, depths in zip(names, self.depths, strict=True)]
+        if self.widths:
+            found += [Choice(f"{name}.width", widths, True) for name, widths in zip(names, self.widths, strict=True)]
+        splits = tuple(dict.fromkeys(self._texts.values()))
         if self.splits_per == "network":
             found.append(Choice("split", splits, False))
+        elif self.splits_per == "stage":
+            found += [Choice(f"{name}.split", splits, False) for name in names[:-1]]
         else:
-            found += [Choice(f"{name}.split", splits, False) for name in stages[:-1]]
+            found += [Choice(self.split_name(i, j), splits, False) for i, j in self._scalable]
+        if self.cardinality:
+            found.append(Choice("cardinality", self.cardinality, True))
         return (*found, Choice("resampling", self.resampling, False))
+
+    def split_name(self, stage: int, block: int) -> str:
+        """Name of the choice of a block's split."""
+        if self.splits_per == "network":
+            return "split"
+        name = self.stage_names[stage]
+        return f"{name}.{block}.split" if self.splits_per == "block" else f"{name}.split"
+
+    @cached_property
+    def _scalable(self) -> tuple[tuple[int, int], ...]:
+        """(stage, block) of every block that may scale in the deepest network."""
+        most = [self.base.blocks(max(depths)) for depths in self.depths]
+        return tuple((i, j) for i, blocks in enumerate(most) for j in range(blocks) if self.base.may_scale(i, j))
+
+    @cached_property
+    def _texts(self) -> dict[Split, str]:
+        return {split: str(split) for split in self.splits}
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
-        """One arm for each network-wide choice. Arms may overlap; ``match`` counts a network once."""
-        if self.splits_per == "network":
-            return tuple(self._arm(kind, (split,)) for kind in self.resampling for split in self.splits)
-        return tuple(self._arm(kind, self.splits) for kind in self.resampling)
+        """One arm for each network-wide choice. Arms may overlap; ``match`` counts a network once.
 
-    def _arm(self, kind: str, splits: tuple[Split, ...]) -> Arm:
-        stages = []
-        for i, depths in enumerate(self.depths):
-            options: dict[Stage, Option] = {}
-            for depth in depths:
-                for split in splits:
-                    stage = self._stage(i, depth, typed(split, kind))
-                    options.setdefault(stage, Option(depth, split, stage))
-            stages.append(tuple(options.values()))
-        return Arm(kind, tuple(stages))
+        Raises:
+            SpecError: if a width or a share is impossible.
+        """
+        written = tuple(self._texts)
+        groups = [(split,) for split in written] if self.splits_per == "network" else [written]
+        found = []
+        for base in self._bases():
+            for kind in self.resampling:
+                for splits in groups:
+                    made: dict[Split, Split] = {}
+                    for split in splits:
+                        made.setdefault(typed(split, kind), split)
+                    stages = tuple(tuple(self._options(i, splits, kind)) for i in range(len(self.depths)))
+                    found.append(Arm(kind, base, made, stages))
+        return tuple(found)
 
-    def _stage(self, stage: int, depth: int, split: Split) -> Stage:
+    def _bases(self) -> Iterator[Spec]:
+        """The base under each cardinality; every width and share is checked on the way."""
+        for paths in self.cardinality or (None,):
+            base = self.base
+            if paths is not None or self.widths:
+                changed: dict[str, Any] = {} if paths is None else {"cardinality": paths}
+                base = replace(base, stages=self._plain([widths[0] for widths in self._widths]), **changed)
+            for i, widths in enumerate(self._widths):
+                for width in widths:
+                    spec = base
+                    if self.widths:
+                        spec = replace(
+                            base, stages=self._plain([width if i == n else w[0] for n, w in enumerate(self._widths)])
+                        )
+                    if any(stage == i for stage, _ in self._scalable):
+                        for branch in {branch for split in self.splits for branch in split.branches}:
+                            whole_groups(branch.share, spec.paths(i), self.stage_names[i])
+            yield base
+
+    def _plain(self, widths: Sequence[int]) -> tuple[Stage, ...]:
+        return tuple(
+            Stage(width, (PLAIN,) * self.base.blocks(depths[0]))
+            for width, depths in zip(widths, self.depths, strict=True)
+        )
+
+    @property
+    def _widths(self) -> tuple[tuple[int, ...], ...]:
+        return self.widths or tuple((stage.width,) for stage in self.base.stages)
+
+    def _options(self, stage: int, splits: tuple[Split, ...], kind: str) -> list[Option]:
+        """The distinct stages, each under the first combination of values that gives it."""
+        options: dict[Stage, Option] = {}
+        kinds = [(split, typed(split, kind)) for split in splits]
+        for width in self._widths[stage]:
+            for depth in self.depths[stage]:
+                if self.splits_per == "block":
+                    made = Stage(width, (PLAIN,) * self.base.blocks(depth))
+                    options[made] = Option(depth, None, made)
+                    continue
+                for split, with_kind in kinds:
+                    made = self._stage(stage, width, depth, with_kind)
+                    known = options.get(made, Option(depth, split, made, 0))
+                    options[made] = known._replace(weight=known.weight + 1)
+        return list(options.values())
+
+    def _stage(self, stage: int, width: int, depth: int, split: Split) -> Stage:
         splits = tuple(split if self.base.may_scale(stage, j) else PLAIN for j in range(self.base.blocks(depth)))
-        return Stage(self.base.stages[stage].width, splits)
+        return Stage(width, splits)
 
     @property
     def combinations(self) -> int:
         """Number of combinations of values; combinations that give the same network count each."""
         return prod(len(choice.values) for choice in self.choices)
 
-    def spec(self, options: tuple[Option, ...]) -> Spec:
-        """The network made of one option for each stage."""
-        return replace(self.base, stages=tuple(option.stage for option in options))
+    def spec(self, arm: int, stages: tuple[Stage, ...]) -> Spec:
+        """The network of an arm, by number, with these stages."""
+        return replace(self.arms[arm].base, stages=stages)
 
-    def encode(self, arm: Arm, options: tuple[Option, ...]) -> dict[str, Value]:
-        """A configuration as values by choice name."""
+    def encode(self, arm: Arm, options: Sequence[Option], stages: Sequence[Stage]) -> dict[str, Value]:
+        """A configuration as values by choice name.
+
+        The split of a block that is not there is the first of the legal ones.
+
+        Args:
+            arm: the network-wide choices.
+            options: one for each stage.
+            stages: the stages; the options' own, unless each block has chosen.
+        """
+        names = self.stage_names
         values: dict[str, Value] = {}
-        for i, option in enumerate(options):
-            values[f"{self.base.stage_name(i)}.depth"] = option.depth
-            if self.splits_per == "network":
-                values["split"] = str(option.split)
-            elif i < len(options) - 1:
-                values[f"{self.base.stage_name(i)}.split"] = str(option.split)
-        return values | {"resampling": arm.resampling}
+        for name, option in zip(names, options, strict=True):
+            values[f"{name}.depth"] = option.depth
+        if self.widths:
+            for name, stage in zip(names, stages, strict=True):
+                values[f"{name}.width"] = stage.width
+        if self.splits_per == "network":
+            values["split"] = self._texts[next(iter(arm.splits.values()))]
+        elif self.splits_per == "stage":
+            for name, option in zip(names[:-1], options[:-1], strict=True):
+                values[f"{name}.split"] = self._texts[option.split or PLAIN]
+        else:
+            for i, j in self._scalable:
+                there = j < len(stages[i].splits)
+                written = arm.splits[stages[i].splits[j]] if there else self.splits[0]
+                values[self.split_name(i, j)] = self._texts[written]
+        if self.cardinality:
+            values["cardinality"] = int(getattr(arm.base, "cardinality", 1))
+        values["resampling"] = arm.resampling
+        return values
+
+    def holds(self, arm: Arm, stage: int, wanted: Stage) -> Option | None:
+        """The option of an arm that gives a stage, or None."""
+        if self.splits_per != "block":
+            return next((option for option in arm.stages[stage] if option.stage == wanted), None)
+        for j, split in enumerate(wanted.splits):
+            if split not in arm.splits and (split != PLAIN or self.base.may_scale(stage, j)):
+                return None
+            if split != PLAIN and not self.base.may_scale(stage, j):
+                return None
+        frame = Stage(wanted.width, (PLAIN,) * len(wanted.splits))
+        return next((option for option in arm.stages[stage] if option.stage == frame), None)
 
     def values_of(self, spec: Spec) -> dict[str, Value] | None:
         """Values by choice name of a network, or None if it is not in the space."""
-        if self.base != replace(spec, stages=self.base.stages):
+        if len(spec.stages) != len(self.depths) or type(spec) is not type(self.base):
             return None
         for arm in self.arms:
-            options = [
-                next((o for o in of if o.stage == stage), None)
-                for of, stage in zip(arm.stages, spec.stages, strict=True)
-            ]
-            if None not in options:
-                return self.encode(arm, tuple(o for o in options if o is not None))
+            if any(getattr(spec, f.name) != getattr(arm.base, f.name) for f in fields(spec) if f.name != "stages"):
+                continue
+            options = [self.holds(arm, i, stage) for i, stage in enumerate(spec.stages)]
+            found = [option for option in options if option is not None]
+            if len(found) == len(options):
+                return self.encode(arm, found, spec.stages)
         return None
+
+    def why_not(self, spec: Spec) -> list[str]:
+        """What keeps a network out of the space, as one reason for each stage; [] if it is in."""
+        if type(spec) is not type(self.base) or len(spec.stages) != len(self.depths):
+            return ["it is of another family, or has another number of stages"]
+        if self.values_of(spec) is not None:
+            return []
+        reasons = []
+        for i, (name, stage) in enumerate(zip(self.stage_names, spec.stages, strict=True)):
+            if spec.depth(i) not in self.depths[i]:
+                reasons.append(f"{name}.depth {spec.depth(i)} is not in {', '.join(map(str, self.depths[i]))}")
+            elif stage.width not in self._widths[i]:
+                reasons.append(f"{name}.width {stage.width} is not in {', '.join(map(str, self._widths[i]))}")
+            elif not any(self.holds(arm, i, stage) for arm in self.arms):
+                reasons.append(f"{name}: its splits are not among the choices")
+        return reasons or ["its stages do not go together, or what is the same in all networks of the space differs"]
 
     def decode(self, values: Mapping[str, Value]) -> Spec:
         """The network that values by choice name describe.
@@ -141,9 +292,13 @@ class Space:
                     f"{choice.name} {values.get(choice.name)!r}: legal are {', '.join(map(str, choice.values))}"
                 )
         stages = []
-        for i in range(len(self.depths)):
-            name = self.base.stage_name(i)
-            text = str(values.get("split", values.get(f"{name}.split", "1")))
-            split = typed(parse_split(text), str(values["resampling"]))
-            stages.append(self._stage(i, int(values[f"{name}.depth"]), split))
-        return replace(self.base, stages=tuple(stages))
+        for i, name in enumerate(self.stage_names):
+            splits = []
+            for j in range(self.base.blocks(int(values[f"{name}.depth"]))):
+                split = PLAIN
+                if self.base.may_scale(i, j):
+                    split = typed(parse_split(str(values[self.split_name(i, j)])), str(values["resampling"]))
+                splits.append(split)
+            stages.append(Stage(int(values.get(f"{name}.width", self._widths[i][0])), tuple(splits)))
+        changed: dict[str, Any] = {"cardinality": values["cardinality"]} if self.cardinality else {}
+        return replace(self.base, stages=tuple(stages), **changed)

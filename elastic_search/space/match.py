@@ -1,19 +1,16 @@
 """The networks of a space whose cost lies in a band: counted, listed, sampled, nearest. All exact.
 
-Costs add up along a chain of stages whose state is the shape that flows between them. The stages
-are cut into two halves; all sums of either half are listed, those of the second sorted, and what
-fits beside a sum of the first is found by bisection (meet in the middle).
-
-A network can arise under several arms (network-wide choices). It is counted under the first: the
-state carries, for every earlier arm, one bit that says whether all stages so far exist there too.
+Every network is a way through the first half of its arm's chain followed by one through the second. The sums of either
+half are sorted, so what fits beside a sum of the first is found by bisection (meet in the middle). Where other
+quantities are bounded too, the pairs that fit by cost are looked through.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -21,213 +18,220 @@ from numpy.typing import NDArray
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec, Stage
+from elastic_search.arch.split import PLAIN
 from elastic_search.cost.conventions import Convention
-from elastic_search.cost.table import Costs, ends_costs, stage_costs
 from elastic_search.errors import NothingFitsError, SpecError
-from elastic_search.space.band import Band
-from elastic_search.space.choice import Arm, Option, Space, Value
+from elastic_search.space.band import Band, Limit
+from elastic_search.space.chain import BlockWay, Chain, Join, StageWay
+from elastic_search.space.choice import Option, Space, Value
+from elastic_search.space.law import CHUNK, Counts, pull, ranges, times
+from elastic_search.space.parts import Parts, Quantity, Shapes, Vector, plus
 
 MAX_LISTED = 2_000_000
 """Most networks that are listed one by one."""
 
-MAX_STAGES = 8
-"""Most stages of a network that is matched."""
+MAX_LOOKED = 500_000_000
+"""Most pairs of sums that are looked through for bounds on other quantities."""
 
-MAX_HALF = 20_000_000
-"""Most sums that one half of a space may have."""
+Rows = NDArray[np.int64]
+_Known = dict[tuple[int, Shapes, Stage], tuple[Vector, Shapes]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
-    """A network of the space with its exact cost, in the band's convention, and parameters.
+    """A network of the space with its exact cost, in the band's convention.
 
-    ``values`` are those of the space's choices; equal networks have equal values.
+    Attributes:
+        cost: in the band's convention.
+        arm: number of the arm that it was found under.
+        options: one for each stage.
+        stages: the network's stages.
+        matcher: that found it.
+        is_first: whether no earlier arm has the network.
     """
 
-    values: dict[str, Value]
     cost: int
-    params: int
-    space: Space = field(repr=False)
+    arm: int
     options: tuple[Option, ...] = field(repr=False)
+    stages: tuple[Stage, ...] = field(repr=False)
+    matcher: Matcher = field(repr=False)
+    is_first: bool = True
 
-    @property
+    @cached_property
+    def values(self) -> dict[str, Value]:
+        """Values of the space's choices; equal networks have equal values."""
+        space = self.matcher.space
+        earlier = () if self.is_first else space.arms[: self.arm]
+        for number, arm in enumerate(earlier):
+            # Draws from the prior may come from an arm that is not the network's first.
+            if arm.base == space.arms[self.arm].base:
+                options = [space.holds(arm, i, stage) for i, stage in enumerate(self.stages)]
+                found = [option for option in options if option is not None]
+                if len(found) == len(options):
+                    return space.encode(space.arms[number], found, self.stages)
+        return space.encode(space.arms[self.arm], self.options, self.stages)
+
+    @cached_property
     def spec(self) -> Spec:
-        return self.space.spec(self.options)
+        return self.matcher.space.spec(self.arm, self.stages)
+
+    @cached_property
+    def params(self) -> int:
+        """Parameters."""
+        return self.matcher.amount(self, None)
 
 
-class _Half(NamedTuple):
-    """All ways through some stages that start and end in one state."""
+class _Draws(NamedTuple):
+    """How draws from a band are made.
 
-    sums: NDArray[np.int64]  # [N, 2]: cost, parameters
-    options: NDArray[np.int32]  # [N, stages]
+    ``ends`` are, for each join, the weights up to each row of its first half; ``totals`` those up to each join;
+    ``windows`` bound the rows of the second half, and hold their weight.
+    """
 
-
-class _Join(NamedTuple):
-    """Ways of the first half, and the ways of the second, sorted by cost, that may follow them."""
-
-    arm: Arm
-    left: _Half
-    right: _Half
-
-
-class _Picks(NamedTuple):
-    """Configurations as indices into the joins' halves, with their [N, 2] sums."""
-
-    join: NDArray[np.int64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    sums: NDArray[np.int64]
-
-
-State = tuple[Shape, int]
-END = Shape(0, 0, 0)
-"""What flows out of the head."""
+    totals: list[int]
+    ends: list[Counts]
+    windows: list[tuple[Rows, Rows, Counts]]
 
 
 @dataclass(frozen=True, eq=False)
 class Matcher:
-    """Every network of a space with its exact cost at one input size under one convention."""
+    """Every network of a space with its exact cost at one input size under one convention.
+
+    Attributes:
+        space: the space.
+        convention: of the cost.
+        input: shape of the image.
+        limits: bounds that networks must keep beside that on their cost.
+    """
 
     space: Space
     convention: Convention
     input: Shape
+    limits: tuple[Limit, ...] = ()
 
     @cached_property
-    def _joins(self) -> list[_Join]:
-        if len(self.space.arms[0].stages) > MAX_STAGES:
-            raise SpecError(f"{len(self.space.arms[0].stages)} stages: at most {MAX_STAGES} can be matched")
-        joins: list[_Join] = []
-        for number, arm in enumerate(self.space.arms):
-            earlier = [[{o.stage for o in options} for options in a.stages] for a in self.space.arms[:number]]
-            joins += self._arm_joins(arm, earlier)
-        return joins
-
-    def _arm_joins(self, arm: Arm, earlier: list[list[set[Stage]]]) -> Iterator[_Join]:
-        sizes = [len(options) for options in arm.stages]
-        cut = min(range(len(sizes)), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
-        if max(prod(sizes[:cut]), prod(sizes[cut:])) > MAX_HALF:
-            raise SpecError(f"a space with {prod(sizes):,} combinations is too large to match exactly", "fewer choices")
-        base = self.space.base
-        stem, first = ends_costs(base, self.input, None, self.convention)
-        every = (1 << len(earlier)) - 1
-        start = {(first, every): _Half(np.array([stem], np.int64), np.empty((1, 0), np.int32))}
-        lefts = self._extend(arm, earlier, start, range(cut))
-        for shape in dict.fromkeys(shape for shape, _ in lefts):
-            start = {(shape, every): _Half(np.zeros((1, 2), np.int64), np.empty((1, 0), np.int32))}
-            rights = self._extend(arm, earlier, start, range(cut, len(sizes)))
-            for (_, right_mask), right in rights.items():
-                order = np.argsort(right.sums[:, 0], kind="stable")
-                right = _Half(right.sums[order], right.options[order])
-                for (left_shape, left_mask), left in lefts.items():
-                    if left_shape == shape and not left_mask & right_mask:
-                        yield _Join(arm, left, right)
-
-    def _extend(
-        self, arm: Arm, earlier: list[list[set[Stage]]], states: dict[State, _Half], stages: range
-    ) -> dict[State, _Half]:
-        for i in stages:
-            options = arm.stages[i]
-            masks = [sum((o.stage in other[i]) << bit for bit, other in enumerate(earlier)) for o in options]
-            grown: dict[State, list[_Half]] = {}
-            for (shape, mask), half in states.items():
-                costs, shapes = self._option_costs(arm, i, shape)
-                targets: dict[State, list[int]] = {}
-                for n, out in enumerate(shapes):
-                    targets.setdefault((out, mask & masks[n]), []).append(n)
-                for state, numbers in targets.items():
-                    picked = np.array(numbers, np.int32)
-                    sums = (half.sums[:, None] + costs[picked][None]).reshape(-1, 2)
-                    before = np.repeat(half.options, len(picked), axis=0)
-                    after = np.tile(picked, len(half.sums))[:, None]
-                    grown.setdefault(state, []).append(_Half(sums, np.hstack([before, after])))
-            states = {
-                state: _Half(np.concatenate([h.sums for h in halves]), np.concatenate([h.options for h in halves]))
-                for state, halves in grown.items()
-            }
-        return states
-
-    def _option_costs(self, arm: Arm, stage: int, shape: Shape) -> tuple[Costs, list[Shape]]:
-        """Costs of a stage's options and the shapes that leave them.
-
-        The last stage's have the head's cost added, after which the shape says nothing more: it is END.
-        """
-        key = (id(arm), stage, shape)
-        if key not in self._option_tables:
-            options = [option.stage for option in arm.stages[stage]]
-            costs, shapes = stage_costs(self.space.base, stage, shape, options, self.convention)
-            if stage == len(arm.stages) - 1:
-                heads = {out: ends_costs(self.space.base, self.input, out, self.convention)[0] for out in set(shapes)}
-                costs, shapes = costs + np.array([heads[out] for out in shapes], np.int64), [END] * len(shapes)
-            self._option_tables[key] = costs, shapes
-        return self._option_tables[key]
-
-    @cached_property
-    def _option_tables(self) -> dict[tuple[int, int, Shape], tuple[Costs, list[Shape]]]:
+    def _chains(self) -> dict[str, list[Join]]:
         return {}
+
+    def _joins(self, measure: str = "uniform") -> list[Join]:
+        if measure not in self._chains:
+            quantities = (Quantity(self.convention, self.input), *(limit.quantity for limit in self.limits))
+            self._chains[measure] = Chain(self.space, quantities, measure).joins()
+        return self._chains[measure]
+
+    @cached_property
+    def _amounts(self) -> dict[tuple[int, Quantity], tuple[Parts, _Known]]:
+        return {}
+
+    def amount(self, candidate: Candidate, convention: Convention | None, input: Shape | None = None) -> int:
+        """Cost of a network of the space under any convention, or without one its parameters, from its parts."""
+        base, quantity = self.space.arms[candidate.arm].base, Quantity(convention, input or self.input)
+        if (id(base), quantity) not in self._amounts:
+            self._amounts[id(base), quantity] = Parts(base, (quantity,)), {}
+        parts, known = self._amounts[id(base), quantity]
+        total, shapes = parts.stem()
+        for i, (option, stage) in enumerate(zip(candidate.options, candidate.stages, strict=True)):
+            key = (i, shapes, stage)
+            if key not in known:
+                cost, out = parts.plain(i, stage.width, shapes, option.depth)
+                for j, split in enumerate(stage.splits):
+                    if split is not PLAIN:
+                        cost = plus(cost, parts.added(i, stage.width, shapes, j, split))
+                if option.split is None:
+                    total, shapes = plus(total, cost), out
+                    continue  # stages whose blocks choose are too many to keep
+                known[key] = cost, out
+            cost, shapes = known[key]
+            total = plus(total, cost)
+        return plus(total, parts.head(shapes))[0]
 
     def cost(self, candidate: Candidate, convention: Convention) -> int:
-        """Cost of a network of the space under another convention, from the costs of its stages."""
-        (total, _), shape = ends_costs(self.space.base, self.input, None, convention)
-        for i, option in enumerate(candidate.options):
-            key = (convention, i, shape, id(option))
-            if key not in self._stage_costs:
-                costs, (after,) = stage_costs(self.space.base, i, shape, [option.stage], convention)
-                self._stage_costs[key] = int(costs[0, 0]), after
-            cost, shape = self._stage_costs[key]
-            total += cost
-        return total + ends_costs(self.space.base, self.input, shape, convention)[0][0]
-
-    @cached_property
-    def _stage_costs(self) -> dict[tuple[Convention, int, Shape, int], tuple[int, Shape]]:
-        return {}
+        """Cost of a network of the space under another convention."""
+        return self.amount(candidate, convention)
 
     @cached_property
     def size(self) -> int:
         """Number of distinct networks in the space."""
-        return sum(len(join.left.sums) * len(join.right.sums) for join in self._joins)
+        return sum(join.left.total * join.right.total for join in self._joins())
 
     @cached_property
     def bounds(self) -> tuple[int, int]:
-        """Smallest and largest cost in the space."""
-        low = min(int(join.left.sums[:, 0].min() + join.right.sums[0, 0]) for join in self._joins)
-        return low, max(int(join.left.sums[:, 0].max() + join.right.sums[-1, 0]) for join in self._joins)
+        """Smallest and largest cost in the space, whatever other quantities are."""
+        low, high = self.extremes
+        return low.cost, high.cost
 
-    def _window(self, join: _Join, low: int, high: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each way of the first half, the range of ways of the second that bring it into [low, high]."""
+    @cached_property
+    def extremes(self) -> tuple[Candidate, Candidate]:
+        """A network of the smallest cost and one of the largest."""
+        joins = self._joins()
+        low = min(joins, key=lambda join: int(join.left.sums[0, 0] + join.right.sums[0, 0]))
+        high = max(joins, key=lambda join: int(join.left.sums[-1, 0] + join.right.sums[-1, 0]))
+        last = len(high.left) - 1, len(high.right) - 1
+        return self._candidate(low, 0, 0, 0, 0), self._candidate(high, *last, 0, 0)
+
+    def _window(self, join: Join, low: int, high: int) -> tuple[Rows, Rows]:
+        """For each row of the first half, the range of rows of the second that bring it into [low, high]."""
         left, right = join.left.sums[:, 0], join.right.sums[:, 0]
         return np.searchsorted(right, low - left, "left"), np.searchsorted(right, high - left, "right")
 
-    def count(self, low: int, high: int) -> int:
-        """Number of distinct networks whose cost is in [low, high]."""
-        windows = (self._window(join, low, high) for join in self._joins)
-        return sum(int((last - first).sum()) for first, last in windows)
+    def _pairs(self, join: Join, low: int, high: int) -> Iterator[tuple[Rows, Rows]]:
+        """Pairs of rows in [low, high] that keep all limits, in parts."""
+        first, last = self._window(join, low, high)
+        ends = np.cumsum(last - first)
+        if len(ends) and ends[-1] > (MAX_LOOKED if self.limits else 2 * MAX_LISTED):
+            raise SpecError(
+                f"{ends[-1]:,} pairs of costs to look through are too many", "narrow the band or the choices"
+            )
+        start = 0
+        while start < len(first):
+            before = int(ends[start - 1]) if start else 0
+            stop = max(start + 1, int(np.searchsorted(ends, before + CHUNK, "right")))
+            left, right = ranges(first[start:stop], last[start:stop])
+            left += start
+            for column, limit in enumerate(self.limits, 1):
+                sums = join.left.sums[left, column] + join.right.sums[right, column]
+                keep = (sums >= limit.low) & (sums <= limit.high)
+                left, right = left[keep], right[keep]
+            yield left, right
+            start = stop
 
-    def _picks(self, low: int, high: int) -> _Picks:
-        parts = []
-        for number, join in enumerate(self._joins):
-            first, last = self._window(join, low, high)
-            widths = last - first
-            left = np.repeat(np.arange(len(widths)), widths)
-            right = np.arange(int(widths.sum())) + np.repeat(first - (np.cumsum(widths) - widths), widths)
-            parts.append(self._sums(np.full(len(left), number), left, right))
-        return _Picks(*map(np.concatenate, zip(*parts, strict=True)))
+    def _weights(self, join: Join, low: int, high: int) -> tuple[Rows, Rows, Counts]:
+        """The window of each row of the first half, and the weight of the rows of the second that fit beside it."""
+        first, last = self._window(join, low, high)
+        if not self.limits:
+            ends = join.right.cumulative
+            return first, last, ends[last] - ends[first]
+        inner = np.zeros(len(first), join.right.counts.dtype)
+        for left, right in self._pairs(join, low, high):
+            np.add.at(inner, left, join.right.counts[right])
+        return first, last, inner
 
-    def _sums(self, join: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.int64]) -> _Picks:
-        sums = np.empty((len(join), 2), np.int64)
-        for number in np.unique(join):
-            at = join == number
-            sums[at] = self._joins[number].left.sums[left[at]] + self._joins[number].right.sums[right[at]]
-        return _Picks(join, left, right, sums)
+    def count(self, low: int, high: int, measure: str = "uniform") -> int:
+        """Number (or weight) of the distinct networks whose cost is in [low, high] and that keep all limits."""
+        total = 0
+        for join in self._joins(measure):
+            _, _, inner = self._weights(join, low, high)
+            total += int(times(join.left.counts, inner, join.left.total * join.right.total).sum())
+        return total
 
-    def _candidates(self, picks: _Picks) -> list[Candidate]:
-        found = []
-        for number, left, right, sums in zip(*picks, strict=True):
-            join = self._joins[number]
-            numbers = (*join.left.options[left], *join.right.options[right])
-            options: tuple[Option, ...] = tuple(of[n] for of, n in zip(join.arm.stages, numbers, strict=True))
-            values = self.space.encode(join.arm, options)
-            found.append(Candidate(values, int(sums[0]), int(sums[1]), self.space, options))
-        return found
+    def _candidate(self, join: Join, left: int, right: int, before: int, after: int) -> Candidate:
+        """The network of a pair of rows and the ranks within them."""
+        options: list[Option] = []
+        stages: list[Stage] = []
+        blocks: dict[int, BlockWay] = {}
+        for way in (*join.left.way(left, before), *join.right.way(right, after)):
+            if isinstance(way, BlockWay):
+                blocks[way.block] = way
+            elif isinstance(way, StageWay):
+                stage = way.option.stage
+                if way.option.split is None:
+                    splits = (blocks[j].split if j in blocks else PLAIN for j in range(len(stage.splits)))
+                    stage = Stage(stage.width, tuple(splits))
+                options.append(way.option)
+                stages.append(stage)
+                blocks = {}
+        cost = int(join.left.sums[left, 0] + join.right.sums[right, 0])
+        return Candidate(cost, join.arm, tuple(options), tuple(stages), self)
 
     def inside(self, band: Band, params: tuple[int, int] | None = None, limit: int | None = None) -> list[Candidate]:
         """The networks in the band, nearest to its target first.
@@ -240,12 +244,25 @@ class Matcher:
         Raises:
             SpecError: if there are more than MAX_LISTED to look through.
         """
-        picks = self._picks(*self._narrowed(band, limit if params is None else None))
         if params is not None:
-            keep = (picks.sums[:, 1] >= params[0]) & (picks.sums[:, 1] <= params[1])
-            picks = _Picks(*(part[keep] for part in picks))
-        order = np.argsort(np.abs(picks.sums[:, 0] - band.target), kind="stable")[:limit]
-        return self._candidates(_Picks(*(part[order] for part in picks)))
+            more = Limit(*params, None, self.input)
+            return Matcher(self.space, self.convention, self.input, (*self.limits, more)).inside(band, None, limit)
+        low, high = self._narrowed(band, limit)
+        found: list[tuple[Rows, ...]] = []
+        for number, join in enumerate(self._joins()):
+            for left, right in self._pairs(join, low, high):
+                costs = join.left.sums[left, 0] + join.right.sums[right, 0]
+                found.append((np.full(len(left), number), left, right, costs))
+        numbers, lefts, rights, costs = (np.concatenate(part) for part in zip(*found, strict=True))
+        candidates: list[Candidate] = []
+        for at in np.argsort(np.abs(costs - band.target), kind="stable").tolist():
+            join, row, other = self._joins()[int(numbers[at])], int(lefts[at]), int(rights[at])
+            for before in range(int(join.left.counts[row])):
+                for after in range(int(join.right.counts[other])):
+                    if limit is not None and len(candidates) >= limit:
+                        return candidates
+                    candidates.append(self._candidate(join, row, other, before, after))
+        return candidates
 
     def _narrowed(self, band: Band, limit: int | None) -> tuple[int, int]:
         """Bounds around the target that still hold the ``limit`` nearest of the band."""
@@ -256,48 +273,202 @@ class Matcher:
             width //= 2
         low, high = max(band.low, band.target - width), min(band.high, band.target + width)
         count = self.count(low, high)
-        if count > MAX_LISTED:
+        if count > MAX_LISTED and limit is None:
             raise SpecError(f"{count:,} networks are inside: too many to list", "narrow the tolerance or the choices")
         return low, high
 
-    def sample(self, band: Band, number: int, rng: np.random.Generator) -> list[Candidate]:
-        """Independent draws, each network of the band with the same probability.
+    @cached_property
+    def _prepared(self) -> dict[tuple[int, int, str], _Draws]:
+        return {}
+
+    def _draws(self, low: int, high: int, measure: str) -> _Draws:
+        if (low, high, measure) not in self._prepared:
+            totals, all_ends, windows = [0], [], []
+            for join in self._joins(measure):
+                window = self._weights(join, low, high)
+                weights = times(join.left.counts, window[2], join.left.total * join.right.total)
+                ends = np.zeros(len(weights) + 1, weights.dtype)
+                np.cumsum(weights, out=ends[1:])
+                all_ends.append(ends)
+                windows.append(window)
+                totals.append(totals[-1] + int(ends[-1]))
+            self._prepared.clear()  # the draws of one band at a time
+            self._prepared[low, high, measure] = _Draws(totals, all_ends, windows)
+        return self._prepared[low, high, measure]
+
+    def sample(
+        self, band: Band, number: int, rng: np.random.Generator | int, measure: str = "uniform"
+    ) -> list[Candidate]:
+        """Independent draws from the networks of the band.
+
+        Args:
+            band: of costs.
+            number: of draws.
+            rng: source of randomness, or its seed.
+            measure: "uniform": each distinct network with the same probability, which the deepest dominate;
+                "prior": as if every choice were drawn uniformly by itself, again and again until the network is
+                in the band.
 
         Raises:
             NothingFitsError: if the band is empty; names the nearest below and above.
         """
-        windows = [self._window(join, band.low, band.high) for join in self._joins]
-        ends = [np.cumsum(last - first) for first, last in windows]
-        totals = np.cumsum([int(end[-1]) for end in ends])
-        if not totals[-1]:
+        draws = self._draws(band.low, band.high, measure)
+        if not draws.totals[-1]:
             raise self.nothing_fits(band)
-        draws = rng.integers(0, totals[-1], number)
-        join = np.searchsorted(totals, draws, "right")
-        left, right = np.empty(number, np.int64), np.empty(number, np.int64)
-        for at, (n, draw) in enumerate(zip(join, draws, strict=True)):
-            offset = draw - (totals[n - 1] if n else 0)
-            left[at] = np.searchsorted(ends[n], offset, "right")
-            before = ends[n][left[at] - 1] if left[at] else 0
-            right[at] = windows[n][0][left[at]] + offset - before
-        return self._candidates(self._sums(join, left, right))
+        found = [
+            self._at(draws, rank, measure) for rank in _uniform(draws.totals[-1], number, np.random.default_rng(rng))
+        ]
+        return found if measure == "uniform" else [replace(candidate, is_first=False) for candidate in found]
+
+    def _at(self, draws: _Draws, rank: int, measure: str) -> Candidate:
+        """The network of a rank, from 0 to below the band's weight."""
+        number = bisect_right(draws.totals, rank) - 1
+        join, ends, (first, last, inner) = self._joins(measure)[number], draws.ends[number], draws.windows[number]
+        rank -= draws.totals[number]
+        left = bisect_right(ends, rank) - 1
+        before, rank = divmod(rank - int(ends[left]), int(inner[left]))
+        if not self.limits:
+            sums = join.right.cumulative
+            rank += int(sums[first[left]])
+            right = bisect_right(sums, rank) - 1
+            return self._candidate(join, left, right, before, rank - int(sums[right]))
+        rows = np.arange(first[left], last[left])
+        for column, limit in enumerate(self.limits, 1):
+            found = join.left.sums[left, column] + join.right.sums[rows, column]
+            rows = rows[(found >= limit.low) & (found <= limit.high)]
+        for right in rows.tolist():
+            if rank < (weight := int(join.right.counts[right])):
+                return self._candidate(join, left, right, before, rank)
+            rank -= weight
+        raise AssertionError("a rank is below its row's weight")
+
+    def marginals(self, band: Band) -> dict[str, dict[Value, int]]:
+        """For each choice and value, the number of networks of the band that have it.
+
+        A block that a network does not have counts for none of its values. A network counts under the values that
+        ``Candidate.values`` gives.
+        """
+        space = self.space
+        found: dict[str, dict[Value, int]] = {c.name: dict.fromkeys(c.values, 0) for c in space.choices}
+        names = space.stage_names
+        texts = {split: str(split) for split in space.splits}
+        for number, arm in enumerate(space.arms):
+            tops = []
+            for join in (join for join in self._joins() if join.arm == number):
+                tops += [(join.left, self._weights(join, band.low, band.high)[2])]
+                tops += [(join.right, self._right_weights(join, band.low, band.high))]
+            total = sum(int((law.counts.astype(object) * weights).sum()) for law, weights in tops[::2])
+            if not total:
+                continue
+            found["resampling"][arm.resampling] += total
+            if space.cardinality:
+                found["cardinality"][getattr(arm.base, "cardinality", 1)] += total
+            if space.splits_per == "network":
+                found["split"][texts[next(iter(arm.splits.values()))]] += total
+            for law, weights in pull(tops):
+                for way, weight in zip(law.payloads, weights.tolist(), strict=True):
+                    if isinstance(way, BlockWay):
+                        found[space.split_name(way.stage, way.block)][texts[arm.splits[way.split]]] += weight
+                    elif isinstance(way, StageWay):
+                        name, option = names[way.stage], way.option
+                        found[f"{name}.depth"][option.depth] += weight
+                        if space.widths:
+                            found[f"{name}.width"][option.stage.width] += weight
+                        if f"{name}.split" in found and option.split is not None:
+                            found[f"{name}.split"][texts[option.split]] += weight
+        return found
+
+    def _right_weights(self, join: Join, low: int, high: int) -> Counts:
+        """For each row of the second half, the weight of the rows of the first that fit before it."""
+        if not self.limits:
+            left, right = join.left.sums[:, 0], join.right.sums[:, 0]
+            first, last = np.searchsorted(left, low - right, "left"), np.searchsorted(left, high - right, "right")
+            ends = join.left.cumulative
+            inner: Counts = ends[last] - ends[first]
+            return inner
+        inner = np.zeros(len(join.right), join.left.counts.dtype)
+        for before, after in self._pairs(join, low, high):
+            np.add.at(inner, after, join.left.counts[before])
+        return inner
+
+    def below(self, cost: int) -> Candidate | None:
+        """A network that keeps all limits and has the largest cost up to ``cost``, or None."""
+        return self._edge(cost, -1)
+
+    def above(self, cost: int) -> Candidate | None:
+        """A network that keeps all limits and has the smallest cost from ``cost``, or None."""
+        return self._edge(cost, 1)
+
+    def _edge(self, cost: int, side: int) -> Candidate | None:
+        least, most = self.bounds
+        if side * cost > side * (most if side > 0 else least):
+            return None
+        if self.limits:
+            return self._limited_edge(cost, side)
+        best: tuple[int, Join, int, int] | None = None
+        for join in self._joins():
+            left, right = join.left.sums[:, 0], join.right.sums[:, 0]
+            if side < 0:
+                after = np.searchsorted(right, cost - left, "right") - 1
+                (rows,) = np.nonzero(after >= 0)
+            else:
+                after = np.searchsorted(right, cost - left, "left")
+                (rows,) = np.nonzero(after < len(right))
+            if not len(rows):
+                continue
+            sums = left[rows] + right[after[rows]]
+            at = int(np.argmin(side * sums))
+            if best is None or side * int(sums[at]) < side * best[0]:
+                best = int(sums[at]), join, int(rows[at]), int(after[rows[at]])
+        return None if best is None else self._candidate(best[1], best[2], best[3], 0, 0)
+
+    def _limited_edge(self, cost: int, side: int) -> Candidate | None:
+        """The same by looking through wider and wider windows."""
+        least, most = self.bounds
+        start, width = (min(cost, most), 1 + cost // 1000) if side < 0 else (max(cost, least), 1 + cost // 1000)
+        while least <= start <= most:
+            low, high = sorted((start, start + side * width))
+            best: tuple[int, Join, int, int] | None = None
+            for join in self._joins():
+                for left, right in self._pairs(join, low, high):
+                    sums = join.left.sums[left, 0] + join.right.sums[right, 0]
+                    at = int(np.argmin(side * sums)) if len(sums) else -1
+                    if at >= 0 and (best is None or side * int(sums[at]) < side * best[0]):
+                        best = int(sums[at]), join, int(left[at]), int(right[at])
+            if best is not None:
+                return self._candidate(best[1], best[2], best[3], 0, 0)
+            start, width = start + side * (width + 1), 2 * width
+        return None
 
     def around(self, band: Band) -> tuple[int | None, int | None]:
         """Largest cost below the band and smallest above it."""
-        below, above = [], []
-        for join in self._joins:
-            first, last = self._window(join, band.low, band.high)
-            left, right = join.left.sums[:, 0], join.right.sums[:, 0]
-            below += [int((left[first > 0] + right[first[first > 0] - 1]).max())] if (first > 0).any() else []
-            room = last < len(right)
-            above += [int((left[room] + right[last[room]]).min())] if room.any() else []
-        return max(below, default=None), min(above, default=None)
+        below, above = self.below(band.low - 1), self.above(band.high + 1)
+        return None if below is None else below.cost, None if above is None else above.cost
 
     def nothing_fits(self, band: Band) -> NothingFitsError:
         """The error for an empty band, with the nearest that exists on either side."""
-        below, above = self.around(band)
-        near = [f"{cost:,} ({(cost - band.target) / band.target:+.3%})" for cost in (below, above) if cost is not None]
         low, high = self.bounds
+        kept = "".join(f" and has {limit}" for limit in self.limits)
+        near = [
+            f"{cost:,} ({(cost - band.target) / band.target:+.3%})" for cost in self.around(band) if cost is not None
+        ]
+        nearest = f"the nearest cost {' and '.join(near)}" if near else "nor at any other cost"
         return NothingFitsError(
-            f"none of {self.size:,} networks costs {band}; the nearest cost {' and '.join(near)}",
+            f"none of {self.size:,} networks costs {band}{kept}; {nearest}",
             f"the space reaches {low:,} to {high:,}: widen the tolerance or the choices",
         )
+
+
+def _uniform(total: int, number: int, rng: np.random.Generator) -> list[int]:
+    """Independent whole numbers from 0 to below ``total``, each equally likely."""
+    if total < 1 << 62:
+        drawn: list[int] = rng.integers(0, total, number).tolist()
+        return drawn
+    bits = (total - 1).bit_length()
+    size = (bits + 7) // 8
+    found: list[int] = []
+    while len(found) < number:
+        rank = int.from_bytes(rng.bytes(size)) >> (8 * size - bits)
+        if rank < total:
+            found.append(rank)
+    return found

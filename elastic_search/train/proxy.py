@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -64,19 +65,66 @@ class ProxyTrainer:
         checkpoint: Path,
         stop: Callable[[], bool],
         report: Callable[[Epoch], None],
+        prune: Callable[[list[float]], bool] = lambda curve: False,
+        step: Callable[[], None] = lambda: None,
     ) -> Score:
         """Train the proxy of ``spec``; see ``search.evaluator.Evaluator``."""
         proxy = self.recipe.proxy(spec)
         try:
-            score, right = self._run(proxy, seed, checkpoint, stop, report)
-        except torch.OutOfMemoryError:
-            raise TrialError("out of memory") from None
+            score, right = self._run(proxy, seed, checkpoint, stop, report, prune, step)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise self._out_of_memory() from None
+        except RuntimeError as error:
+            # What a CPU's allocator says has no class of its own.
+            if "not enough memory" not in str(error):
+                raise
+            raise self._out_of_memory() from None
         sizes = classification.accuracy_by_group(right.cpu(), self.sizes.cpu(), SIZE_NAMES)
         count = tally(proxy.graph(), image(self.recipe.input, self.recipe.input), MACS)
         return Score(score["curve"][-1], sizes, score["seconds"], count.total, count.params, score["curve"])
 
+    def pace(self, spec: Spec, steps: int = 2) -> float:
+        """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test.
+
+        Raises:
+            TrialError: if there is not memory enough.
+        """
+        try:
+            net = build(self.recipe.proxy(spec), 0).to(self.device)
+            net = net.to(memory_format=self._layout)  # type: ignore[call-overload]
+            optimizer = _optimizer(net, self.recipe)
+            self._train_epoch(net, optimizer, 0, 0, lambda: None, 1)  # the first step chooses kernels and buffers
+            started = time.monotonic()
+            self._train_epoch(net, optimizer, 0, 0, lambda: None, steps)
+            self._finish()
+            step = (time.monotonic() - started) / steps
+            started = time.monotonic()
+            tested = len(self._test(net, 1))
+            self._finish()
+            test = (time.monotonic() - started) / tested * len(self.test)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise self._out_of_memory() from None
+        return step * (len(self.train) // min(self.recipe.batch, len(self.train))) + test
+
+    def _finish(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _out_of_memory(self) -> TrialError:
+        """The reason, after what the failed training held has been let go."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return TrialError("out of memory")
+
     def _run(
-        self, proxy: Spec, seed: int, checkpoint: Path, stop: Callable[[], bool], report: Callable[[Epoch], None]
+        self,
+        proxy: Spec,
+        seed: int,
+        checkpoint: Path,
+        stop: Callable[[], bool],
+        report: Callable[[Epoch], None],
+        prune: Callable[[list[float]], bool],
+        step: Callable[[], None],
     ) -> tuple[dict[str, Any], Tensor]:
         """Train to the last epoch: the curve and the seconds, and which test scenes are classified right."""
         started = time.monotonic()
@@ -88,9 +136,11 @@ class ProxyTrainer:
         curve: list[float] = state["curve"]
         right = None
         while len(curve) < self.recipe.epochs:
+            if curve and prune(list(curve)):
+                break
             if curve and stop():
                 raise InterruptedTrainingError
-            loss = self._train_epoch(net, optimizer, seed, len(curve))
+            loss = self._train_epoch(net, optimizer, seed, len(curve), step)
             right = self._test(net)
             curve.append(right.double().mean().item())
             state["seconds"] += time.monotonic() - started
@@ -110,8 +160,16 @@ class ProxyTrainer:
     def _batch(self, images: Tensor) -> Tensor:
         return ((images.float() - self.mean) / self.deviation).contiguous(memory_format=self._layout)
 
-    def _train_epoch(self, net: nn.Module, optimizer: torch.optim.Optimizer, seed: int, epoch: int) -> float:
-        """One pass over the training scenes; mean loss."""
+    def _train_epoch(
+        self,
+        net: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        seed: int,
+        epoch: int,
+        told: Callable[[], None],
+        limit: int | None = None,
+    ) -> float:
+        """One pass over the training scenes, or its first ``limit`` steps; mean loss."""
         net.train()
         # From (seed, epoch) alone: every trial, resumed or not, sees the same order and flips.
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
@@ -120,7 +178,8 @@ class ProxyTrainer:
         flips = (torch.rand(count, generator=generator) < 0.5).to(self.device)
         steps = count // batch
         total = torch.zeros((), device=self.device)
-        for step in range(steps):
+        for step in range(steps if limit is None else min(limit, steps)):
+            told()
             rate = _learning_rate(epoch * steps + step, self.recipe.epochs * steps, self.recipe.learning_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -139,11 +198,11 @@ class ProxyTrainer:
         return mean
 
     @torch.no_grad()
-    def _test(self, net: nn.Module) -> Tensor:
-        """Which test scenes are classified right: bool [N]."""
+    def _test(self, net: nn.Module, batches: int | None = None) -> Tensor:
+        """Which test scenes are classified right: bool [N]; of the first ``batches``, if given."""
         net.eval()
         right = []
-        for start in range(0, len(self.test), 250):
+        for start in range(0, len(self.test), 250)[:batches]:
             part = slice(start, start + 250)
             with self._autocast():
                 logits = net(self._batch(self.test.images[part]))
@@ -189,6 +248,9 @@ def _load(
     if not path.exists():
         return state
     try:
+        with zipfile.ZipFile(path) as file:
+            if file.testzip() is not None:  # torch does not look at the checksums that it writes
+                raise ValueError("checksum")
         found = torch.load(path, map_location=device, weights_only=True)
         if found["identity"] != identity:
             return state

@@ -164,7 +164,8 @@ def test_spec_file_is_a_network_name(command, tmp_path):
         ("flops dla_x60 --depths 0,1,1,1", 2, "are not depths"),
         ("flops densenet201 --split 1/3,2/3", 2, "share 1/3 of 128 paths"),
         ("match dla_x60 --tolerance 1%", 1, "the nearest cost"),
-        ("flops resnext50 --input 2x2x2", 2, "is not a size"),
+        ("flops resnext50 --input 2x2x2x2", 2, "is not a size"),
+        ("flops resnext50 --input 2x32x32", 2, "takes 3 channels"),
         ("flops resnext50 --convention flop", 2, "fvcore"),
         ("flop resnext50", 2, "Did you mean"),
         ("validate", 2, "give names"),
@@ -175,7 +176,7 @@ def test_spec_file_is_a_network_name(command, tmp_path):
         ("search demo", 2, "a search needs a budget"),
         ("search dmo --trials 1", 2, "did you mean demo"),
         ("search demo --trials 1 --name ../x", 2, "run name"),
-        ("search demo --hours 1 --minutes 1", 2, "not both"),
+        ("search demo --hours 1 --minutes 1", 2, "give one of"),
         ("search demo --minutes inf", 2, "at most 100000"),
         ("search demo --minutes nan", 2, "at most 100000"),
         ("flops resnext50 --split=", 2, "cannot read branch"),
@@ -223,9 +224,10 @@ def test_full_disk_is_an_error_with_its_exit_code():
 
 def test_validate_names_the_first_difference_and_exits_with_1(monkeypatch):
     from elastic_search.arch import ops
-    from elastic_search.cost.conventions import FVCORE
+    from elastic_search.cost.conventions import FVCORE, Rule
 
-    monkeypatch.setitem(FVCORE.rules, ops.GlobalPool, ("adaptive_avg_pool2d", lambda op, inputs, output: 7))
+    seven = Rule("7", lambda op, inputs, output: 7)
+    monkeypatch.setitem(FVCORE.rules, ops.GlobalPool, ("adaptive_avg_pool2d", seven))
     count.cache_clear()
     done = CliRunner().invoke(cli, ["validate", "resnext50", "--input", "32"])
     count.cache_clear()

@@ -2,13 +2,18 @@
 
 import json
 import os
+import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from datetime import datetime
 
 import pytest
 
+from elastic_search.cli.search import seconds_until
 from tests.conftest import ONE_THREAD
 
 SPACE = """
@@ -72,13 +77,17 @@ def results(folder, name):
 def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space):
     args = ("search", "tiny.toml", "--trials", "3", "--device", "cpu")
     done = command(*args)
-    assert "networks of tiny are inside" in done.stderr
-    assert "trial 3/3" in done.stderr
+    assert "networks: " in done.stderr
+    assert "trial 2 (3/3)" in done.stderr
+    assert "fits: 3 trials" in done.stderr
     lines = done.stdout.splitlines()
     assert any(line.startswith("base") and "3-4-6-3" in line for line in lines)
     assert "a proxy, not an ImageNet result" in done.stdout
     data = json.loads(command(*args, "--json").stdout)
-    assert [network["rank"] for network in data["networks"]] == ["base", "1", "2", "3"]
+    ranks = [network["rank"] for network in data["networks"]]
+    assert ranks[:2] == ["base", "1"]
+    assert set(ranks[2:]) <= {"2", "3", "stopped"}
+    assert len(ranks) == 4
     band = data["band"]
     for network in data["networks"]:
         assert band["low"] <= network["cost"] <= band["high"]
@@ -113,19 +122,84 @@ def test_signal_ends_cleanly_and_the_same_command_resumes(space, sent, code):
     assert resumed == whole
 
 
-@pytest.mark.slow
-def test_kill_at_any_moment_loses_no_result(space):
-    """SIGKILL at growing delays; the results are those of the uninterrupted search."""
-    for kill in range(8):
+def killed_search(space, kills, seed):
+    """Run a search to its end through ``kills`` SIGKILLs at random moments; the epochs that were trained."""
+    rng, redone = random.Random(seed), 0
+    path, pattern = space / "runs/killed", "*.json"
+    for _ in range(kills):
+        before = {file.name: file.read_bytes() for file in (path / "trials").glob(pattern)}
         process = launch(space, "--trials", "3", "--name", "killed")
+        wait_for(path / "study.db", process)
         try:
-            process.wait(timeout=3 + 0.7 * kill)
+            process.wait(timeout=rng.uniform(1.5, 5.5))
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
+            redone += 1
         process.communicate()
+        after = {file.name: file.read_bytes() for file in (path / "trials").glob(pattern)}
+        assert all(after[name] == content for name, content in before.items())
+        with closing(sqlite3.connect(path / "study.db")) as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    return redone
+
+
+def test_kills_at_random_moments_lose_no_result(space):
+    assert killed_search(space, 2, seed=1)
     _, killed = results(space, "killed")
     _, whole = results(space, "whole")
     assert killed == whole
+
+
+@pytest.mark.slow
+def test_twenty_kills_lose_no_result(space):
+    text = (space / "tiny.toml").read_text()
+    (space / "tiny.toml").write_text(text.replace("epochs = 3", "epochs = 30").replace("= 40", "= 200"))
+    assert killed_search(space, 20, seed=2) >= 15
+    _, killed = results(space, "killed")
+    _, whole = results(space, "whole")
+    assert killed == whole
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(command, space):
+    done = command("search", "tiny.toml", "--minutes", "1", "--device", "cpu", "--dry-run", "--json")
+    plan = json.loads(done.stdout)
+    assert plan["rungs"] == [1, 3]
+    assert 1 <= plan["trials"] <= plan["inside"]
+    assert not plan["short"]
+    assert not (space / "runs").exists()
+
+
+def test_full_disk_ends_with_a_message_and_the_run_resumes(space):
+    """A limit on the size of files stands in for the disk: checkpoints do not fit."""
+    code = (
+        "import resource, runpy, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))\n"
+        "sys.argv = ['elastic-search', 'search', 'tiny.toml', '--trials', '3', '--device', 'cpu', '--name', 'full']\n"
+        "runpy.run_module('elastic_search', run_name='__main__')"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=space,
+        env={**os.environ, **ONE_THREAD},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert full.returncode == 3, full.stderr
+    assert "cannot be written" in full.stderr
+    assert "free space" in full.stderr
+    assert "Traceback" not in full.stderr
+    done, _ = results(space, "full")
+    assert "resuming" in done.stderr
+
+
+@pytest.mark.parametrize(("text", "seconds"), (("07:30", 8.5 * 3600), ("23:01", 60), ("23:00", 86400)))
+def test_until_is_the_next_time_a_clock_shows_it(text, seconds):
+    assert seconds_until(text, datetime(2026, 7, 1, 23, 0).astimezone()) == seconds
+
+
+def test_time_of_day_that_is_none_is_refused(command, space):
+    done = command("search", "tiny.toml", "--until", "25:00", check=2)
+    assert "write 07:30" in done.stderr
 
 
 def test_search_without_torch_says_how_to_get_it(space):

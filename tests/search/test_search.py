@@ -15,7 +15,8 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import load_spec, parse_space
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.folder import RunFolder
+from elastic_search.search.folder import RunFolder, sealed
+from elastic_search.search.halving import Halving
 from elastic_search.search.loop import Budget, Search, open_study
 from elastic_search.search.ranking import ranking
 from elastic_search.search.sampler import START
@@ -35,20 +36,25 @@ class Trainer:
 
     def __init__(self, fault: Callable[[int], None] = lambda epoch: None) -> None:
         self.fault = fault
+        self.seconds = 3.0
         self.epochs = 0
         self.trained = []
 
-    def __call__(self, spec, seed, *, checkpoint, stop, report):
+    def __call__(self, spec, seed, *, checkpoint, stop, report, prune, step):
         done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+        curve = [0.5 * pretend(spec), pretend(spec), pretend(spec)]
         for number in range(done + 1, 4):
+            if number > 1 and prune(curve[: number - 1]):
+                return Score(curve[number - 2], {}, self.seconds, 10, 20, curve[: number - 1])
             if number > 1 and stop():
                 raise InterruptedTrainingError
+            step()
             self.epochs += 1
             self.fault(self.epochs)
             checkpoint.write_text(str(number))
             report(Epoch(number, 3, 1.0, 0.5))
         self.trained.append(spec)
-        return Score(pretend(spec), {"small": 0.1}, 3.0, 10, 20, [0.1, 0.2, pretend(spec)])
+        return Score(pretend(spec), {"small": 0.1}, self.seconds, 10, 20, curve)
 
 
 class Silent:
@@ -67,10 +73,11 @@ def start(tmp_path):
     plan = parse_space(TEXT, "small", "small.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
 
-    def make(trainer=None, trials=6, seconds=None, seed=0, name="run") -> Search:
+    def make(trainer=None, trials=6, seconds=None, seed=0, name="run", **options) -> Search:
         folder = RunFolder(tmp_path, name)
         folder.begin({"space": "small", "text": TEXT, "seed": seed})
-        return Search(plan, matcher, folder, trainer or Trainer(), seed, Budget(trials, seconds), Silent())
+        options = {"halving": Halving(3, on=False), **options}
+        return Search(plan, matcher, folder, trainer or Trainer(), seed, Budget(trials, seconds), Silent(), **options)
 
     return make
 
@@ -180,7 +187,11 @@ def test_study_that_contradicts_the_results_is_refused(start):
     search.run()
     file = search.folder.path / "trials/1.json"
     other = json.loads((search.folder.path / "trials/0.json").read_text())["values"]
-    file.write_text(json.dumps({**json.loads(file.read_text()), "values": other}))
+    changed = {**json.loads(file.read_text()), "values": other}
+    file.write_text(json.dumps(changed))
+    with pytest.raises(EnvironmentFault, match="checksum"):
+        start(trials=3).run()
+    file.write_text(sealed({key: value for key, value in changed.items() if key != "sha256"}))
     with pytest.raises(EnvironmentFault, match="other values"):
         start(trials=3).run()
 
@@ -242,7 +253,7 @@ def test_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(start):
     search = start(Trainer(fail))
     assert search.run() == "trials"
     states = [state for _, state, _, _ in proposals(search)]
-    assert states.count("FAIL") == 2
+    assert (states.count("PRUNED"), states.count("FAIL")) == (1, 1)
     assert len(states) == 6
     rows = ranking(search.plan, search.folder)
     assert next(row["reason"] for row in rows if row["rank"] == "failed") == "the loss is nan in epoch 2"
@@ -266,17 +277,17 @@ def test_time_is_kept_over_starts(start, monkeypatch):
         now[0] += 10
 
     search = start(Trainer(tick), trials=None, seconds=100)
+    search.evaluator.seconds = 30.0
     assert search.run() == "time"
-    assert search.evaluator.epochs == 10
-    assert search.folder.spent_seconds == 100
+    assert search.evaluator.epochs == 9  # a fourth training would not end
+    assert search.folder.spent_seconds == 90
     again = start(Trainer(tick), trials=None, seconds=100)
     assert again.run() == "time"
     assert again.evaluator.epochs == 0
-    longer = start(Trainer(tick), trials=None, seconds=140)
+    longer = start(Trainer(tick), trials=None, seconds=145)
+    longer.folder.spend(100)
     assert longer.run() == "time"
-    assert longer.evaluator.epochs == 4
-    # The trial that time interrupted went on where it was.
-    assert longer.evaluator.epochs + search.evaluator.epochs == 14
+    assert longer.evaluator.epochs == 3
 
 
 def test_trial_that_cannot_end_in_time_is_not_started(start, monkeypatch):

@@ -1,0 +1,125 @@
+"""``elastic-search doctor``: whether this environment, or a run's folder, is sound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from elastic_search import __version__
+from elastic_search.cli.options import format_options
+from elastic_search.errors import ElasticError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXTRAS = {
+    "torch": "search",
+    "optuna": "search",
+    "sqlalchemy": "search",
+    "filelock": "search",
+    "fvcore": "search",
+    "safetensors": "weights",
+    "matplotlib": "plot",
+    "ptflops": "tools",
+}
+FREE_BYTES = 500 * 10**6
+"""Free disk below which a night's search is at risk."""
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--repair", is_flag=True, help="Write a repaired copy of the run to NAME-repaired.")
+@click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
+@format_options
+def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
+    """Look at this environment, or at the files of the run NAME, and say how to cure what is wrong.
+
+    Without NAME: Python, the extras, the device, the disk. With it: checksums of every result, the database's own
+    check, and whether the two agree, checkpoints, the best network's cost. Changes nothing; --repair writes a copy in
+    which damaged files are set aside, for search --name NAME-repaired to go on with. Exit 1 if something is wrong.
+    """
+    from pathlib import Path
+
+    from elastic_search.report.doctor import findings_json, findings_table
+    from elastic_search.report.table import show, show_json
+
+    if name is None:
+        if repair:
+            raise UsageError("--repair needs the NAME of a run")
+        findings, title = _environment(Path(root)), "This environment"
+    else:
+        findings, title = _run(Path(root), name, repair), f"Run {name}"
+    if fmt == "json":
+        show_json(findings_json(findings))
+    else:
+        show(findings_table(findings, title), fmt)
+    if not all(finding["sound"] for finding in findings):
+        raise SystemExit(1)
+
+
+def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
+    from elastic_search.cli.extras import require
+    from elastic_search.files import parse_space
+
+    require("optuna", "sqlalchemy", "filelock")
+    from elastic_search.search.folder import RunFolder
+    from elastic_search.search.integrity import examine, repaired
+
+    folder = RunFolder(root, name)
+    about = folder.description()
+    plan = parse_space(about["text"], about["space"], f"{folder.path / 'run.json'}, text")
+    with folder.locked():
+        found = examine(folder, plan)
+        if repair and not all(finding.sound for finding in found):
+            copy = repaired(folder, found)
+            click.echo(f"repaired copy: {copy.path}; go on with --name {copy.name}", err=True)
+    keys = ("what", "sound", "says", "cure")
+    return [{key: getattr(finding, key) for key in keys} for finding in found]
+
+
+def _environment(root: Path) -> list[dict[str, Any]]:
+    import platform
+    import shutil
+    from importlib import metadata
+
+    found = [_finding("elastic-search", True, f"{__version__}, Python {platform.python_version()}")]
+    for module, extra in EXTRAS.items():
+        try:
+            found.append(_finding(module, True, metadata.version(module)))
+        except metadata.PackageNotFoundError:
+            needed = extra == "search"
+            cure = f"pip install 'elastic-search[{extra}]'"
+            found.append(_finding(module, not needed, f"not installed ({extra})", cure))
+    if all(finding["sound"] for finding in found):
+        found += _devices()
+    folder = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    cure = "free space, or choose another --dir"
+    found.append(_finding("disk", free >= FREE_BYTES, f"{free / 10**9:.1f} GB free at {folder}", cure))
+    return [*found, _writable(folder)]
+
+
+def _devices() -> list[dict[str, Any]]:
+    from elastic_search.train.device import choose_device, describe, torch_version
+
+    try:
+        device = choose_device("auto")
+    except ElasticError as error:
+        return [_finding("device", False, str(error), error.hint or "")]
+    return [_finding("device", True, f"{describe(device)} (torch {torch_version()})")]
+
+
+def _writable(folder: Path) -> dict[str, Any]:
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"0" * 4096)
+    except OSError as error:
+        return _finding("folder", False, f"{folder}: {error.strerror}", "choose another --dir")
+    return _finding("folder", True, f"{folder} can be written")
+
+
+def _finding(what: str, sound: bool, says: str, cure: str = "") -> dict[str, Any]:
+    return {"what": what, "sound": sound, "says": says, "cure": "" if sound else cure}

@@ -1,0 +1,76 @@
+"""``elastic-search reproduce``: a recorded training once more, compared epoch by epoch."""
+
+from __future__ import annotations
+
+import click
+
+from elastic_search import __version__
+from elastic_search.cli.options import format_options
+from elastic_search.errors import UsageError
+
+
+@click.command()
+@click.argument("name")
+@click.argument("trial")
+@click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
+@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
+@format_options
+def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
+    """Train a trial of the run NAME again: the same configuration, seed and epochs.
+
+    TRIAL is its number, or "base". The accuracy after every epoch is compared with the record, and differing
+    versions are named. Exit 1 if a curve differs on a CPU; on a GPU sums are taken in varying order, and a small
+    difference is only shown. Nothing of the run is changed. Needs the 'search' extra.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from elastic_search.cli.extras import require
+    from elastic_search.files import parse_space
+    from elastic_search.report.table import Column, Table, show, show_json
+
+    require("torch", "optuna", "sqlalchemy", "filelock")
+    from elastic_search.search.folder import RunFolder
+    from elastic_search.train.device import choose_device, describe, torch_version
+    from elastic_search.train.proxy import ProxyTrainer
+
+    folder = RunFolder(Path(root), name)
+    about = folder.description()
+    plan = parse_space(about["text"], about["space"], f"{folder.path / 'run.json'}, text")
+    if trial != "base" and not trial.isdecimal():
+        raise UsageError(f"TRIAL {trial!r} is neither a number nor 'base'")
+    record = folder.result(None if trial == "base" else int(trial))
+    if record is None or record["accuracy"] is None:
+        why = f"failed: {record['reason']}" if record else "is not recorded"
+        raise UsageError(
+            f"trial {trial} {why}", f"recorded: base, {', '.join(map(str, folder.trials())) or 'no trial'}"
+        )
+    spec = plan.space.base if record["values"] is None else plan.space.decode(record["values"])
+    chosen, expected = choose_device(device), record["curve"]
+    now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
+    before = about.get("first_start", {})
+    differing = [f"{key}: {before[key]} then, {now[key]} now" for key in now if before.get(key, now[key]) != now[key]]
+    for line in differing:
+        click.echo(line, err=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        score = ProxyTrainer(plan.recipe, chosen)(
+            spec,
+            record.get("seed", about["seed"]),
+            checkpoint=Path(scratch) / "again.pt",
+            stop=lambda: False,
+            report=lambda epoch: None,
+            prune=lambda curve: len(curve) >= len(expected),
+        )
+    same = score.curve == expected
+    if fmt == "json":
+        show_json({"schema": 1, "run": name, "trial": trial, "equal": same, "recorded": expected,
+                   "again": score.curve, "differing": differing})  # fmt: skip
+    else:
+        pairs = zip(expected, score.curve, strict=True)
+        rows = [{"epoch": i, "then": a, "now": b, "equal": "yes" if a == b else "NO"}
+                for i, (a, b) in enumerate(pairs, 1)]  # fmt: skip
+        columns = (Column("epoch", "epoch", "number"), Column("then", "recorded", "percent"),
+                   Column("now", "again", "percent"), Column("equal", "equal"))  # fmt: skip
+        show(Table(f"Trial {trial} of run {name}: {'the same again' if same else 'differs'}", columns, rows), fmt)
+    if not same and chosen.type == "cpu":
+        raise SystemExit(1)

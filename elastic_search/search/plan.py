@@ -1,0 +1,88 @@
+"""What a budget buys, told before it is spent. No torch: the seconds of an epoch are measured by a callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from elastic_search.arch.ops import image
+from elastic_search.arch.spec import Spec
+from elastic_search.cost.conventions import MACS
+from elastic_search.cost.tally import tally
+from elastic_search.files import SearchSpace
+from elastic_search.search.halving import Halving
+from elastic_search.space.match import Matcher
+
+DRAWS = 32
+"""Networks of the band among which the cheapest and the dearest proxy are looked for."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds an epoch takes, of the base's proxy and of the cheapest and the dearest in the band."""
+
+    base: float
+    cheapest: float
+    dearest: float
+
+    @property
+    def typical(self) -> float:
+        """Of a network of the band."""
+        return (self.cheapest + self.dearest) / 2
+
+
+def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
+    """Measure the base and two networks of the band; a few seconds for each."""
+    found = matcher.sample(plan.band, DRAWS, np.random.default_rng(0))
+    edge = image(plan.recipe.input, plan.recipe.input)
+    costs = {spec: tally(plan.recipe.proxy(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
+    ordered = sorted(costs, key=lambda spec: costs[spec])
+    base, first, last = (measure(spec) for spec in (plan.space.base, ordered[0], ordered[-1]))
+    return Pace(base, min(first, last), max(first, last))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What fits into a budget.
+
+    Attributes:
+        trials: networks that will be tried, beside the base.
+        full: of them, those expected to be trained to the last epoch.
+        epochs: of all trials and the base.
+        seconds: until the end.
+        short: whether the time is too short for the base network alone.
+    """
+
+    trials: int
+    full: int
+    epochs: int
+    seconds: float
+    short: bool
+
+
+def forecast(
+    pace: Pace, halving: Halving, seconds: float | None, trials: int | None, left: int, base_done: bool
+) -> Forecast:
+    """What fits.
+
+    Args:
+        pace: seconds an epoch.
+        halving: the rungs.
+        seconds: time left, or None without limit.
+        trials: trials still to run, or None without limit.
+        left: networks of the band that have not been tried.
+        base_done: whether the base network has been trained.
+    """
+    base = 0.0 if base_done else halving.epochs * pace.base
+    each = halving.expected_epochs * pace.typical
+    number = left if trials is None else min(left, trials)
+    if seconds is not None:
+        number = min(number, max(0, int((seconds - base) / each)))
+    used = base + number * each
+    if seconds is not None and number < min(left, left if trials is None else trials):
+        used = seconds
+    full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
+    epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
+    return Forecast(number, full, epochs, used, seconds is not None and seconds < base)

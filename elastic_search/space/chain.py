@@ -1,0 +1,221 @@
+"""The laws of a space's costs, built along the chain of stages.
+
+The state between two stages is what flows there, and, for every earlier arm (network-wide choice), one bit that says
+whether all stages so far exist there too: a network that arises under several arms is counted under the first. The
+chain is cut in two; a network is a way through the first half followed by one through the second from the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import NamedTuple
+
+from elastic_search.arch.split import PLAIN, Split, typed
+from elastic_search.errors import SpecError
+from elastic_search.space.choice import Arm, Option, Space
+from elastic_search.space.law import Law, atom, product
+from elastic_search.space.parts import Parts, Quantity, Shapes, Vector, plus
+
+MAX_STAGES = 8
+"""Most stages of a network that is matched."""
+
+MEASURES = ("uniform", "prior")
+"""Weights of networks: the same for each, or each choice uniform by itself."""
+
+
+class StageWay(NamedTuple):
+    """A stage is made in this way; where blocks choose, their ways come before."""
+
+    stage: int
+    option: Option
+
+
+class BlockWay(NamedTuple):
+    """A block that may scale has this split."""
+
+    stage: int
+    block: int
+    split: Split
+
+
+class Join(NamedTuple):
+    """The ways of the first half of an arm, and those of the second that may follow them."""
+
+    arm: int
+    left: Law
+    right: Law
+
+
+State = tuple[Shapes, int]
+END: Shapes = ()
+"""What flows out of the head."""
+
+
+class Chain:
+    """The laws of every arm of a space.
+
+    Args:
+        space: the space.
+        quantities: what is summed, the cost first.
+        measure: "uniform" weighs each distinct network 1; "prior" weighs each by the probability that it is drawn
+            when every choice is drawn uniformly by itself, times a common whole number.
+    """
+
+    def __init__(self, space: Space, quantities: tuple[Quantity, ...], measure: str = "uniform") -> None:
+        self.space, self.measure = space, measure
+        self._quantities = quantities
+        self._parts: dict[int, Parts] = {}
+        self._laws: dict[tuple[int, Shapes], dict[State, Law]] = {}
+        if len(space.depths) > MAX_STAGES:
+            raise SpecError(f"{len(space.depths)} stages: at most {MAX_STAGES} can be matched")
+
+    def joins(self) -> list[Join]:
+        found: list[Join] = []
+        for number in range(len(self.space.arms)):
+            self._laws = {}
+            found += self._arm_joins(number)
+        if not found:
+            raise SpecError("the space holds no network")
+        return found
+
+    def parts(self, arm: Arm) -> Parts:
+        """Costs of the parts of an arm's networks; arms of one base share them."""
+        key = id(arm.base)
+        if key not in self._parts:
+            self._parts[key] = Parts(arm.base, self._quantities)
+        return self._parts[key]
+
+    def _arm_joins(self, number: int) -> Iterator[Join]:
+        arm, last = self.space.arms[number], len(self.space.depths)
+        earlier = [a for a in self.space.arms[:number] if a.base == arm.base] if self.measure == "uniform" else []
+        masks = _Masks(self.space, arm, earlier)
+        stem, first = self.parts(arm).stem()
+        states: list[list[State]] = [[(first, masks.every)]]
+        for i in range(last):
+            after = [
+                (out, mask & kept) for shapes, mask in states[i] for out, kept in self._stage(arm, masks, i, shapes)
+            ]
+            states.append(list(dict.fromkeys(after)))
+        cut = self._cut(states)
+        forward: dict[State, Law] = {states[0][0]: atom([(stem, 1, None)])}
+        for i in range(cut):
+            grown: dict[State, list[tuple[Law, Law]]] = {}
+            for (shapes, mask), law in forward.items():
+                for (out, kept), step in self._stage(arm, masks, i, shapes).items():
+                    grown.setdefault((out, mask & kept), []).append((law, step))
+            forward = {state: product(sources) for state, sources in grown.items()}
+        backward: dict[State, Law] = {(END, 0): atom([((0,) * len(stem), 1, None)])}
+        for i in reversed(range(cut, last)):
+            found: dict[State, Law] = {}
+            for shapes, mask in states[i]:
+                steps = self._stage(arm, masks, i, shapes).items()
+                sources = [
+                    (step, backward[out, mask & kept]) for (out, kept), step in steps if (out, mask & kept) in backward
+                ]
+                if sources:
+                    found[shapes, mask] = product(sources)
+            backward = found
+        for state, left in forward.items():
+            if state in backward:
+                yield Join(number, left, backward[state])
+
+    def _cut(self, states: list[list[State]]) -> int:
+        """The boundary at which the two halves have the fewest sums together."""
+        sizes = []
+        for i in range(len(states) - 1):
+            laws = [self._laws[i, shapes] for shapes in dict.fromkeys(shapes for shapes, _ in states[i])]
+            sizes.append(max(sum(map(len, groups.values())) for groups in laws))
+        return min(range(len(sizes) + 1), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
+
+    def _stage(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Law]:
+        """Laws of a stage on the given shapes, by what leaves it and the earlier arms that have it too.
+
+        The last stage's have the head's cost added, after which the shapes say nothing more: they are END.
+        """
+        key = (stage, shapes)
+        if key not in self._laws:
+            make = self._by_block if self.space.splits_per == "block" else self._by_option
+            self._laws[key] = make(arm, masks, stage, shapes)
+        return self._laws[key]
+
+    def _plain(self, arm: Arm, stage: int, option: Option, shapes: Shapes) -> tuple[Vector, Shapes]:
+        parts = self.parts(arm)
+        cost, out = parts.plain(stage, option.stage.width, shapes, option.depth)
+        if stage < len(self.space.depths) - 1:
+            return cost, out
+        return plus(cost, parts.head(out)), END
+
+    def _by_option(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Law]:
+        ways: dict[State, list[tuple[Vector, int, StageWay]]] = {}
+        parts, base = self.parts(arm), self.space.base
+        runs: dict[tuple[int, Split], list[Vector]] = {}
+        for n, option in enumerate(arm.stages[stage]):
+            cost, out = self._plain(arm, stage, option, shapes)
+            width, splits = option.stage.width, option.stage.splits
+            if splits[-1] != PLAIN:
+                run = runs.setdefault((width, splits[-1]), [(0,) * len(cost)])
+                while len(run) <= len(splits):
+                    block = len(run) - 1
+                    more = parts.added(stage, width, shapes, block, splits[-1]) if base.may_scale(stage, block) else ()
+                    run.append(plus(run[-1], more) if more else run[-1])
+                cost = plus(cost, run[len(splits)])
+            weight = 1 if self.measure == "uniform" else option.weight
+            ways.setdefault((out, masks.of_option(stage, n)), []).append((cost, weight, StageWay(stage, option)))
+        return {state: atom(of) for state, of in ways.items()}
+
+    def _by_block(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Law]:
+        base, parts, prior = self.space.base, self.parts(arm), self.measure == "prior"
+        most = base.blocks(max(self.space.depths[stage]))
+        scalable = [base.may_scale(stage, j) for j in range(most)]
+        times = dict.fromkeys(arm.splits, 1)
+        if prior:
+            made = [typed(split, arm.resampling) for split in dict.fromkeys(self.space.splits)]
+            times = {split: made.count(split) for split in arm.splits}
+        sources: dict[State, list[tuple[Law, Law]]] = {}
+        for width in dict.fromkeys(option.stage.width for option in arm.stages[stage]):
+            nothing = atom([((0,) * len(self._quantities), 1, None)])
+            before: list[dict[int, Law]] = [{masks.every: nothing}]
+            for j in range(most):
+                if not scalable[j]:
+                    before.append(before[j])
+                    continue
+                options: dict[int, list[tuple[Vector, int, BlockWay]]] = {}
+                for split in arm.splits:
+                    way = parts.added(stage, width, shapes, j, split), times[split], BlockWay(stage, j, split)
+                    options.setdefault(masks.of_split(split), []).append(way)
+                steps = {kept: atom(ways) for kept, ways in options.items()}
+                grown: dict[int, list[tuple[Law, Law]]] = {}
+                for mask, law in before[j].items():
+                    for kept, step in steps.items():
+                        grown.setdefault(mask & kept, []).append((law, step))
+                before.append({mask: product(pairs, merge=True) for mask, pairs in grown.items()})
+            for option in arm.stages[stage]:
+                if option.stage.width != width:
+                    continue
+                cost, out = self._plain(arm, stage, option, shapes)
+                # Of a shallow stage each split stands for all the choices that its missing blocks would have made.
+                missing = sum(scalable[len(option.stage.splits) :])
+                weight = sum(times.values()) ** missing if prior else 1
+                end = atom([(cost, weight, StageWay(stage, option))])
+                for mask, law in before[len(option.stage.splits)].items():
+                    sources.setdefault((out, mask), []).append((law, end))
+        return {state: product(pairs, merge=True) for state, pairs in sources.items()}
+
+
+class _Masks:
+    """Which earlier arms have a stage or split too: a bit each."""
+
+    def __init__(self, space: Space, arm: Arm, earlier: list[Arm]) -> None:
+        self.every = (1 << len(earlier)) - 1
+        self._arm, self._earlier = arm, earlier
+        self._stages = [[{option.stage for option in of} for of in other.stages] for other in earlier]
+
+    def of_option(self, stage: int, number: int) -> int:
+        if not self._earlier:
+            return 0
+        wanted = self._arm.stages[stage][number].stage
+        return sum((wanted in stages[stage]) << bit for bit, stages in enumerate(self._stages))
+
+    def of_split(self, split: Split) -> int:
+        return sum((split in other.splits) << bit for bit, other in enumerate(self._earlier))

@@ -1,0 +1,24 @@
+import numpy as np
+import pytest
+
+from elastic_search.arch.densenet import densenet
+from elastic_search.arch.ops import image
+from elastic_search.arch.resnext import resnext
+from elastic_search.arch.split import parse_split
+from elastic_search.cost.conventions import FVCORE
+from elastic_search.cost.tally import tally
+from elastic_search.space.choice import Space
+from elastic_search.space.table import CostTable
+
+
+@pytest.mark.parametrize("base", (densenet((1, 1, 1), growth=4), resnext((1, 1, 1), path_width=1, cardinality=4)))
+def test_costs_of_many_configurations_are_those_of_the_tally(base):
+    space = Space(base, ((1, 2, 3),) * 3, (parse_split("1"), parse_split("1/2,1/2")))
+    table = CostTable(space, 0, FVCORE, image(33, 47))
+    rng = np.random.default_rng(0)
+    options = [rng.integers(0, size, 50) for size in table.sizes]
+    for cost, *numbers in zip(table.costs(options), *options, strict=True):
+        stages = tuple(of[n].stage for of, n in zip(space.arms[0].stages, numbers, strict=True))
+        assert cost == tally(space.spec(0, stages).graph(), image(33, 47), FVCORE).total
+    with pytest.raises(IndexError, match="numbered from 0"):
+        table.costs([numbers + 100 for numbers in options])
