@@ -36,12 +36,15 @@ def initialise(net: Net, spec: Spec, generator: torch.Generator) -> None:
     weight 1, but 0 at the end of each block; the classifier is normal with deviation 0.01; biases are 0.
     DLA, DenseNet: convolutions are normal with deviation sqrt(2 / (k · k · C_out)); DenseNet's classifier keeps
     PyTorch's default but for a bias of 0, DLA's keeps the default bias.
-    The authors build each block as two halves (DLA and DenseNet in their Elastic networks only). Where both
-    halves are one branch here, its convolutions keep the halves' deviation. Learned resampling starts as average
-    pooling and bilinear interpolation.
+    The authors build each block as two halves (DLA and DenseNet in their Elastic networks only, dilated ones
+    included; a block of one path has none). Where both halves are one branch here, its convolutions keep the
+    halves' deviation. Learned resampling starts as average pooling and bilinear interpolation.
     """
     resnext = isinstance(spec, ResNeXt)
-    halves = resnext or spec.elastic_blocks > 0
+    if isinstance(spec, ResNeXt):
+        halves = spec.cardinality > 1
+    else:
+        halves = any(not split.is_plain for stage in spec.stages for split in stage.splits)
     for path, op in net.graph.walk():
         if not op.params:
             continue

@@ -180,6 +180,19 @@ def test_initialisation_of_dla_and_densenet_goes_by_outputs():
     assert not dense.head.fc.bias.any()
 
 
+def test_initialisation_of_whole_blocks_is_that_of_their_halves_where_there_are_any():
+    # One path cannot be halved: the ordinary ResNet is whole.
+    block = build(published("resnet101")).layer3.get_submodule("1").at1
+    assert deviation(block.conv3.weight) == pytest.approx(math.sqrt(2 / 256), rel=0.02)
+    # The last dense block keeps its resolution, as two halves of 64 channels.
+    block = build(published("densenet201_elastic")).block4.get_submodule("3").at1
+    assert deviation(block.conv1.weight) == pytest.approx(math.sqrt(2 / 64), rel=0.02)
+    assert deviation(block.conv2.weight) == pytest.approx(math.sqrt(2 / (9 * 32)), rel=0.02)
+    # A dilated half is a half: the types of Table 6 start alike in what they share.
+    dilated = build(elastic(published("dla_x60"), parse_split("1/2@1,1/2@1~2")))
+    assert deviation(dilated.level3.tree1.tree1.at1.conv1.weight) == pytest.approx(math.sqrt(2 / 128), rel=0.02)
+
+
 @pytest.mark.parametrize("name", ("dla_x60_elastic", "densenet201_elastic"))
 def test_proxies_of_other_families_train(name):
     depths = (1, 2, 1, 1) if name.startswith("dla") else (2, 2, 2, 2)
