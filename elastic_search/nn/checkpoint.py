@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, SCHEMA, from_dict, published, to_dict
-from elastic_search.errors import ElasticError, FileError, SpecError, missing_extra
+from elastic_search.errors import ElasticError, EnvironmentFault, FileError, SpecError, missing_extra
 from elastic_search.nn.net import Net
 from elastic_search.nn.released import (
     BRANCH,
@@ -107,6 +107,7 @@ def save(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: 
 
     Raises:
         SpecError: if the network is not the spec's.
+        EnvironmentFault: if the file cannot be written.
     """
     try:
         from safetensors.torch import save as to_bytes
@@ -132,6 +133,8 @@ def save(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: 
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})") from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,6 +1,8 @@
 """``elastic-search convert``, as users type it."""
 
+import errno
 import json
+import os
 import re
 
 import pytest
@@ -81,6 +83,18 @@ def test_wrong_input_ends_with_a_message(command, tmp_path, args, expected):
     done = command("convert", *args.split(), check=2)
     assert expected in done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"bad.pth.tar"}
+
+
+def test_output_that_cannot_be_written_is_named(checkpoint, tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli, ["convert", "dla_x60_elastic", str(checkpoint), "-o", "x.safetensors"])
+    assert done.exit_code == 3
+    assert done.stderr == "error: x.safetensors: cannot be written (No space left on device)\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_checkpoint_of_another_network_is_refused_with_its_name(command, checkpoint, tmp_path):
