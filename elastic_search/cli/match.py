@@ -14,6 +14,7 @@ from elastic_search.cli.options import (
     format_options,
     input_option,
     load_network,
+    read_split,
 )
 
 
@@ -44,7 +45,6 @@ def match(
     every block that may scale. The table shows --limit rows; json and csv list all.
     """
     from elastic_search.arch.ops import image
-    from elastic_search.arch.split import parse_split, resampling_pair
     from elastic_search.cost.conventions import CONVENTIONS, MACS
     from elastic_search.cost.tally import tally
     from elastic_search.errors import NothingFitsError
@@ -56,7 +56,7 @@ def match(
 
     chosen, input = CONVENTIONS[convention], image(*size)
     label, base = load_network(name)
-    wanted = parse_split("1/2,1/2" if split is None else split, *resampling_pair(down, up))
+    wanted = read_split("1/2,1/2" if split is None else split, down, up)
     cost, macs = (tally(base.graph(), input, rules) for rules in (chosen, MACS))
     band = Band(cost.total, tolerance, chosen, input)
     # Depths that cost a quarter more are listed too, so that an empty band can name what lies above it.
@@ -81,5 +81,6 @@ def match(
     rows = match_rows(listed, matcher, band, cost.params, macs.total)
     if fmt == "json":
         return show_json(match_json(rows, inside, band, label, wanted, bounds))
-    title = f"Depths of {label} with split {wanted} ({wanted.down} down, {wanted.up} up) at {size[0]}x{size[1]}"
+    types = f" ({wanted.down} down, {wanted.up} up)" if wanted.scales_down else ""
+    title = f"Depths of {label} with split {wanted}{types} at {size[0]}x{size[1]}"
     show(match_table(rows, inside, band, title, bounds, wanted.up == "trained"), fmt)

@@ -10,6 +10,7 @@ import click
 if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.spec import Spec
+    from elastic_search.arch.split import Split
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -204,6 +205,25 @@ def load_network(name: str) -> tuple[str, Spec]:
     return name, published(name)
 
 
+def read_split(text: str, down: str | None, up: str | None) -> Split:
+    """The split that --split, --down and --up ask for.
+
+    Raises:
+        SplitError: if it is malformed, or its types do not go together.
+        UsageError: if a resampling is asked for that no branch would have.
+    """
+    from elastic_search.arch.split import parse_split, resampling_pair
+    from elastic_search.errors import UsageError
+
+    split = parse_split(text, *resampling_pair(down, up))
+    if (down or up) and not split.scales_down:
+        raise UsageError(
+            f"--down and --up need branches below the block's resolution; {split} has none",
+            "leave them out, or write one, as in 1/2@1,1/2@1/2",
+        )
+    return split
+
+
 def edited(
     spec: Spec, split: str | None, down: str | None, up: str | None, depths: tuple[int, ...] | None = None
 ) -> Spec:
@@ -213,13 +233,12 @@ def edited(
         UsageError: if a resampling is asked for where no block has a low branch.
     """
     from elastic_search.arch.edit import elastic, with_resampling
-    from elastic_search.arch.split import parse_split, resampling_pair
     from elastic_search.errors import UsageError
 
     if depths is not None:
         spec = spec.with_depths(depths)
     if split is not None:
-        return elastic(spec, parse_split(split, *resampling_pair(down, up)))
+        return elastic(spec, read_split(split, down, up))
     if down or up:
         if not spec.elastic_blocks:
             raise UsageError("--down and --up need branches below the block's resolution", "add --split 1/2,1/2")

@@ -40,7 +40,8 @@ def _cell_data(cell: Cell) -> dict[str, Any]:
 def _row_data(row: Row) -> dict[str, Any]:
     data: dict[str, Any] = {"name": row.name, "network": row.network, "source": row.source}
     if row.split is not None:
-        data |= {"split": str(row.split), "down": row.split.down, "up": row.split.up}
+        types = (row.split.down, row.split.up) if row.split.scales_down else (None, None)
+        data |= {"split": str(row.split), "down": types[0], "up": types[1]}
     return data | {
         "convention": row.convention.name,
         "params": _cell_data(row.params),

@@ -141,6 +141,15 @@ def test_spec_file_is_a_network_name(command, tmp_path):
     assert data["networks"][0]["macs"] == 4_176_891_904
 
 
+def test_match_names_a_resampling_only_where_there_is_one(command):
+    args = ("match", "dla_x60", "--input", "64", "--split")
+    assert "(avgpool down, bilinear up)" in command(*args, "1/2,1/2", "--tolerance", "5%").stdout
+    assert "split 1/2@1,1/2@1~2 at 64x64" in command(*args, "1/2@1,1/2@1~2").stdout
+    for split, expected in (("1/2@1,1/2@1~2", (None, None)), ("1/2,1/2", ("avgpool", "bilinear"))):
+        data = json.loads(command(*args, split, "--tolerance", "5%", "--json").stdout)
+        assert (data["down"], data["up"]) == expected
+
+
 @pytest.mark.parametrize(
     ("args", "code", "expected"),
     (
@@ -155,6 +164,8 @@ def test_spec_file_is_a_network_name(command, tmp_path):
         ("flops resnext50 --split x", 2, "cannot read branch"),
         ("flops resnext50 --up nearest", 2, "add --split"),
         ("flops resnext50 --split 1/2,1/2 --down trained --up nearest", 2, "do not go together"),
+        ("flops dla_x60 --split 1/2@1,1/2@1~2 --up trained", 2, "1/2@1,1/2@1~2 has none"),
+        ("match dla_x60 --split 1 --down avgpool", 2, "leave them out"),
         ("flops resnext50 --depths 1,2", 2, "2 depths for 4 stages"),
         ("flops resnext50 --depths 0,1,1,1", 2, "are not depths"),
         ("flops resnext50 --input 0", 2, "1 to 4096"),

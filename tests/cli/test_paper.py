@@ -75,6 +75,8 @@ def test_json_of_an_ablation_names_its_edit(command):
     rows = {row["name"]: row for row in data["rows"]}
     assert "split" not in rows["original"]
     assert (rows["trained_filter"]["down"], rows["trained_filter"]["up"]) == ("trained", "trained")
+    for name in ("trained_dilated_filter", "trained_dilated_filter_ap"):  # they keep their resolution
+        assert (rows[name]["down"], rows[name]["up"]) == (None, None)
     assert rows["original"]["params"] == {"printed": None, "ours": 17_649_816, "equal": None, "reason": None}
     assert data["equal"] == data["compared"] == 6
 
