@@ -11,7 +11,7 @@ from elastic_search.arch.edit import elastic
 from elastic_search.arch.graph import Builder
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.resnext import bottleneck, resnext
-from elastic_search.arch.split import PLAIN, parse_split
+from elastic_search.arch.split import PLAIN, TYPES, parse_split, typed
 from elastic_search.arch.zoo import published
 from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.cost.tally import tally
@@ -34,31 +34,40 @@ def randomised(net):
     return net.eval()
 
 
-def halves(x, net, high, low):
-    """The authors' block, written out: two halves, summed before the last normalisation."""
+def written_out(x, net, kind):
+    """The authors' block as functions: two halves, the low one of a type of Table 6, summed before the last BN."""
 
-    def layers(y, branch):
-        for i, pad in ((1, 0), (2, 1)):
+    def layers(y, branch, dilation=1):
+        for i, pad in ((1, 0), (2, dilation)):
             conv, bn = getattr(branch, f"conv{i}"), getattr(branch, f"bn{i}")
-            y = F.conv2d(y, conv.weight, None, conv.stride, pad, 1, conv.groups)
+            y = F.conv2d(y, conv.weight, None, 1, pad, dilation if i == 2 else 1, conv.groups)
             y = F.relu(F.batch_norm(y, bn.running_mean, bn.running_var, bn.weight, bn.bias))
         return F.conv2d(y, branch.conv3.weight)
 
     height, width = x.shape[-2:]
-    padded = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
-    y = layers(F.avg_pool2d(padded, 2), low)
-    y = F.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)[..., :height, :width]
-    y = layers(x, high) + y
+    if kind == "dilated":
+        low = layers(x, net.at1d2, 2)
+    elif kind == "dilated+avgpool":
+        low = layers(F.avg_pool2d(x, 3, 1, 1), net.at1d2ap, 2)
+    else:
+        padded = F.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+        if kind == "trained+trained":
+            low = F.conv2d(padded, net.at2.down.weight, stride=2, groups=8)
+            low = F.conv_transpose2d(layers(low, net.at2), net.at2.up.weight, stride=2, padding=1, groups=8)
+        else:
+            mode = {"mode": "nearest"} if kind.endswith("nearest") else {"mode": "bilinear", "align_corners": False}
+            low = F.interpolate(layers(F.avg_pool2d(padded, 2), net.at2), scale_factor=2, **mode)
+    y = layers(x, net.at1) + low[..., :height, :width]
     y = F.batch_norm(y, net.bn3.running_mean, net.bn3.running_var, net.bn3.weight, net.bn3.bias)
     return F.relu(y + x)
 
 
+@pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("size", ((8, 8), (7, 5), (1, 3)))
-def test_elastic_block_computes_equation_3(size):
-    split = parse_split("1/2,1/2")
-    net = randomised(Net(bottleneck(8, 8, 8, 4, 1, split, 0, False)))
+def test_elastic_block_computes_equation_3(size, kind):
+    net = randomised(Net(bottleneck(8, 8, 8, 4, 1, typed(parse_split("1/2,1/2"), kind), 0, False)))
     x = torch.randn(2, 8, *size, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(net(x), halves(x, net, net.at1, net.at2))
+    torch.testing.assert_close(net(x), written_out(x, net, kind))
 
 
 def test_plain_block_is_two_merged_halves():
@@ -75,6 +84,20 @@ def test_plain_block_is_two_merged_halves():
     x = torch.randn(2, 8, 6, 6)
     merged = net.at1(x)
     torch.testing.assert_close(first.eval().at1(x) + second.eval().at1(x), merged)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("name", ("se_resnext50", "dla_x60", "densenet201"))
+def test_every_weight_of_every_type_is_trained(name, kind):
+    spec = elastic(published(name).with_depths((1, 2, 1, 1)), typed(parse_split("1/2,1/2"), kind))
+    net = randomised(build(spec.scaled(Fraction(1, 8), "small", 5))).train()
+    images = torch.randn(4, 3, 33, 47, generator=torch.Generator().manual_seed(0))
+    F.cross_entropy(net(images), torch.arange(4)).backward()
+    gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients.values())
+    filters = [gradient for name, gradient in gradients.items() if name.endswith((".down.weight", ".up.weight"))]
+    assert bool(filters) == (kind == "trained+trained")
+    assert all(gradient.any() for gradient in filters)
 
 
 @pytest.mark.parametrize("split", ("1", "1/2,1/2", "1/2,1/4,1/4", "1/2@1,1/2@1~2"))
@@ -171,9 +194,11 @@ def test_initialisation_of_dla_and_densenet_goes_by_outputs():
     block = variant.level3.tree1.tree1.at1
     assert deviation(block.conv1.weight) == pytest.approx(math.sqrt(2 / 128), rel=0.02)
     assert deviation(block.conv3.weight) == pytest.approx(math.sqrt(2 / 256), rel=0.02)
-    assert (block.bn1.weight == 1).all()
     assert plain.head.fc.bias.any()
     dense = build(published("densenet201"))
+    for norm in (leaf for net in (variant, dense) for leaf in net.modules() if isinstance(leaf, nn.BatchNorm2d)):
+        assert (norm.weight == 1).all()
+        assert not norm.bias.any()
     assert deviation(dense.block1.get_submodule("3").at1.conv2.weight) == pytest.approx(
         math.sqrt(2 / (9 * 32)), rel=0.02
     )
