@@ -10,9 +10,11 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 
 from elastic_search.paper.figure4 import TITLES, figure4
+from elastic_search.report.plot import ROWS
 from tests.test_import_law import HEAVY, loaded_by
 
 WHAT = ("table2", "table6", "table7", "figure4")
@@ -214,6 +216,21 @@ def test_labels_touch_neither_one_another_nor_a_point():
         assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and box.y1 <= ax.bbox.y1 for box in boxes)
 
 
+def test_points_lie_at_their_costs_and_arrows_lead_to_elastic():
+    pytest.importorskip("matplotlib")
+    from elastic_search.report.plot import _figure
+
+    figure = figure4()
+    drawn = _figure(figure)
+    for ax, key, unit in zip(drawn.axes, ("params", "flops"), (10**6, 10**9), strict=True):
+        place = {p.network: (getattr(p, key) / unit, float(100 - p.top1_error)) for p in figure.points}
+        filled = {line.get_xydata()[0].tobytes(): line.get_markerfacecolor() != "white" for line in ax.lines}
+        expected = {np.array(place[point.network]).tobytes(): point.elastic for point in figure.points}
+        assert filled == expected
+        arrows = {(text.xyann, text.xy) for text in ax.texts if text.arrow_patch}
+        assert arrows == {(place[name], place[f"{name}_elastic"]) for name in TITLES if name in place}
+
+
 def test_no_display_and_no_pyplot_is_needed():
     pytest.importorskip("matplotlib")
     code = (
@@ -237,6 +254,13 @@ def test_terminal_drawing_has_every_network(command, columns):
     for title in (*TITLES.values(), "by parameters (M)", "by FLOPs (G)"):
         assert title in text
     assert (sum("┌" in line for line in lines) == 1) == (columns == 140)
+    # DLA-X102 is the most accurate, ResNeXt50 the least; DLA-X60 has the fewest parameters, ResNeXt50x2 the most.
+    rows = [line[: columns // 2] if columns == 140 else line for line in lines]
+    panel = [re.findall("[│┤](.*)│", row)[0] for row in rows[: ROWS - 2] if re.search("[│┤].*│", row)]
+    assert (re.findall("[a-zA-Z]", "".join(panel))[0], re.findall("[a-zA-Z]", "".join(panel))[-1]) == ("B", "r")
+    column = {letter: line.index(letter) for line in panel for letter in re.findall("[a-zA-Z]", line)}
+    assert column["A"] == min(column.values())
+    assert column["W"] == max(column.values())
 
 
 def test_terminal_drawing_is_coloured_unless_told_not_to():
