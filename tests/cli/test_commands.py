@@ -141,6 +141,17 @@ def test_spec_file_is_a_network_name(command, tmp_path):
     assert data["networks"][0]["macs"] == 4_176_891_904
 
 
+def test_parameters_that_trained_filters_add_are_named(command):
+    args = ("flops", "dla_x60", "--split", "1/2,1/2", "--up")
+    assert "edited: 89,600 of 17,739,416 params are the trained filters" in command(*args, "trained").stdout
+    assert "filters" not in command(*args, "nearest").stdout
+    networks = json.loads(command(*args, "trained", "--json").stdout)["networks"]
+    assert [network["params_trained_filters"] for network in networks] == [0, 89_600]
+    args = ("match", "dla_x60", "--input", "64", "--tolerance", "5%")
+    assert "params include the trained filters" in command(*args, "--down", "trained").stdout
+    assert "filters" not in command(*args).stdout
+
+
 def test_match_names_a_resampling_only_where_there_is_one(command):
     args = ("match", "dla_x60", "--input", "64", "--split")
     assert "(avgpool down, bilinear up)" in command(*args, "1/2,1/2", "--tolerance", "5%").stdout
