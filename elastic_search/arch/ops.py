@@ -461,6 +461,15 @@ class Fixed(Op):
         return self.output
 
 
+VIEWS = frozenset((
+    "broadcast_to", "chunk", "depends", "detach", "expand", "expand_as", "flatten", "getitem", "moveaxis", "movedim",
+    "narrow", "permute", "ravel", "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes", "squeeze",
+    "swapaxes", "swapdims", "t", "tensor_split", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as",
+))  # fmt: skip
+"""Kinds of a ``Fixed`` that give another view of the same elements. "depends" is its first input as it is: whoever
+reads it has weights, or a size, that the other inputs make."""
+
+
 class FixedElementwise(Fixed):
     """Arithmetic as in ``Elementwise``, where shapes of more axes meet."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.ops import Op, Relu, Shape
+from elastic_search.arch.ops import VIEWS, Op, Relu, Shape
 
 INDEX_BYTES = 8
 """Bytes of an integer: of a max-pool's indices, of a batch norm's counter."""
@@ -22,12 +22,6 @@ INDEX_BYTES = 8
 
 _KEEPS_INPUTS = {"Conv", "ConvTranspose", "Linear", "BatchNorm", "Norm", "MatMul", "Gate", "Pool", "AdaptivePool"}
 _KEEPS_NOTHING = {"Upsample", "Concat"}
-_VIEWS = {
-    "chunk", "expand", "expand_as", "flatten", "getitem", "movedim", "narrow", "permute", "ravel", "reshape", "select",
-    "slice", "split", "squeeze", "swapaxes", "t", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as",
-}  # fmt: skip
-"""Kinds of a fixed operation whose result shares its input's memory."""
-
 _KEEP_THEIR_OUTPUT = {"relu", "sigmoid", "tanh"}
 
 
@@ -56,7 +50,7 @@ def _is_view(op: Any, training: bool) -> bool:
         case "Flatten":
             return True
         case "Fixed":
-            return op.kind in _VIEWS
+            return op.kind in VIEWS
         case "Activation":
             return op.kind == "identity" or (op.kind == "dropout" and not training)
     return False

@@ -14,16 +14,9 @@ from typing import Any, NamedTuple
 
 from elastic_search.arch import ops
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.ops import Op, Shape
+from elastic_search.arch.ops import VIEWS, Op, Shape
 from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
-
-VIEWS = {
-    "chunk", "detach", "expand", "expand_as", "flatten", "getitem", "movedim", "narrow", "permute", "ravel", "reshape",
-    "select", "slice", "split", "split_with_sizes", "squeeze", "swapaxes", "t", "tensor_split", "transpose", "unbind",
-    "unflatten", "unsqueeze", "view", "view_as",
-}  # fmt: skip
-"""Names of operations, read from a module, that give another view of the same elements."""
 
 MAX_PARTS = 12
 """Parts of a network without a spec, above which its cost is divided by resolution instead."""

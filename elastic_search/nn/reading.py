@@ -90,6 +90,12 @@ class Call:
             name = _IN_PLACE.get(name, name.rstrip("_"))
         return Call(label, name, None, spelling, args, kwargs, result, mutates)
 
+    @property
+    def known(self) -> str:
+        """The name under which the tables of this file have a function; "" if it is not torch's, whatever its name."""
+        home = self.label.partition(".")[0]
+        return self.name if home in _HOMES else self.label if self.label in FUNCTIONS else ""
+
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """An argument by position or name."""
         if len(self.args) > position:
@@ -99,6 +105,8 @@ class Call:
 
 Converter = Callable[[Call, tuple[Shape, ...], Shape], Op | None]
 
+_HOMES = {"torch", "torchvision", "aten", "_operator", "builtins", "math"}
+"""First parts of the labels of functions that the tables mean."""
 _IN_PLACE = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div", "setitem": "setitem"}
 _ARITHMETIC = {
     "add": "add", "sub": "sub", "mul": "mul", "div": "div", "truediv": "div", "multiply": "mul", "subtract": "sub",
@@ -356,14 +364,26 @@ def _arithmetic(kind: str) -> Converter:
 
 def _matmul(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
     first, second = call.get(0, "input"), call.get(1, "other", call.get(1, "mat2"))
-    if len(inputs) != 2 or first.ndim < 2 or second.ndim < 2:
+    if first.ndim < 2 or second.ndim < 2:
         return None
     if first.shape[:-2] != second.shape[:-2] and second.ndim != 2:
         return None
+    columns = int(second.shape[-1])
+    if len(inputs) == 1 and inputs[0] != shape_of(first):
+        # The first is a parameter: each element of the second meets its rows.
+        if first.ndim != 2 or inputs[0] != shape_of(second):
+            return None
+        columns = int(first.shape[0])
+    elif len(inputs) > 2:
+        return None
     return ops.MatMul(
-        "bmm" if call.name == "bmm" else "matmul", inputs, output, columns=int(second.shape[-1]),
+        "bmm" if call.name == "bmm" else "matmul", inputs, output, columns=columns,
         functional=call.spelling != "operator",
     )  # fmt: skip
+
+
+def _taken_channels(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
+    return ops.Fixed("narrow" if call.get(3, "groups") == 1 else "take_channels", inputs, output)
 
 
 def _free_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
@@ -445,6 +465,10 @@ FUNCTIONS: dict[str, Converter] = {
         name: lambda call, inputs, output: ops.Activation("dropout")
         for name in ("dropout", "dropout2d", "feature_dropout", "alpha_dropout", "stochastic_depth", "drop_block2d")
     },
+    # What an Elastic convolution does beside its layers.
+    "elastic_search.nn.elastic_conv.take_channels": _taken_channels,
+    "elastic_search.nn.elastic_conv.pad_to_multiple": lambda call, inputs, output: ops.Pad(int(call.args[1])),
+    "elastic_search.nn.elastic_conv.crop_like": lambda call, inputs, output: ops.Crop(),
 }
 
 
@@ -454,16 +478,17 @@ def _words(text: str) -> frozenset[str]:
 
 VIEWS = _words(
     """
-    chunk contiguous expand expand_as flatten getitem movedim narrow permute ravel reshape select slice split
-    split_with_sizes squeeze swapaxes t tensor_split transpose unbind unflatten unsqueeze view view_as
+    broadcast_to chunk contiguous expand expand_as flatten getitem moveaxis movedim narrow permute ravel reshape
+    reshape_as select slice split split_with_sizes squeeze swapaxes swapdims t tensor_split transpose unbind unflatten
+    unsqueeze view view_as
     """
 )
 """Functions whose result may share its memory with what they read: to write there is to write here."""
 
 FREE_FUNCTIONS = VIEWS | _words(
     """
-    _assert_tensor_metadata _to_copy abs alias amax amin and_ arange argmax argmin bitwise_and bitwise_not
-    bitwise_or bool cat ceil channel_shuffle clamp clamp_max clamp_min clone concat concatenate
+    _assert_tensor_metadata _to_copy _weight_norm abs alias amax amin and_ arange argmax argmin bitwise_and bitwise_not
+    bitwise_or bool cat ceil channel_shuffle clamp clamp_max clamp_min clip clone concat concatenate
     constant_pad_nd copy cos cumsum detach dim empty empty_like eq exp expm1 eye fill finfo flip float floor
     floor_divide floordiv fold full full_like gather ge getattr getitem gt half index_select int invert
     is_floating_point item le len lift_fresh_copy linspace log log1p logical_and logical_not logical_or lshift

@@ -190,19 +190,22 @@ class _Reader:
             path = stack[-1].partition("@")[0]
             own = [f"{path}.{name}" for name, _ in call.module.named_parameters()]
             value = value._replace(weights=(*value.weights, *(self.names[name] for name in own)))
-        elif result is None or (call.name in OF_WEIGHTS and not value.sources):
+        elif result is None or (call.known in OF_WEIGHTS and not value.sources):
             # A size, or a number made of weights alone: whoever reads it depends on what it was made from.
             self.values[node] = value._replace(sources=tuple(dict.fromkeys(value.sources)))
             return
-        elif call.name in VIEWS and not isinstance(call.result, Tensor):
+        elif call.known in VIEWS and not isinstance(call.result, Tensor):
             # The parts are taken out one by one.
             self.values[node] = value
             self.bases[node] = reads[0]
             return
         output = shape_of(result) if result is not None else Shape(0, 0, 0)
         op, sources = self.op(call, value, output)
+        others = tuple(source for source in value.sources if source not in sources)
+        if others:
+            sources = (self.depend(stack, sources[0], others), *sources[1:])
         self.values[node] = _Value((self.add(stack, call, op, sources, output, value.weights),))
-        if reads and call.name in VIEWS:
+        if reads and call.known in VIEWS:
             self.bases[node] = reads[0]
         if reads and call.mutates:
             self.write(reads[0], node)
@@ -219,23 +222,31 @@ class _Reader:
             if not isinstance(macs, int) or isinstance(macs, bool) or macs < 0:
                 raise UsageError(f"the rule for {call.label} returned {macs!r}, not a count of multiply-adds")
             return ops.Custom(call.label, shapes, output, macs=macs), sources
-        convert = MODULES.get(type(call.module)) if call.module is not None else FUNCTIONS.get(call.name)
+        convert = MODULES.get(type(call.module)) if call.module is not None else FUNCTIONS.get(call.known)
         op = None
         if convert is not None and value.sources:
             op = convert(call, shapes, output)
         if isinstance(op, (ops.Add, ops.Gate)) and shapes[0].numel < shapes[-1].numel:
             sources = sources[::-1]
         elif op is not None and not isinstance(
-            op, (ops.Add, ops.Gate, ops.Concat, ops.Elementwise, ops.Fixed, ops.Upsample)
+            op, (ops.Add, ops.Gate, ops.Concat, ops.Crop, ops.Elementwise, ops.Fixed, ops.Upsample)
         ):
             sources = sources[:1]
         if op is not None:
             with contextlib.suppress(ShapeError, ValueError):
                 if op.shape(*(self.shape(source) for source in sources)) == output:
                     return op, sources
-        if call.module is None and call.name in FREE_FUNCTIONS:
+        if call.module is None and call.known in FREE_FUNCTIONS:
             return ops.Fixed(call.name, shapes, output), value.sources or (IMAGE,)
         return ops.Opaque(call.label, shapes, output), value.sources or (IMAGE,)
+
+    def depend(self, stack: tuple[str, ...], source: int, others: tuple[int, ...]) -> int:
+        """A view of ``source`` that somebody who reads ``others`` too reads: weights or a size made of them."""
+        shapes = tuple(map(self.shape, (source, *others)))
+        self.items.append(
+            Item(levels(stack), "depends", ops.Fixed("depends", shapes, shapes[0]), (source, *others), shapes[0])
+        )
+        return len(self.items) - 1
 
     def add(
         self, stack: tuple[str, ...], call: Call, op: Op, sources: tuple[int, ...], output: Shape,

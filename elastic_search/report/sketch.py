@@ -16,7 +16,6 @@ from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import count
-from elastic_search.cost.traits import VIEWS
 
 IN = -1
 """The source of edges that come from outside."""
@@ -321,7 +320,8 @@ def _silent(op: Op | Graph, inputs: int) -> bool:
     """Whether an op is not drawn: its one input stands for its output."""
     if isinstance(op, (ops.Elementwise, ops.FixedElementwise)):
         return inputs == 1
-    return bool(inputs) and (isinstance(op, _SILENT) or (type(op) is ops.Fixed and op.kind in VIEWS))
+    view = type(op) is ops.Fixed and op.kind in ops.VIEWS and op.kind != "depends"
+    return bool(inputs) and (isinstance(op, _SILENT) or view)
 
 
 def _box(op: Op | Graph, inputs: int, output: Shape) -> Box | None:
@@ -336,6 +336,8 @@ def _box(op: Op | Graph, inputs: int, output: Shape) -> Box | None:
     if isinstance(op, (ops.Elementwise, ops.FixedElementwise)):
         return Box("join", _SIGNS.get(op.kind, op.kind), resolution)
     if isinstance(op, ops.Fixed):
+        if op.kind == "depends":
+            return Box("join", "weights", resolution)
         return Box("layer", op.kind, resolution)
     return Box(*_FORMS.get(type(op), lambda op: ("layer", type(op).__name__))(op), resolution)
 

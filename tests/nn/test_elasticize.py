@@ -8,16 +8,20 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from elastic_search.arch import ops
+from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.resnext import resnext
 from elastic_search.arch.split import Split, parse_split
 from elastic_search.cost.conventions import CONVENTIONS, MACS, TORCH
 from elastic_search.cost.pyramids import Layer, built, cost, split_ratios
+from elastic_search.cost.tally import tally
 from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
 from elastic_search.nn.elastic_conv import ElasticConv2d
 from elastic_search.nn.elasticize import REASONS, Change, Left, elasticize
 from elastic_search.nn.init import build
 from elastic_search.nn.tools import authors_counts, fvcore_counts, torch_counts
+from elastic_search.nn.trace import trace
 
 
 @pytest.fixture(autouse=True)
@@ -520,6 +524,19 @@ def small():
     report = elasticize(model, "1/2,1/4,1/4", input=(3, 45, 37))
     assert report.replaced
     return model, torch.randn(2, 3, 45, 37)
+
+
+@pytest.mark.parametrize("split", ("1/2,1/4,1/4", "1/4,3/4@1/3"))
+def test_an_elastic_module_is_read_without_unknown_operations(split):
+    model = Residual().eval()
+    assert elasticize(model, split, input=(3, 45, 37)).replaced
+    graph = trace(model, Shape(3, 45, 37))
+    assert not opaque_nodes(graph)
+    assert {ops.Pad, ops.Crop} <= {type(op) for _, op in graph.walk()}
+    with torch.no_grad():
+        assert tally(graph, Shape(3, 45, 37), CONVENTIONS["fvcore"]).total == sum(
+            fvcore_counts(model, torch.zeros(1, 3, 45, 37))[0].values()
+        )
 
 
 def test_symbolic_tracing_sees_plain_layers_and_functions_at_every_size():

@@ -115,7 +115,31 @@ def ignored_result(m, x):
     return y
 
 
+def convolved_with(weight, *options):
+    """Convolves with what ``weight(m, x)`` makes."""
+    return lambda m, x: F.conv2d(x, weight(m, x), *options)
+
+
+def routed(m, x):
+    """Weights that a linear layer mixes for each image."""
+    return torch.matmul(torch.sigmoid(F.linear(x.mean((2, 3)), m.w0)), m.w1).view(6, 12, 3, 3)
+
+
+def pooled_like(m, x):
+    """A size that a convolution decides."""
+    return F.adaptive_avg_pool2d(x, F.conv2d(x, m.w0, stride=2).shape[2:])
+
+
 SPELLINGS = {
+    "weights of the image": Function(convolved_with(routed), (4, 12), (4, 6 * 12 * 9)),
+    "weights cut from the image": Function(
+        convolved_with(lambda m, x: F.conv2d(x, m.w0)[:, :, :3, :3]), (12, 12, 3, 3)
+    ),
+    "slope of the image": Function(lambda m, x: F.prelu(x, F.linear(x.mean((2, 3)), m.w0)[0]), (12, 12)),
+    "size of a convolution": Function(pooled_like, (4, 12, 3, 3)),
+    "weight norm": nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv2d(12, 8, 3)), nn.ReLU()),
+    "x @ parameter": Function(lambda m, x: x @ m.w0, (14, 5)),
+    "matmul with a parameter": Function(lambda m, x: torch.matmul(m.w0, x.flatten(1).t()), (5, 1680)),
     "rectangles": nn.Conv2d(12, 18, (3, 5), (2, 1), (1, 2)),
     "padding same": nn.Conv2d(12, 18, 3, padding="same"),
     "padding valid": nn.Conv2d(12, 18, 3, padding="valid"),
@@ -294,6 +318,25 @@ def test_unknown_operation_is_named_and_can_be_given_a_rule(monkeypatch):
     assert not opaque_nodes(graph)
     assert tally(graph, INPUT, MACS).total == tally(graph, INPUT, FVCORE).total == 6 * INPUT.numel
     assert tally(graph, INPUT, TORCH).total == 12 * INPUT.numel
+
+
+def pad(x):
+    """Called like a function of torch that costs nothing."""
+    return F.conv2d(x, torch.ones(12, 12, 1, 1))
+
+
+torch.fx.wrap("pad")
+
+
+def test_a_function_named_like_one_of_torch_is_not_taken_for_it():
+    graph = trace(Function(lambda m, x: pad(x)), INPUT)
+    assert opaque_nodes(graph) == {f"{__name__}.pad": 1}
+
+
+def test_what_makes_weights_is_live():
+    conv = nn.utils.parametrizations.spectral_norm(nn.Conv2d(12, 8, 3))
+    graph = trace(nn.Sequential(conv, nn.ReLU()), INPUT)
+    assert graph.params_live == graph.params == sum(p.numel() for p in conv.parameters())
 
 
 def test_rule_for_a_class_keeps_its_parameters(monkeypatch):
