@@ -46,14 +46,18 @@ _NAMES: dict[type[Op], str] = {
 
 def kind_of_type(op: type[Op]) -> str:
     """What people call a type of ops."""
-    others = {ops.Pool: "pool", ops.Upsample: "up-sampling"}
-    return _NAMES.get(op) or others.get(op) or op.__name__.lower()
+    others = {ops.Pool: "pool", ops.Upsample: "up-sampling", ops.AdaptivePool: "adaptive pool"}
+    arithmetic = "arithmetic" if op in (ops.Elementwise, ops.FixedElementwise) else None
+    return _NAMES.get(op) or others.get(op) or arithmetic or op.__name__.lower()
 
 
 def kind(op: Op) -> str:
     """What people call an op."""
-    if isinstance(op, ops.Pool):
-        return "max pool" if op.kind == "max" else "average pool"
+    if isinstance(op, (ops.Pool, ops.AdaptivePool)):
+        adaptive = "adaptive " if isinstance(op, ops.AdaptivePool) else ""
+        return adaptive + ("max pool" if op.kind == "max" else "average pool")
+    if isinstance(op, ops.Norm):
+        return f"{op.kind} norm"
     if isinstance(op, ops.Upsample):
         return f"{op.mode} up-sampling"
     return _NAMES.get(type(op), str(getattr(op, "kind", type(op).__name__.lower())))
