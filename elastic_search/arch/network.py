@@ -20,12 +20,14 @@ class Network:
         spec: what the graph was made from; None for a graph that was read from a module, which has no families'
             stages and holds at one input size only.
         module: the torch module that the graph was read from, if it was read from one.
+        elasticized: what ``elasticize`` did to it, if it was made Elastic.
     """
 
     label: str
     graph: Graph
     spec: Spec | None = None
     module: Any = field(default=None, compare=False, repr=False)
+    elasticized: Any = field(default=None, compare=False, repr=False)
 
     @property
     def elastic_blocks(self) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from elastic_search.cli.opaque import tell_opaque
 from elastic_search.cli.options import convention_option, format_options, input_option, load_graph
 
 SORTS = {
@@ -55,6 +56,8 @@ def compare(
 
     networks = [load_graph(name, size) for name in names]
     found = compare(networks, image(*size), CONVENTIONS[convention], dtype, sort and SORTS[sort], reverse)
+    if fmt in ("csv", "json"):
+        tell_opaque(networks)
     if fmt == "json":
         return show_json(compare_json(found))
     if fmt == "csv":

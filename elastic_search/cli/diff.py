@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from elastic_search.cli.opaque import tell_opaque
 from elastic_search.cli.options import convention_option, format_options, input_option, load_graph
 
 
@@ -28,6 +29,8 @@ def diff(a: str, b: str, exit_code: bool, size: tuple[int, int], convention: str
 
     first, second = (load_graph(name, size) for name in (a, b))
     found = differences(first.graph, second.graph, image(*size), CONVENTIONS[convention])
+    if fmt in ("csv", "json"):
+        tell_opaque((first, second))
     if fmt == "json":
         show_json(difference_json(found, first, second, image(*size), CONVENTIONS[convention]))
     elif fmt == "csv":

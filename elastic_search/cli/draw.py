@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from elastic_search.cli.opaque import tell_opaque
 from elastic_search.cli.options import input_option, load_graph
 from elastic_search.cli.output import write_output
 from elastic_search.errors import UsageError
@@ -42,7 +43,9 @@ def draw(name: str, output: Path | None, fmt: str | None, by: str, size: tuple[i
     from elastic_search.report.sketch import sketch
 
     writers = {"svg": svg, "dot": dot, "mermaid": mermaid}
-    text = writers[fmt](sketch(load_graph(name, size), image(*size)), by)
+    network = load_graph(name, size)
+    tell_opaque([network])
+    text = writers[fmt](sketch(network, image(*size)), by)
     if output is None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from elastic_search.cli.opaque import tell_opaque
 from elastic_search.cli.options import (
     Amount,
     Depths,
@@ -96,6 +97,8 @@ def flops(
     for input in inputs:
         networks = _networks(name, elastic, edits, input)
         counted.append([measure(network, role, input, chosen, by) for role, network in networks])
+    if fmt in ("csv", "json"):
+        tell_opaque(costs.network for costs in counted[0])
     limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
     if training:
         _show_training(counted[0], inputs[0], batch or 32, dtype, optimizer, fmt)
@@ -163,15 +166,15 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         from elastic_search.arch.split import parse_split, resampling_pair
         from elastic_search.nn.elasticize import elasticize
         from elastic_search.nn.trace import load_module, trace
+        from elastic_search.report.elasticized import left_notes
 
         pair = resampling_pair(edits.get("down"), edits.get("up"))
         split = parse_split(edits.get("split", "1/2,1/2"), *pair)
         module = load_module(name)
         change = elasticize(module, split, input=(input.channels, input.height, input.width))
-        for left in change.left:
-            click.echo(f"left: {left.path}: {left.reason}", err=True)
-        click.echo(f"{len(change.replaced)} convolutions made Elastic, {len(change.left)} left", err=True)
-        networks.append(("elastic", Network(f"{name} --elastic {split.short}", trace(module, input), module=module)))
+        click.echo("\n".join(left_notes(change)), err=True)
+        label = f"{name} --elastic {split.short}"
+        networks.append(("elastic", Network(label, trace(module, input), module=module, elasticized=change)))
     return networks
 
 

@@ -92,6 +92,10 @@ class Left:
     reason: str
     detail: str
 
+    @property
+    def why(self) -> str:
+        return REASONS[self.reason]
+
 
 @dataclass(frozen=True)
 class Elasticized:

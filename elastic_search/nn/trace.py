@@ -15,6 +15,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import io
+import logging
 import os
 import re
 import sys
@@ -352,8 +354,21 @@ def _by_fx(module: nn.Module, input: Shape) -> _Reader:
     return reader
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's log and the code that it prints where it gives up: what it raises says why."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)
+
+
 def _by_export(module: nn.Module, input: Shape) -> _Reader:
-    program = torch.export.export(module, (_image(module, input),), strict=False)
+    with _quiet():
+        program = torch.export.export(module, (_image(module, input),), strict=False)
     signature = program.graph_signature
     reader = _Reader(module, input)
     nodes = list(program.graph.nodes)

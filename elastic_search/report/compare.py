@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from elastic_search.arch.network import Network
+from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.conventions import MACS, Convention
 from elastic_search.cost.memory import itemsize
 from elastic_search.cost.tally import tally
 from elastic_search.cost.traits import Share, Traits, traits
+from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import GAP, Column, Table
 
 SCHEMA = 1
@@ -340,6 +341,7 @@ def _notes(found: Comparison) -> tuple[str, ...]:
         "depth: convolutions and linear layers on the longest path",
         "field: pixels that a position of the last map depends on, gates not counted",
     ]
+    lines += opaque_notes((one.network.label, one.network.graph) for one in found.networks)
     return tuple(lines)
 
 
@@ -382,6 +384,7 @@ def compare_json(found: Comparison) -> dict[str, Any]:
                 "blocks": _blocks(one.network),
                 "elastic_blocks": one.network.elastic_blocks,
                 "params_live": graph.params_live,
+                "opaque": opaque_nodes(graph),
                 **{names[key]: one.values[key] for key in names},
                 "receptive_field": one.traits.receptive_field and list(one.traits.receptive_field),
                 "macs_live": one.traits.macs_live,

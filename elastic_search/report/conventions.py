@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.conventions import CONVENTIONS, FREE, Convention
 from elastic_search.cost.explain import by_kind, kind_of_type
 from elastic_search.cost.tally import tally
-from elastic_search.report.costs import Costs, opaque_notes, rows_by
+from elastic_search.report.costs import Costs, rows_by
+from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -46,7 +48,8 @@ def tools_table(networks: list[Costs], input: Shape, by: str) -> Table:
     names = " and ".join(costs.network.label for costs in networks)
     title = f"{names} at {input.height}x{input.width}, in {letter}: what each tool says"
     units = dict.fromkeys(CONVENTIONS, size)
-    return Table(title, _columns("part", by), rows, _notes() + tuple(opaque_notes(networks)), units)
+    opaque = opaque_notes((costs.role, costs.network.graph) for costs in networks)
+    return Table(title, _columns("part", by), rows, _notes() + tuple(opaque), units)
 
 
 def _parts(costs: Costs, input: Shape, convention: Convention, by: str) -> dict[str, int]:
@@ -100,7 +103,8 @@ def tools_json(networks: list[Costs], input: Shape, by: str) -> dict[str, Any]:
             tools[name] = {"unit": convention.unit, "total": total, "operators": operators, "parts": parts}
         spec = costs.network.spec
         identity = None if spec is None else spec_id(spec)
-        entries.append({"name": costs.network.label, "role": costs.role, "id": identity, "conventions": tools})
+        entry = {"name": costs.network.label, "role": costs.role, "id": identity}
+        entries.append({**entry, "opaque": opaque_nodes(costs.network.graph), "conventions": tools})
     return {"schema": SCHEMA, "input": list(input), "by": by, "networks": entries}
 
 

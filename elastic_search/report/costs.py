@@ -12,6 +12,8 @@ from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id, to_dict
 from elastic_search.cost.conventions import MACS, Convention
 from elastic_search.cost.tally import Row, Tally, tally
+from elastic_search.report.elasticized import elasticized_json
+from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -248,23 +250,11 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
             added = f"{trained_params(spec):,} of {costs.count.params:,} params"
             lines.append(f"{costs.role}: {added} are the trained filters of its resampling")
     lines += _dead_notes(networks)
-    lines += opaque_notes(networks)
+    lines += opaque_notes((costs.role, costs.network.graph) for costs in networks)
     shown = convention if convention is not MACS else MACS
     lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
     lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")
     return tuple(lines)
-
-
-def opaque_notes(networks: list[Costs]) -> list[str]:
-    """What is worth nothing only because no rule says what it costs, and how to give one."""
-    lines = []
-    for costs in networks:
-        opaque = opaque_nodes(costs.network.graph)
-        if opaque:
-            named = ", ".join(f"{name} ({times} x)" for name, times in sorted(opaque.items()))
-            lines.append(f"{costs.role}: not counted, since no rule says what they cost: {named}")
-            lines.append('a rule: @elastic_search.register_rule("NAME") on a function of (inputs, output)')
-    return lines
 
 
 MOST_NAMED = 8
@@ -325,7 +315,9 @@ def sweep_json(counted: list[list[Costs]]) -> dict[str, Any]:
     """The machine form of a sweep over input sizes."""
     convention = counted[0][0].count.convention
     head = {"schema": SCHEMA, "convention": convention.name, "unit": convention.unit}
-    return {**head, "networks": sweep_rows(counted)}
+    found = [costs for networks in counted for costs in networks]
+    rows = zip(sweep_rows(counted), found, strict=True)
+    return {**head, "networks": [{**row, "opaque": opaque_nodes(costs.network.graph)} for row, costs in rows]}
 
 
 def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convention) -> dict[str, Any]:
@@ -348,6 +340,7 @@ def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convent
                 "params_live": costs.network.graph.params_live,
                 "opaque": opaque_nodes(costs.network.graph),
                 "params_trained_filters": trained_params(spec) if spec and spec.trained_filters else 0,
+                **elasticized_json(costs.network.elasticized),
                 **{key: whole[key] for key in ("blocks", "params", "macs", convention.name, "activations")},
                 "parts": [part_json(part) for part in costs.parts],
                 "spec": None if spec is None else to_dict(spec),

@@ -7,10 +7,11 @@ from typing import Any
 
 from elastic_search.arch import ops
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.network import Network
+from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost.conventions import Convention
 from elastic_search.cost.difference import Difference, Side
+from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import UNITS, Column, Table
 
 SCHEMA = 1
@@ -77,7 +78,8 @@ def difference_table(found: list[Difference], a: Network, b: Network, input: Sha
     largest = max((row[key] or 0 for row in rows if row for key in ("a_count", "b_count")), default=0)
     unit = next(((size, letter) for size, letter in UNITS if largest >= size), (1, ""))
     title = f"{len(found)} nodes differ at {input.height}x{input.width}: A {a.label}, B {b.label}"
-    notes = ("height x width: of the output; -: only the other network has the node",)
+    opaque = opaque_notes((f"{side} {network.label}", network.graph) for side, network in (("A", a), ("B", b)))
+    notes = ("height x width: of the output; -: only the other network has the node", *opaque)
     return Table(title, columns, rows, notes, {column.key: unit for column in counts})
 
 
@@ -94,4 +96,5 @@ def difference_json(
 
     head = {"schema": SCHEMA, "a": a.label, "b": b.label, "input": list(input), "convention": convention.name}
     nodes = [{"path": d.path, "change": _change(d), "a": data(d.a), "b": data(d.b)} for d in found]
-    return {**head, "equal": not found, "nodes": nodes}
+    opaque = {"a": opaque_nodes(a.graph), "b": opaque_nodes(b.graph)}
+    return {**head, "opaque": opaque, "equal": not found, "nodes": nodes}

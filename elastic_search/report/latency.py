@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from elastic_search.arch.network import opaque_nodes
 from elastic_search.cost.timing import Timing
 from elastic_search.report.costs import Costs
+from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -48,6 +50,7 @@ def latency_table(networks: list[Costs], timings: list[Timing]) -> Table:
     input = networks[0].macs.input
     title = f"Time per image at {input.height}x{input.width}, batches of {first.batch}, on {first.device}"
     notes = [f"{costs.role}: {costs.network.label}" for costs in networks]
+    notes += opaque_notes((costs.role, costs.network.graph) for costs in networks)
     notes.append(f"median and quartiles of {first.rounds} passes, networks in turns; x: relative to the first")
     return Table(title, tuple(columns), shown, tuple(notes))
 
@@ -56,4 +59,6 @@ def latency_json(networks: list[Costs], timings: list[Timing]) -> dict[str, Any]
     """The machine form."""
     first, input = timings[0], networks[0].macs.input
     head = {"schema": SCHEMA, "input": list(input), "batch": first.batch, "device": first.device}
-    return {**head, "rounds": first.rounds, "networks": latency_rows(networks, timings)}
+    rows = zip(latency_rows(networks, timings), networks, strict=True)
+    entries = [{**row, "opaque": opaque_nodes(costs.network.graph)} for row, costs in rows]
+    return {**head, "rounds": first.rounds, "networks": entries}

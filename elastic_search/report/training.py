@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from elastic_search.arch.network import Network
+from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.cost.memory import Memory, itemsize, memory
 from elastic_search.cost.training import Passes, passes
+from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -119,7 +120,8 @@ def training_json(
             "total_batch": batch * counted.total,
             "torch_total": counted.torch_total,
         }
-        entries.append({"name": net.label, "flops": flops, "memory": asdict(held)})
+        opaque = opaque_nodes(net.graph)
+        entries.append({"name": net.label, "opaque": opaque, "flops": flops, "memory": asdict(held)})
     result: dict[str, Any] = {"schema": SCHEMA, "input": list(input), "batch": batch, "dtype": dtype}
     result |= {"optimizer": optimizer, "units": {"flops": "FLOPs per image", "memory": "bytes"}, "networks": entries}
     if len(entries) > 1:
@@ -155,6 +157,7 @@ def _notes(networks: list[Network], input: Shape) -> tuple[str, ...]:
     for net in networks:
         if dead := [path for path in net.graph.dead() if net.graph.at(path).params]:
             lines.append(f"{net.label}: without {', '.join(dead)}, whose result nobody reads")
+    lines += opaque_notes((net.label, net.graph) for net in networks)
     lines.append("MiB: bytes of tensors at their peak, the image among the activations; a convolution's workspace and")
     lines.append("an allocator's rounding come on top; gradients and state have the parameters' dtype")
     return tuple(lines)

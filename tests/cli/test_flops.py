@@ -103,3 +103,82 @@ def test_diff_names_the_nodes(command):
     data = json.loads(command("diff", "resnext50", "resnext50_coco", "--json").stdout)
     assert [node["path"] for node in data["nodes"]] == ["head.fc"]
     assert data["nodes"][0]["b"]["macs" if data["convention"] == "macs" else "fvcore"] == 2048 * 80
+
+
+MODULES = """
+import torch
+from torch import nn
+
+
+class Unknown(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x):
+        return torch.erf(torch.erf(self.conv(x)))
+
+
+class Mixed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, 2)
+        self.first, self.second = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 15, 1)
+
+    def forward(self, x):
+        return self.second(self.first(self.stem(x)))
+"""
+ERF = "torch._VariableFunctionsClass.erf (2 x)"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    (
+        ["flops"],
+        ["flops", "--convention", "all"],
+        ["flops", "--input", "32,40"],
+        ["flops", "--training", "--batch", "2"],
+        ["flops", "--latency"],
+        ["compare"],
+        ["diff", "user_modules:Mixed"],
+    ),
+    ids=" ".join,
+)
+def test_what_has_no_rule_is_named_in_every_output(command, tmp_path, arguments):
+    (tmp_path / "user_modules.py").write_text(MODULES)
+    name, *options = arguments
+    arguments = [name, "user_modules:Unknown", *options, *([] if "--input" in options else ["--input", "32"])]
+    table = command(*arguments)
+    assert ERF in table.stdout
+    assert 'register_rule("torch._VariableFunctionsClass.erf")' in table.stdout
+    assert "not counted" not in table.stderr
+    for fmt in ("csv", "json"):
+        done = command(*arguments, "--format", fmt)
+        assert ERF in done.stderr
+    found = json.loads(done.stdout)
+    opaque = found["opaque"]["a"] if name == "diff" else found["networks"][0]["opaque"]
+    assert opaque == {"torch._VariableFunctionsClass.erf": 2}
+
+
+def test_a_drawing_names_what_has_no_rule(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(MODULES)
+    assert ERF in command("draw", "user_modules:Unknown", "--format", "mermaid", "--input", "32").stderr
+
+
+def test_what_elastic_leaves_is_told_with_its_reason(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(MODULES)
+    done = command("flops", "user_modules:Mixed", "--elastic", "--input", "64", "--json")
+    assert done.stderr.splitlines() == [
+        "1 convolutions made Elastic at 64x64, 2 left",
+        "left, stride (a stride above 1 changes the resolution itself): stem",
+        "left, 1x1 (a kernel of 1 x 1 sees one position): second",
+    ]
+    base, elastic = json.loads(done.stdout)["networks"]
+    assert "elasticized" not in base
+    assert elastic["params"] == base["params"]
+    assert elastic["macs"] < base["macs"]
+    assert [entry["path"] for entry in elastic["elasticized"]["replaced"]] == ["first"]
+    assert {entry["path"]: entry["reason"] for entry in elastic["elasticized"]["left"]} == {
+        "stem": "stride",
+        "second": "1x1",
+    }

@@ -288,13 +288,16 @@ def test_control_flow_is_read_by_torch_export():
     assert [node.name for node in graph.nodes] == ["body", "adaptive_avg_pool2d", "flatten", "fc"]
 
 
-def test_module_that_cannot_be_read_says_why():
+def test_module_that_cannot_be_read_says_why(capfd):
     class Data(nn.Module):
         def forward(self, x):
             return x if x.sum() > 0 else x.exp()
 
     with pytest.raises(ElasticError, match=r"cannot read Data at 12x10x14; torch.fx: .*; torch.export: "):
         trace(Data(), INPUT)
+    said = capfd.readouterr()
+    assert not said.out
+    assert "def forward" not in said.err
 
 
 def test_module_that_does_not_take_the_image_is_refused():
