@@ -11,7 +11,7 @@ from elastic_search.cost.conventions import CONVENTIONS, FREE, Convention
 from elastic_search.cost.explain import by_kind, kind_of_type
 from elastic_search.cost.tally import tally
 from elastic_search.report.costs import Costs, rows_by
-from elastic_search.report.opaque import opaque_notes
+from elastic_search.report.opaque import opaque_notes, own_layer_notes, own_layers
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -49,6 +49,7 @@ def tools_table(networks: list[Costs], input: Shape, by: str) -> Table:
     title = f"{names} at {input.height}x{input.width}, in {letter}: what each tool says"
     units = dict.fromkeys(CONVENTIONS, size)
     opaque = opaque_notes((costs.role, costs.network.graph) for costs in networks)
+    opaque += own_layer_notes((costs.role, costs.network.module) for costs in networks)
     return Table(title, _columns("part", by), rows, _notes() + tuple(opaque), units)
 
 
@@ -103,8 +104,9 @@ def tools_json(networks: list[Costs], input: Shape, by: str) -> dict[str, Any]:
             tools[name] = {"unit": convention.unit, "total": total, "operators": operators, "parts": parts}
         spec = costs.network.spec
         identity = None if spec is None else spec_id(spec)
-        entry = {"name": costs.network.label, "role": costs.role, "id": identity}
-        entries.append({**entry, "opaque": opaque_nodes(costs.network.graph), "conventions": tools})
+        entry: dict[str, Any] = {"name": costs.network.label, "role": costs.role, "id": identity}
+        entry |= {"opaque": opaque_nodes(costs.network.graph), "own_layers": own_layers(costs.network.module)}
+        entries.append({**entry, "conventions": tools})
     return {"schema": SCHEMA, "input": list(input), "by": by, "networks": entries}
 
 

@@ -13,7 +13,7 @@ from elastic_search.arch.zoo import spec_id, to_dict
 from elastic_search.cost.conventions import MACS, Convention
 from elastic_search.cost.tally import Row, Tally, tally
 from elastic_search.report.elasticized import elasticized_json
-from elastic_search.report.opaque import opaque_notes
+from elastic_search.report.opaque import SEE_CLASSES, opaque_notes, own_layer_notes
 from elastic_search.report.table import Column, Table
 
 SCHEMA = 1
@@ -251,6 +251,8 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
             lines.append(f"{costs.role}: {added} are the trained filters of its resampling")
     lines += _dead_notes(networks)
     lines += opaque_notes((costs.role, costs.network.graph) for costs in networks)
+    if convention.name in SEE_CLASSES:
+        lines += own_layer_notes((costs.role, costs.network.module) for costs in networks)
     shown = convention if convention is not MACS else MACS
     lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
     lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")

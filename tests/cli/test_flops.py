@@ -182,3 +182,19 @@ def test_what_elastic_leaves_is_told_with_its_reason(command, tmp_path):
         "stem": "stride",
         "second": "1x1",
     }
+
+
+def test_layer_classes_of_the_user_are_named_where_tools_see_them(command, tmp_path):
+    (tmp_path / "user_layers.py").write_text(
+        "from torch import nn\n"
+        "class Own(nn.Conv2d): pass\n"
+        "class Block(nn.Sequential): pass\n"
+        "def net(): return Block(Own(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))\n"
+    )
+    said = "base: torchinfo and authors may be short of what the tools add for layer classes of your own: Own\n"
+    arguments = ("flops", "user_layers:net", "--input", "32")
+    for convention in ("all", "torchinfo", "authors"):
+        assert said in command(*arguments, "--convention", convention).stdout
+    assert said not in command(*arguments).stdout
+    (network,) = json.loads(command(*arguments, "--convention", "all", "--json").stdout)["networks"]
+    assert network["own_layers"] == ["Own"]
