@@ -60,15 +60,13 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
 
 def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
     from elastic_search.cli.extras import require
-    from elastic_search.files import parse_space
 
     require("optuna", "sqlalchemy", "filelock")
     from elastic_search.search.folder import RunFolder
     from elastic_search.search.integrity import examine, repaired
 
     folder = RunFolder(root, name)
-    about = folder.description()
-    plan = parse_space(about["text"], about["space"], f"{folder.path / 'run.json'}, text")
+    plan = folder.plan()
     with folder.locked():
         found = examine(folder, plan)
         if repair and not all(finding.sound for finding in found):

@@ -86,6 +86,20 @@ class Amount(click.ParamType):  # type: ignore[type-arg]
         return int(amount)
 
 
+class Amounts(click.ParamType):  # type: ignore[type-arg]
+    """Several distinct amounts: ``2G,3G,4.26G``; returns ints, the smallest first."""
+
+    name = "NUMBER[,NUMBER…]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        amounts = sorted({Amount().convert(part, param, ctx) for part in value.split(",")})
+        if amounts[0] < 1:
+            self.fail(f"{value!r}: a target is above 0", param, ctx)
+        return tuple(amounts)
+
+
 class Percent(click.ParamType):  # type: ignore[type-arg]
     """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
 

@@ -26,7 +26,6 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from pathlib import Path
 
     from elastic_search.cli.extras import require
-    from elastic_search.files import parse_space
     from elastic_search.report.table import Column, Table, show, show_json
 
     require("torch", "optuna", "sqlalchemy", "filelock")
@@ -35,8 +34,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from elastic_search.train.proxy import ProxyTrainer
 
     folder = RunFolder(Path(root), name)
-    about = folder.description()
-    plan = parse_space(about["text"], about["space"], f"{folder.path / 'run.json'}, text")
+    about, plan = folder.description(), folder.plan()
     if trial != "base" and not trial.isdecimal():
         raise UsageError(f"TRIAL {trial!r} is neither a number nor 'base'")
     record = folder.result(None if trial == "base" else int(trial))

@@ -10,20 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from elastic_search import __version__
-from elastic_search.cli.options import format_options
-from elastic_search.errors import ElasticError, EnvironmentFault, UsageError
+from elastic_search.cli.options import Amounts, format_options
+from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    from elastic_search.arch.spec import Spec
-    from elastic_search.files import SearchSpace
-    from elastic_search.search.folder import RunFolder
-    from elastic_search.search.halving import Halving
-    from elastic_search.search.plan import Pace
-    from elastic_search.space.match import Matcher
 
 ENDINGS = {
     "trials": "all trials are done",
@@ -41,7 +32,8 @@ STRATEGIES = ("feasible-tpe", "uniform", "evolution")
 @click.option("--hours", type=click.FloatRange(0, min_open=True), help="Time to use, over all starts of the run.")
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
 @click.option("--until", metavar="HH:MM", help="Use the time until then, the next time a clock here shows it.")
-@click.option("--trials", type=click.IntRange(1), help="Networks to try.")
+@click.option("--trials", type=click.IntRange(1), help="Networks to try; with --targets, in each band.")
+@click.option("--targets", type=Amounts(), help="Search a band around each of these costs, as in 2G,3G,4.26G.")
 @click.option("--strategy", type=click.Choice(STRATEGIES), default=STRATEGIES[0], show_default=True)
 @click.option("--no-halving", is_flag=True, help="Train every proxy to its last epoch.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
@@ -49,6 +41,8 @@ STRATEGIES = ("feasible-tpe", "uniform", "evolution")
 @click.option("--name", help="Of the run; by default the space's.")
 @click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that train; "
+              "each of them has a GPU of its own as far as there are any.")  # fmt: skip
 @format_options
 def search(
     space: str,
@@ -56,6 +50,7 @@ def search(
     minutes: float | None,
     until: str | None,
     trials: int | None,
+    targets: tuple[int, ...] | None,
     strategy: str,
     no_halving: bool,
     dry_run: bool,
@@ -63,6 +58,7 @@ def search(
     name: str | None,
     root: str,
     device: str,
+    workers: int,
     fmt: str,
 ) -> None:
     """Search a space for the Elastic network whose short-trained proxy is best, at the base's cost.
@@ -70,14 +66,14 @@ def search(
     SPACE is a shipped space (resnext50, dla_x60, densenet201, demo) or a space file (.toml). Every proposal lies
     inside the file's band, checked on the full network at its target input. At its start the search measures what an
     epoch takes and prints what fits into the budget. The same command again resumes an interrupted run; a finished
-    run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at once. Needs the
-    'search' extra.
+    run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at once. With
+    --targets, one run after the other searches each band with an equal share of the time, and the table shows the
+    best network of each: accuracy against cost. Needs the 'search' extra.
     """
     from pathlib import Path
 
     from elastic_search.cli.extras import require
-    from elastic_search.files import load_space
-    from elastic_search.report.table import show, show_json
+    from elastic_search.files import at_target, load_space
     from elastic_search.space.match import Matcher
 
     started = time.monotonic()
@@ -85,87 +81,83 @@ def search(
     if seconds is None and trials is None:
         raise UsageError("a search needs a budget", "give --minutes, --hours, --until or --trials")
     plan = load_space(space)
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input, plan.limits)
-    inside = matcher.count(plan.band.low, plan.band.high)
-    if not inside:
-        raise matcher.nothing_fits(plan.band)
+    plans = [at_target(plan, target) for target in targets] if targets else [plan]
+    matchers = [Matcher(p.space, p.band.convention, p.band.input, p.limits) for p in plans]
+    for one, matcher in zip(plans, matchers, strict=True):
+        if not matcher.count(one.band.low, one.band.high):
+            raise matcher.nothing_fits(one.band)
     require("torch", "optuna", "sqlalchemy", "filelock")
-    from elastic_search.search.loop import Budget, Search, StopSignal, known_epoch_seconds
+    from elastic_search.search.signals import StopSignal
 
     stop = StopSignal()
     with stop.listening():
-        from elastic_search.report.progress import Progress
-        from elastic_search.report.searches import plan_table, search_json, search_table
+        from elastic_search.cli.running import Run, Settings
         from elastic_search.search.folder import RunFolder
-        from elastic_search.search.halving import Halving
-        from elastic_search.search.plan import Pace, calibrate
-        from elastic_search.search.ranking import best_accuracies, ranking
-        from elastic_search.train.device import choose_device, describe, torch_version
-        from elastic_search.train.proxy import ProxyTrainer
 
-        folder = RunFolder(Path(root), plan.name if name is None else name)
-        halving = Halving(plan.recipe.epochs, not no_halving)
-        chosen = choose_device(device)
-
-        def budget() -> Budget:
-            used = folder.spent_seconds
-            # "until" is a time of day: what earlier starts used does not shorten it.
-            total = seconds + used if until is not None and seconds is not None else seconds
-            return Budget(trials, total)
-
-        def prepare() -> tuple[ProxyTrainer, Pace, dict[str, Any]]:
-            trainer = ProxyTrainer(plan.recipe, chosen)
-            known = known_epoch_seconds(folder)
-            pace = Pace(known, known, known) if known else _calibrated(calibrate, plan, matcher, trainer.pace)
-            left = budget().seconds
-            if left is not None:
-                left -= folder.spent_seconds + time.monotonic() - started
-            about = {"strategy": strategy, "inside": inside, "networks": matcher.size, "band": str(plan.band)}
-            return trainer, pace, about | _planned(plan, folder, halving, pace, left, trials, inside)
-
-        title = f"{plan.name} on {describe(chosen)}"
+        settings = Settings(trials, strategy, not no_halving, seed, device, workers)
+        title = plan.name if name is None else name
+        names = [f"{title}-{_millions(target)}" for target in targets] if targets else [title]
+        runs = [
+            Run(one, matcher, RunFolder(Path(root), of), settings, stop)
+            for one, matcher, of in zip(plans, matchers, names, strict=True)
+        ]
         if dry_run:
-            _, _, planned = prepare()
-            return show_json({"schema": 1, **planned}) if fmt == "json" else show(plan_table(planned, title), fmt)
-        with folder.locked():
-            description = {"space": plan.name, "text": plan.text, "seed": seed}
-            description |= {"strategy": strategy, "halving": not no_halving}
-            new = folder.begin(description, device=describe(chosen), torch=torch_version(), version=__version__)
-            click.echo(f"{'new run' if new else 'resuming'} {folder.path} on {describe(chosen)}", err=True)
-            trainer, pace, planned = prepare()
-            for line in plan_table(planned, title).rows:
-                click.echo(f"{line['name']}: {line['text']}" if line else "", err=True)
-            if planned["short"]:
-                click.echo("the time left is too short for the base network alone", err=True)
-            progress = Progress(describe(chosen), trials, lambda: run.expected_seconds())
-            run = Search(
-                plan,
-                matcher,
-                folder,
-                trainer,
-                seed,
-                budget(),
-                progress,
-                stop,
-                halving,
-                strategy,
-                lambda spec: _counted(spec, plan),
-                pace.typical,
-                started,
-            )
-            progress.known(*best_accuracies(ranking(plan, folder)))
-            with progress:
-                why = run.run()
-            rows = ranking(plan, folder)
-    if fmt == "json":
-        show_json(search_json(rows, plan, folder.name, seed, inside, why))
-    else:
-        show(search_table(rows, plan, f"Run {folder.name}: {ENDINGS[why]}"), fmt)
-    if why == "signal" and stop.received is not None:
+            return _show_plans(runs, seconds, fmt)
+        whys = []
+        used = sum(run.folder.spent_seconds for run in runs) if until is not None else 0.0
+        for number, run in enumerate(runs):
+            limit = None
+            if seconds is not None:
+                # What an earlier band left is the later ones'; "until" is a time of day, whatever was used before.
+                limit = (seconds + used) * (number + 1) / len(runs)
+                limit -= sum(before.folder.spent_seconds for before in runs[:number])
+            if number and not stop.received:
+                run.take_base(runs[0].folder)
+            whys.append(run.go(limit, started if number == 0 else None))
+            if whys[-1] == "signal":
+                break
+        _show(runs[: len(whys)], whys, title if targets else "", fmt)
+    if whys[-1] == "signal" and stop.received is not None:
         click.echo("interrupted: the same command resumes", err=True)
         raise SystemExit(128 + stop.received)
-    if folder.best_file.exists():
-        click.echo(f"best network: elastic-search flops {_short(folder.best_file)}", err=True)
+    for run in runs:
+        if run.folder.best_file.exists():
+            click.echo(f"best network: elastic-search flops {_short(run.folder.best_file)}", err=True)
+
+
+def _millions(target: int) -> str:
+    return str(target) if target % 10**6 else f"{target // 10**6}M"
+
+
+def _show_plans(runs: list[Any], seconds: float | None, fmt: str) -> None:
+    """What fits into the budget of each band."""
+    from elastic_search.report.searches import plan_table
+    from elastic_search.report.table import show, show_json
+
+    plans = [run.planned(None if seconds is None else seconds / len(runs)) for run in runs]
+    if fmt == "json":
+        return show_json({"schema": 1, **plans[0]} if len(plans) == 1 else {"schema": 1, "bands": plans})
+    for run, planned in zip(runs, plans, strict=True):
+        show(plan_table(planned, run.title), fmt)
+
+
+def _show(runs: list[Any], whys: list[str], sweep: str, fmt: str) -> None:
+    """A run's ranking, or of several bands the best networks."""
+    from elastic_search.report.searches import search_json, search_table, sweep_json, sweep_table
+    from elastic_search.report.table import show, show_json
+
+    found = [
+        search_json(run.rows(), run.plan, run.folder.name, run.settings.seed, run.inside, why)
+        for run, why in zip(runs, whys, strict=True)
+    ]
+    if sweep:
+        rows = [run.rows() for run in runs]
+        return show_json(sweep_json(sweep, rows, found)) if fmt == "json" else show(
+            sweep_table(rows, [run.plan for run in runs], f"Sweep {sweep}: the best of {len(runs)} bands"), fmt
+        )  # fmt: skip
+    if fmt == "json":
+        return show_json(found[0])
+    show(search_table(runs[0].rows(), runs[0].plan, f"Run {runs[0].folder.name}: {ENDINGS[whys[0]]}"), fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:
@@ -194,60 +186,6 @@ def seconds_until(text: str, now: datetime) -> float:
     if end <= wall:
         end += timedelta(days=1)
     return end.astimezone().timestamp() - now.timestamp()
-
-
-def _calibrated(
-    calibrate: Callable[..., Pace], plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]
-) -> Pace:
-    from elastic_search.search.evaluator import TrialError
-
-    try:
-        return calibrate(plan, matcher, measure)
-    except TrialError as error:
-        raise EnvironmentFault(f"a proxy of the band cannot be trained: {error}", "a smaller [proxy]") from None
-
-
-def _planned(
-    plan: SearchSpace,
-    folder: RunFolder,
-    halving: Halving,
-    pace: Pace,
-    left: float | None,
-    trials: int | None,
-    inside: int,
-) -> dict[str, Any]:
-    """What fits into the rest of a run's budget."""
-    from elastic_search.search.plan import forecast
-
-    done = len(folder.trials())
-    remaining = None if trials is None else max(0, trials - done)
-    fits = forecast(pace, halving, left, remaining, max(0, inside - done), folder.result(None) is not None)
-    end = datetime.now().astimezone() + timedelta(seconds=fits.seconds)
-    return {
-        "seconds_an_epoch": vars(pace),
-        "rungs": list(halving.rungs),
-        **vars(fits),
-        "budget_seconds": left,
-        "spent_seconds": folder.spent_seconds,
-        "end": f"{end:%Y-%m-%d %H:%M} local time",
-    }
-
-
-def _counted(spec: Spec, plan: SearchSpace) -> tuple[str, int, int]:
-    """A network counted by the tool of the band's convention on the built module, or by fvcore."""
-    from elastic_search.nn.verify import verify
-
-    name = plan.band.convention.name
-    try:
-        return _first_check(verify(spec.graph(), plan.band.input, (name,)), name)
-    except (KeyError, ElasticError):
-        # No tool has the convention, or it is not installed.
-        return _first_check(verify(spec.graph(), plan.band.input, ("fvcore",)), "fvcore")
-
-
-def _first_check(checks: list[Any], quantity: str) -> tuple[str, int, int]:
-    check = next(check for check in checks if check.quantity == quantity)
-    return check.tool, check.ours, check.theirs
 
 
 def _short(path: Path) -> str:

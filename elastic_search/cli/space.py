@@ -132,10 +132,8 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     if cost not in band:
         reasons.append(f"it costs {cost:,} ({(cost - band.target) / band.target:+.3%}), outside {band}")
     for limit in plan.limits:
-        counted = tally(spec.graph(), limit.input, limit.convention or band.convention)
-        amount = counted.params if limit.convention is None else counted.total
-        if not limit.low <= amount <= limit.high:
-            reasons.append(f"it has {amount:,}, outside {limit}")
+        if not limit.holds(spec):
+            reasons.append(f"it has {limit.amount(spec):,}, outside {limit}")
     for reason in reasons:
         click.echo(f"{label}: {reason}")
     if reasons:

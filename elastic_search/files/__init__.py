@@ -6,7 +6,7 @@ A syntax error is named by its line; ``schema`` checks the rest.
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +156,11 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
                 merged[key] = {**below[key], **value}
         data = merged
     return data
+
+
+def at_target(plan: SearchSpace, target: int | None) -> SearchSpace:
+    """The same space with its band around another cost; None leaves it as it is."""
+    return plan if target is None else replace(plan, band=replace(plan.band, target=target))
 
 
 def parse_space(text: str, name: str, path: str) -> SearchSpace:

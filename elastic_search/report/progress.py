@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from elastic_search.arch.spec import Spec
     from elastic_search.search.evaluator import Epoch, Score
 
 SECONDS_BETWEEN_LINES = 60
 
 
 class Progress:
-    """Hears a search's events and shows device, trial, epoch, the best so far and the time left.
+    """Shows what a search's workers do: device, trials, epochs, the best so far and the time left.
 
     Args:
         device: its name.
@@ -30,8 +29,7 @@ class Progress:
         self.device = device
         self.trials = trials
         self.seconds_left = seconds_left
-        self._name = ""
-        self._now = "preparing"
+        self._now: dict[int, str] = {}
         self._best: float | None = None
         self._base: float | None = None
         self._said = time.monotonic()
@@ -56,27 +54,22 @@ class Progress:
         """Accuracies from earlier starts of the run."""
         self._base, self._best = base, best
 
-    def started(self, trial: int | None, spec: Spec) -> None:
-        of = f" ({trial + 1}/{self.trials})" if self.trials and trial is not None else ""
-        number = "base" if trial is None else f"trial {trial}{of}"
-        self._name = f"{number} {'-'.join(map(str, spec.depths))}"
-        self._now = f"{self._name}: started"
+    def of(self, worker: int) -> Watched:
+        """An observer of one worker."""
+        return Watched(self, worker)
 
-    def epoch(self, epoch: Epoch) -> None:
-        self._now = f"{self._name}: epoch {epoch.number}/{epoch.of}, accuracy {epoch.accuracy:.1%}"
+    def now(self, worker: int, what: str) -> None:
+        """What a worker is doing."""
+        self._now[worker] = what
         if self._live is None and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-            self._say(self._line(self._now))
+            self.say(what)
 
-    def finished(self, trial: int | None, score: Score | None, reason: str) -> None:
-        if score is None:
-            return self._say(f"{self._name}: failed: {reason}")
-        if reason:
-            return self._say(self._line(f"{self._name}: accuracy {score.accuracy:.1%}, {reason}"))
+    def scored(self, trial: int | None, accuracy: float) -> None:
+        """A network was trained to the end."""
         if trial is None:
-            self._base = score.accuracy
-        elif self._best is None or score.accuracy > self._best:
-            self._best = score.accuracy
-        self._say(self._line(f"{self._name}: accuracy {score.accuracy:.1%} in {score.seconds:.0f} s"))
+            self._base = accuracy
+        elif self._best is None or accuracy > self._best:
+            self._best = accuracy
 
     def _line(self, line: str) -> str:
         parts = [line]
@@ -93,11 +86,42 @@ class Progress:
         """The live line; asked for twice a second, so that the time left runs."""
         from rich.text import Text
 
-        return Text(f"{self.device} | {self._line(self._now)}", overflow="fold")
+        doing = [now for _, now in sorted(self._now.items())] or ["preparing"]
+        return Text(f"{self.device} | " + self._line("\n".join(doing)), overflow="fold")
 
-    def _say(self, line: str) -> None:
+    def say(self, what: str, alone: bool = False) -> None:
+        """A line that stays; ``alone`` leaves out the best so far and the time left."""
+        line = what if alone else self._line(what)
         self._said = time.monotonic()
         if self._live is not None:
             self._live.console.print(line, markup=False, highlight=False)
         else:
             print(line, file=sys.stderr, flush=True)
+
+
+class Watched:
+    """Hears one worker's events and passes on what is shown of them."""
+
+    def __init__(self, progress: Progress, worker: int) -> None:
+        self._progress, self._worker = progress, worker
+        self._name = ""
+
+    def started(self, trial: int | None, depths: tuple[int, ...], pending: dict[str, Any]) -> None:
+        trials = self._progress.trials
+        of = f" ({trial + 1}/{trials})" if trials and trial is not None else ""
+        number = "base" if trial is None else f"trial {trial}{of}"
+        self._name = f"{number} {'-'.join(map(str, depths))}"
+        self._progress.now(self._worker, f"{self._name}: started")
+
+    def epoch(self, epoch: Epoch) -> None:
+        self._progress.now(
+            self._worker, f"{self._name}: epoch {epoch.number}/{epoch.of}, accuracy {epoch.accuracy:.1%}"
+        )
+
+    def finished(self, trial: int | None, score: Score | None, reason: str) -> None:
+        if score is None:
+            return self._progress.say(f"{self._name}: failed: {reason}", alone=True)
+        if reason:
+            return self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%}, {reason}")
+        self._progress.scored(trial, score.accuracy)
+        self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%} in {score.seconds:.0f} s")

@@ -12,6 +12,7 @@ from elastic_search.report.table import Column, Table
 from elastic_search.train.recipe import Recipe
 
 SCHEMA = 1
+FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
 
 
 def split_text(spec: Spec) -> str:
@@ -50,6 +51,61 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
     return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
 
 
+def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
+    """Which of (cost, accuracy) no other beats: by more accuracy at no more cost, or as much at less."""
+    return [
+        not any((c <= cost and a > accuracy) or (c < cost and a >= accuracy) for c, a in points)
+        for cost, accuracy in points
+    ]
+
+
+def sweep_rows(of_bands: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The base and each band's best network, cheapest first.
+
+    Beside what ``search.ranking`` says: ``band``, its number (not of the base), and ``front``, whether it is on the
+    curve of the best.
+    """
+    found = [row for row in of_bands[0] if row["rank"] == "base"]
+    found += [{**row, "band": i} for i, rows in enumerate(of_bands) for row in rows if row["rank"] == "1"]
+    rows = sorted(found, key=lambda row: row["cost"])
+    points = [(row["cost"], row["accuracy"]) for row in rows]
+    base = next((row["cost"] for row in rows if row["rank"] == "base"), 0)
+    return [
+        {**row, "difference": row["cost"] / base - 1 if base else 0.0, "front": front}
+        for row, front in zip(rows, pareto_front(points), strict=True)
+    ]
+
+
+def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], title: str) -> Table:
+    """Accuracy against cost: the best network of each band beside the base."""
+    convention = plans[0].band.convention.name
+    columns = (
+        Column("target", f"band {convention}", "count"),
+        Column("trial", "trial", "number"),
+        Column("depths", "depths"),
+        Column("splits", "splits", "long"),
+        Column("cost", convention, "count"),
+        Column("difference", "change", "change"),
+        Column("params", "params", "count"),
+        Column("accuracy", "proxy acc", "percent"),
+        Column("mark", "front"),
+    )
+    shown: list[dict[str, Any] | None] = []
+    for row in sweep_rows(of_bands):
+        spec: Spec = row["spec"]
+        target = plans[row["band"]].band.target if "band" in row else None
+        about = {"depths": "-".join(map(str, spec.depths)), "splits": split_text(spec)}
+        shown.append({**row, **about, "target": target, "mark": "yes" if row["front"] else "no"})
+    tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
+    return Table(title, columns, shown, (proxy_text(plans[0].recipe), FRONT, tolerance))
+
+
+def sweep_json(name: str, of_bands: list[list[dict[str, Any]]], found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The machine form of a sweep: the curve, and every band's result."""
+    networks = [{**row, "spec": to_dict(row["spec"])} for row in sweep_rows(of_bands)]
+    return {"schema": SCHEMA, "sweep": name, "networks": networks, "bands": found}
+
+
 def plan_table(plan: dict[str, Any], title: str) -> Table:
     """What a budget buys: rows of name and text."""
     seconds = plan["seconds_an_epoch"]
@@ -59,7 +115,7 @@ def plan_table(plan: dict[str, Any], title: str) -> Table:
         ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
         ("rungs", f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}"),
         ("fits", f"{plan['trials']:,} trials, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs"),
-        ("time", f"{clock(plan['budget_seconds'])} left, {clock(plan['spent_seconds'])} used before"),
+        ("time", f"{clock(plan['budget_seconds'], ' left')}, {clock(plan['spent_seconds'])} used before"),
         ("ends", plan["end"]),
     ]
     notes = ("the time left is too short for the base network alone",) if plan["short"] else ()
@@ -67,12 +123,12 @@ def plan_table(plan: dict[str, Any], title: str) -> Table:
     return Table(title, columns, [{"name": name, "text": text} for name, text in lines], notes)
 
 
-def clock(seconds: float | None) -> str:
+def clock(seconds: float | None, after: str = "") -> str:
     """Seconds as H:MM:SS."""
     if seconds is None:
         return "no limit"
     minutes, rest = divmod(max(0, round(seconds)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}{after}"
 
 
 def proxy_text(recipe: Recipe) -> str:

@@ -24,6 +24,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from elastic_search.errors import EnvironmentFault, UsageError
+from elastic_search.files import SearchSpace, at_target, parse_space
 
 SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -132,6 +133,16 @@ class RunFolder:
             raise UsageError(f"no run {self.name!r} in {self.path.parent}", "give its folder's parent with --dir")
         return found
 
+    def plan(self) -> SearchSpace:
+        """The space, band and recipe that the run was started with.
+
+        Raises:
+            UsageError: if there is no such run.
+        """
+        about = self.description()
+        space = parse_space(about["text"], about["space"], f"{self.path / 'run.json'}, text")
+        return at_target(space, about.get("target"))
+
     def begin(self, description: dict[str, Any], **about: str) -> bool:
         """Record what the run is, or check that it is the same as before; true if it is new.
 
@@ -222,6 +233,22 @@ def sealed(result: dict[str, Any]) -> str:
     """A result as a file's text, with a checksum that a changed digit breaks."""
     content = {"schema": SCHEMA, **result}
     return json.dumps({**content, "sha256": _digest(content)}, indent=2) + "\n"
+
+
+def unsealed(text: str, where: str) -> dict[str, Any]:
+    """The result in a text that ``sealed`` made.
+
+    Raises:
+        EnvironmentFault: if the text was changed; names ``where`` it was.
+    """
+    try:
+        found = json.loads(text)
+        whole = isinstance(found, dict) and found.get("schema") == SCHEMA and found["sha256"] == _digest(found)
+    except (ValueError, KeyError):
+        whole = False
+    if not whole:
+        raise EnvironmentFault(f"{where}: damaged (its checksum differs)", "choose another --name")
+    return {key: value for key, value in found.items() if key not in ("schema", "sha256")}
 
 
 def _digest(content: dict[str, Any]) -> str:

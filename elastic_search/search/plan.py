@@ -63,7 +63,13 @@ class Forecast:
 
 
 def forecast(
-    pace: Pace, halving: Halving, seconds: float | None, trials: int | None, left: int, base_done: bool
+    pace: Pace,
+    halving: Halving,
+    seconds: float | None,
+    trials: int | None,
+    left: int,
+    base_done: bool,
+    workers: int = 1,
 ) -> Forecast:
     """What fits.
 
@@ -74,13 +80,14 @@ def forecast(
         trials: trials still to run, or None without limit.
         left: networks of the band that have not been tried.
         base_done: whether the base network has been trained.
+        workers: that train side by side, each as quickly as one alone.
     """
     base = 0.0 if base_done else halving.epochs * pace.base
     each = halving.expected_epochs * pace.typical
     number = left if trials is None else min(left, trials)
     if seconds is not None:
-        number = min(number, max(0, int((seconds - base) / each)))
-    used = base + number * each
+        number = min(number, max(0, int((workers * seconds - base) / each)))
+    used = (base + number * each) / workers
     if seconds is not None and number < min(left, left if trials is None else trials):
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))

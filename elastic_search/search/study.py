@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import optuna
@@ -58,8 +59,13 @@ def tell(study: optuna.Study, number: int, outcome: dict[str, Any]) -> None:
         study.tell(number, outcome["accuracy"])
 
 
-def replay(study: optuna.Study, folder: RunFolder, choices: tuple[Choice, ...]) -> None:
-    """Tell the study the results on disk that it does not hold.
+def replay(
+    study: optuna.Study,
+    folder: RunFolder,
+    choices: tuple[Choice, ...],
+    publish: Callable[[optuna.Study, int | None], None] = lambda study, number: None,
+) -> None:
+    """Tell the study the results on disk that it does not hold; ``publish`` hears of each before.
 
     Such are the result of a trial that was told just when an earlier start was killed, and all results if the
     study's file was lost. A trial of which neither knows anything is left to be run again.
@@ -79,4 +85,5 @@ def replay(study: optuna.Study, folder: RunFolder, choices: tuple[Choice, ...]) 
                 f"trial {number} has other values in {folder.study_file.name} than in its own file",
                 "delete the study's file: it is made anew from the results beside it",
             )
+        publish(study, number)
         tell(study, number, outcome)

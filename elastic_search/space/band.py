@@ -9,7 +9,9 @@ from math import ceil, floor
 from typing import NamedTuple
 
 from elastic_search.arch.ops import Shape
-from elastic_search.cost.conventions import Convention
+from elastic_search.arch.spec import Spec
+from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.tally import tally
 from elastic_search.space.parts import Quantity
 
 
@@ -66,6 +68,15 @@ class Limit(NamedTuple):
     @property
     def quantity(self) -> Quantity:
         return Quantity(self.convention, self.input)
+
+    def amount(self, spec: Spec) -> int:
+        """What is bounded, of a network."""
+        counted = tally(spec.graph(), self.input, self.convention or FVCORE)
+        return counted.params if self.convention is None else counted.total
+
+    def holds(self, spec: Spec) -> bool:
+        """Whether a network is inside."""
+        return self.low <= self.amount(spec) <= self.high
 
     def __str__(self) -> str:
         what = "parameters"

@@ -17,8 +17,12 @@ NVIDIA_DRIVER = (
 """What an NVIDIA driver leaves on Linux, under WSL and on Windows."""
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str, worker: int = 0) -> torch.device:
     """The device of that name; "auto" is CUDA, else MPS, else the CPU.
+
+    Args:
+        name: "auto", "cuda", "mps" or "cpu".
+        worker: number of the process; the GPUs are dealt out in turn.
 
     Raises:
         EnvironmentFault: if the device cannot be used, or "auto" finds an NVIDIA driver but no usable CUDA.
@@ -27,7 +31,7 @@ def choose_device(name: str) -> torch.device:
         return torch.device("cpu")
     driver = any(path.exists() for path in NVIDIA_DRIVER)
     if name in ("auto", "cuda") and torch.cuda.is_available():
-        return _tried(torch.device("cuda"))
+        return _tried(torch.device("cuda", worker % torch.cuda.device_count()))
     if name == "cuda" or (name == "auto" and driver):
         raise EnvironmentFault(f"CUDA cannot be used: {_cuda_fault()}", _cuda_cure())
     if name in ("auto", "mps") and torch.backends.mps.is_available():

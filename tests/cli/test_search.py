@@ -14,6 +14,7 @@ from datetime import datetime
 import pytest
 
 from elastic_search.cli.search import seconds_until
+from elastic_search.report.searches import pareto_front
 from tests.conftest import ONE_THREAD
 
 SPACE = """
@@ -190,6 +191,30 @@ def test_full_disk_ends_with_a_message_and_the_run_resumes(space):
     assert "Traceback" not in full.stderr
     done, _ = results(space, "full")
     assert "resuming" in done.stderr
+
+
+def test_sweep_searches_every_band_and_shows_the_curve(command, space):
+    args = ("search", "tiny.toml", "--targets", "4.26G,4.0G", "--trials", "1", "--minutes", "5", "--device", "cpu")
+    done = command(*args)
+    assert "the best of 2 bands" in done.stdout
+    data = json.loads(command(*args, "--json").stdout)
+    base, *best = sorted(data["networks"], key=lambda row: row["rank"] != "base")
+    assert (base["rank"], len(best)) == ("base", 2)
+    for run, network in zip(data["bands"], sorted(best, key=lambda row: row["cost"]), strict=True):
+        assert run["band"]["low"] <= network["cost"] <= run["band"]["high"]
+        assert [row["cost"] for row in run["networks"]] == [base["cost"], network["cost"]]
+    assert any(row["front"] for row in data["networks"])
+    # The base was trained once, and every band's run stands by itself.
+    bases = [json.loads((space / f"runs/tiny-{m}M/base.json").read_text()) for m in (4000, 4260)]
+    assert bases[0] == bases[1]
+    command("doctor", "tiny-4000M")
+    empty = command("search", "tiny.toml", "--targets", "4.26G,9G", "--trials", "1", check=1)
+    assert "none of 288 networks costs" in empty.stderr
+
+
+def test_front_holds_what_no_other_network_beats():
+    points = [(10, 0.5), (12, 0.6), (12, 0.55), (15, 0.6), (9, 0.2), (20, 0.9)]
+    assert pareto_front(points) == [True, True, False, False, True, True]
 
 
 @pytest.mark.parametrize(("text", "seconds"), (("07:30", 8.5 * 3600), ("23:01", 60), ("23:00", 86400)))

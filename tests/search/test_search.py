@@ -17,9 +17,10 @@ from elastic_search.files import load_spec, parse_space
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
 from elastic_search.search.folder import RunFolder, sealed
 from elastic_search.search.halving import Halving
-from elastic_search.search.loop import Budget, Search, open_study
+from elastic_search.search.loop import Budget, Search
 from elastic_search.search.ranking import ranking
 from elastic_search.search.sampler import START
+from elastic_search.search.study import open_study
 from elastic_search.space.match import Matcher
 from tests.test_files import SPACE
 
@@ -61,7 +62,7 @@ class Silent:
     def __init__(self) -> None:
         self.reasons = []
 
-    def started(self, trial, spec): ...
+    def started(self, trial, depths, pending): ...
     def epoch(self, epoch): ...
     def finished(self, trial, score, reason):
         self.reasons.append(reason)
@@ -149,7 +150,7 @@ def test_result_on_disk_that_the_study_never_heard_of_is_told(start, monkeypatch
 
     search = start(trials=3)
     with monkeypatch.context() as patch:
-        patch.setattr("elastic_search.search.loop.tell", killed)
+        patch.setattr("elastic_search.search.work.tell", killed)
         with pytest.raises(KeyboardInterrupt):
             search.run()
     assert [state for _, state, _, _ in proposals(search)] == ["RUNNING"]

@@ -9,8 +9,8 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import MismatchError
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.halving import Halving
-from elastic_search.search.loop import open_study
 from elastic_search.search.strategies import STRATEGIES
+from elastic_search.search.study import open_study
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 
 

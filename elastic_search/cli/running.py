@@ -1,0 +1,190 @@
+"""One run of a search as the command drives it: planned, then worked by this process or by several."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import click
+
+from elastic_search import __version__
+from elastic_search.cli.counted import counter_of
+from elastic_search.errors import EnvironmentFault
+from elastic_search.files import SearchSpace
+from elastic_search.report.progress import Progress
+from elastic_search.report.searches import plan_table
+from elastic_search.search.clock import Clock, known_epoch_seconds
+from elastic_search.search.evaluator import TrialError
+from elastic_search.search.folder import RunFolder
+from elastic_search.search.halving import Halving
+from elastic_search.search.loop import Budget, Search
+from elastic_search.search.plan import Pace, calibrate, forecast
+from elastic_search.search.ranking import best_accuracies, ranking
+from elastic_search.search.signals import StopSignal
+from elastic_search.search.supervisor import Supervisor
+from elastic_search.space.match import Matcher
+from elastic_search.train.device import choose_device, describe, torch_version
+from elastic_search.train.proxy import ProxyTrainer
+
+
+class Settings(NamedTuple):
+    """What the command line says of every band's run."""
+
+    trials: int | None
+    strategy: str
+    halving: bool
+    seed: int
+    device: str
+    workers: int
+
+
+@dataclass
+class Run:
+    """A run in its folder.
+
+    Attributes:
+        plan: the space, band and recipe.
+        matcher: the space with its costs.
+        folder: of the run.
+        settings: from the command line.
+        stop: tells that the search is to end.
+    """
+
+    plan: SearchSpace
+    matcher: Matcher
+    folder: RunFolder
+    settings: Settings
+    stop: StopSignal
+
+    @cached_property
+    def device(self) -> Any:
+        return choose_device(self.settings.device)
+
+    @cached_property
+    def trainer(self) -> ProxyTrainer:
+        return ProxyTrainer(self.plan.recipe, self.device)
+
+    @cached_property
+    def inside(self) -> int:
+        """Number of networks in the band."""
+        return self.matcher.count(self.plan.band.low, self.plan.band.high)
+
+    @property
+    def halving(self) -> Halving:
+        return Halving(self.plan.recipe.epochs, self.settings.halving)
+
+    @property
+    def title(self) -> str:
+        workers = f", {self.settings.workers} workers" if self.settings.workers > 1 else ""
+        return f"{self.folder.name} on {describe(self.device)}{workers}"
+
+    def rows(self) -> list[dict[str, Any]]:
+        return ranking(self.plan, self.folder)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Seconds of an epoch, from what was trained, else from a few steps of three networks."""
+        if known := known_epoch_seconds(self.folder):
+            return Pace(known, known, known)
+        try:
+            return calibrate(self.plan, self.matcher, self.trainer.pace)
+        except TrialError as error:
+            raise EnvironmentFault(f"a proxy of the band cannot be trained: {error}", "a smaller [proxy]") from None
+
+    def planned(self, left: float | None) -> dict[str, Any]:
+        """What fits into ``left`` seconds."""
+        done, trials, halving, workers = len(self.folder.trials()), self.settings.trials, self.halving, 1
+        workers = self.settings.workers
+        remaining = None if trials is None else max(0, trials - done)
+        base_done = self.folder.result(None) is not None
+        fits = forecast(self.pace, halving, left, remaining, max(0, self.inside - done), base_done, workers)
+        end = datetime.now().astimezone() + timedelta(seconds=fits.seconds)
+        return {
+            "strategy": self.settings.strategy,
+            "inside": self.inside,
+            "networks": self.matcher.size,
+            "band": str(self.plan.band),
+            "seconds_an_epoch": vars(self.pace),
+            "rungs": list(halving.rungs),
+            **vars(fits),
+            "budget_seconds": left,
+            "spent_seconds": self.folder.spent_seconds,
+            "end": f"{end:%Y-%m-%d %H:%M} local time",
+        }
+
+    def take_base(self, other: RunFolder) -> None:
+        """Take over the base network's score from another band's run: the training is the same."""
+        found = other.result(None)
+        if found is not None and self.folder.result(None) is None:
+            self.folder.record(None, {key: value for key, value in found.items() if key not in ("schema", "sha256")})
+
+    def go(self, limit: float | None, began: float | None = None) -> str:
+        """Search until the budget is used; why it ended.
+
+        Args:
+            limit: seconds of all starts together, or None.
+            began: when this start's time began to count, by ``time.monotonic``; by default now.
+        """
+        began = time.monotonic() if began is None else began
+        plan, settings = self.plan, self.settings
+        with self.folder.locked():
+            description = {"space": plan.name, "text": plan.text, "target": plan.band.target, "seed": settings.seed}
+            description |= {"strategy": settings.strategy, "halving": settings.halving}
+            about = {"device": describe(self.device), "torch": torch_version(), "version": __version__}
+            new = self.folder.begin(description, **about)
+            click.echo(f"{'new run' if new else 'resuming'} {self.folder.path} on {describe(self.device)}", err=True)
+            clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
+            planned = self.planned(clock.left)
+            for line in plan_table(planned, self.title).rows:
+                click.echo(f"{line['name']}: {line['text']}" if line else "", err=True)
+            if planned["short"]:
+                click.echo("the time left is too short for the base network alone", err=True)
+            if settings.workers > 1:
+                click.echo("several workers: the trials depend on which of them is quicker", err=True)
+                return self._supervised(clock, limit)
+            progress = Progress(describe(self.device), settings.trials, lambda: run.expected_seconds())
+            run = Search(
+                plan,
+                self.matcher,
+                self.folder,
+                self.trainer,
+                settings.seed,
+                Budget(settings.trials, limit),
+                progress.of(0),
+                self.stop,
+                self.halving,
+                settings.strategy,
+                counter_of(plan),
+                self.pace.typical,
+                began,
+            )
+            progress.known(*best_accuracies(self.rows()))
+            with progress:
+                return run.run()
+
+    def _supervised(self, clock: Clock, limit: float | None) -> str:
+        settings = self.settings
+        self.__dict__.pop("trainer", None)  # the workers need the memory
+        deadline = None if clock.left is None else time.monotonic() + clock.left
+
+        def command(worker: int) -> list[str]:
+            said = {"root": str(self.folder.path.parent), "name": self.folder.name, "device": settings.device}
+            more = {"worker": worker, "trials": settings.trials, "deadline": deadline}
+            text = json.dumps(said | more | {"epoch_seconds": self.pace.typical})
+            return [sys.executable, "-m", "elastic_search.cli.worker", text]
+
+        environment = dict(os.environ)
+        if self.device.type == "cpu":
+            # Two processes with a thread for every core slow one another down many times over.
+            environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // settings.workers)))
+        progress = Progress(self.title, settings.trials, lambda: clock.left)
+        progress.known(*best_accuracies(self.rows()))
+        supervisor = Supervisor(command, environment, settings.workers, progress.of, self.folder, clock, self.stop)
+        with progress:
+            return supervisor.run()

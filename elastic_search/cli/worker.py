@@ -1,0 +1,61 @@
+"""One worker of a search, started by ``search --workers``: ``python -m elastic_search.cli.worker SETTINGS``.
+
+What the run is stands in its folder; SETTINGS are JSON: root, name, device, worker, trials, deadline, epoch_seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from elastic_search.cli.counted import counter_of
+from elastic_search.errors import ElasticError
+from elastic_search.search.folder import RunFolder
+from elastic_search.search.halving import Halving
+from elastic_search.search.loop import Budget, Search
+from elastic_search.search.signals import StopSignal
+from elastic_search.search.supervisor import HUNG, Reporter, end_with_parent, tell
+from elastic_search.space.match import Matcher
+
+
+def main() -> None:
+    """Work until the search ends, telling every event to stdout."""
+    settings: dict[str, Any] = json.loads(sys.argv[1])
+    end_with_parent()
+    stop = StopSignal()
+    with stop.listening():
+        try:
+            tell("ended", why=_work(settings, stop))
+        except ElasticError as error:
+            tell("error", message=str(error), hint=error.hint, code=error.exit_code)
+
+
+def _work(settings: dict[str, Any], stop: StopSignal) -> str:
+    from elastic_search.train.device import choose_device
+    from elastic_search.train.proxy import ProxyTrainer
+
+    folder = RunFolder(Path(settings["root"]), settings["name"])
+    about, plan = folder.description(), folder.plan()
+    search = Search(
+        plan,
+        Matcher(plan.space, plan.band.convention, plan.band.input, plan.limits),
+        folder,
+        ProxyTrainer(plan.recipe, choose_device(settings["device"], settings["worker"])),
+        about["seed"],
+        Budget(settings["trials"]),
+        Reporter(),
+        signal=stop,
+        halving=Halving(plan.recipe.epochs, about["halving"]),
+        strategy=about["strategy"],
+        counter=counter_of(plan),
+        epoch_seconds=settings["epoch_seconds"],
+        deadline=settings["deadline"],
+        hung_code=HUNG,
+    )
+    return search.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The supervisor with workers that do as they are told."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from elastic_search.errors import EnvironmentFault, FileError
+from elastic_search.search.clock import Clock
+from elastic_search.search.folder import RunFolder
+from elastic_search.search.signals import StopSignal
+from elastic_search.search.supervisor import DEATHS, HUNG, Supervisor
+from tests.search.test_search import Silent
+
+PENDING = {"number": 4, "values": {}, "id": "x", "cost": 1, "params": 2, "seed": 0}
+STARTED = json.dumps({"event": "started", "trial": 4, "depths": [3, 4], "pending": PENDING})
+EPOCH = json.dumps({"event": "epoch", "number": 1, "of": 3, "loss": 1.0, "accuracy": 0.5})
+ENDED = json.dumps({"event": "ended", "why": "trials"})
+DIE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def say(*lines):
+    return "".join(f"print({line!r}, flush=True)\n" for line in lines)
+
+
+@pytest.fixture
+def supervise(tmp_path):
+    """Makes a supervisor whose worker k runs the k-th script; ``scripts`` may also be a list for each of its starts."""
+
+    def make(*scripts, limit=None):
+        folder, starts = RunFolder(tmp_path, "run"), [0] * len(scripts)
+
+        def command(k):
+            script = scripts[k]
+            if not isinstance(script, str):
+                script = script[min(starts[k], len(script) - 1)]
+            starts[k] += 1
+            return [sys.executable, "-c", script]
+
+        supervisor = Supervisor(
+            command, os.environ, len(scripts), lambda k: Silent(), folder, Clock(folder, limit), StopSignal()
+        )
+        supervisor.starts = starts
+        return supervisor
+
+    return make
+
+
+def test_all_workers_are_waited_for(supervise):
+    slow = "import time; time.sleep(0.5)\n" + say(json.dumps({"event": "ended", "why": "time"}))
+    assert supervise(say(ENDED), slow).run() == "time"
+
+
+def test_dead_worker_is_started_again(supervise, capsys):
+    supervisor = supervise([say(STARTED, EPOCH) + DIE, say(ENDED)])
+    assert supervisor.run() == "trials"
+    assert supervisor.starts == [2]
+    assert "worker 0 died (signal 9)" in capsys.readouterr().err
+
+
+def test_trial_that_kills_its_workers_is_recorded_as_failed(supervise):
+    supervisor = supervise([*[say(STARTED) + DIE] * DEATHS, say(ENDED)])
+    assert supervisor.run() == "trials"
+    result = supervisor._folder.result(4)
+    assert result["accuracy"] is None
+    assert "killed its worker 3 times (signal 9)" in result["reason"]
+
+
+def test_trial_that_makes_an_epoch_between_deaths_is_not_given_up(supervise):
+    supervisor = supervise([*[say(STARTED, EPOCH) + DIE] * (2 * DEATHS), say(ENDED)])
+    assert supervisor.run() == "trials"
+    assert supervisor._folder.result(4) is None
+
+
+def test_workers_that_only_die_end_the_search(supervise):
+    with pytest.raises(EnvironmentFault, match="die one after the other"):
+        supervise(DIE).run()
+
+
+def test_hung_worker_is_replaced_without_blame(supervise):
+    supervisor = supervise([*[say(STARTED) + f"raise SystemExit({HUNG})"] * 6, say(ENDED)])
+    assert supervisor.run() == "trials"
+    assert supervisor.starts == [7]
+
+
+def test_error_of_a_worker_is_the_command_s_and_ends_the_others(supervise):
+    error = json.dumps({"event": "error", "message": "disk full", "hint": "free space", "code": 3})
+    supervisor = supervise(say(error), "import time; time.sleep(600)")
+    with pytest.raises(Exception, match="disk full") as caught:
+        supervisor.run()
+    assert (caught.value.hint, caught.value.exit_code) == ("free space", 3)
+    assert not isinstance(caught.value, FileError)
+    assert all(worker.process.poll() is not None for worker in supervisor._workers)
+
+
+def test_signal_is_passed_on_once_and_the_workers_end(supervise):
+    script = (
+        "import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *a: sys.exit(0))\n" + say(STARTED)
+        + "time.sleep(600)"
+    )  # fmt: skip
+    supervisor = supervise(script, script)
+    timer = threading.Timer(2.0, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    timer.start()
+    began = time.monotonic()
+    assert supervisor.run() == "signal"
+    assert time.monotonic() - began < 60
+    assert supervisor.starts == [1, 1]
+
+
+def test_worker_that_overruns_the_deadline_is_killed(supervise, monkeypatch):
+    monkeypatch.setattr("elastic_search.search.supervisor.OVERRUN", 0.5)
+    supervisor = supervise("import time; time.sleep(600)", limit=1.0)
+    supervisor.run()
+    assert supervisor.starts == [1]
+
+
+def test_pipe_that_closes_ends_a_worker():
+    import subprocess
+
+    code = (
+        "import time\nfrom elastic_search.search.supervisor import end_with_parent\nend_with_parent()\n"
+        "print('up', flush=True)\ntime.sleep(600)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with worker:
+        assert worker.stdout.readline() == "up\n"
+        worker.stdin.close()
+        assert worker.wait(30) == 3
