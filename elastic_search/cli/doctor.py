@@ -21,6 +21,7 @@ EXTRAS = {
     "fvcore": "search",
     "safetensors": "weights",
     "matplotlib": "plot",
+    "psycopg": "cluster",
     "ptflops": "tools",
 }
 FREE_BYTES = 500 * 10**6

@@ -42,6 +42,7 @@ class Settings(NamedTuple):
     seed: int
     device: str
     workers: int
+    storage: str | None
 
 
 @dataclass
@@ -163,6 +164,7 @@ class Run:
                 counter_of(plan),
                 self.pace.typical,
                 began,
+                storage=settings.storage,
             )
             progress.known(*best_accuracies(self.rows()))
             with progress:
@@ -174,9 +176,14 @@ class Run:
         deadline = None if clock.left is None else time.monotonic() + clock.left
 
         def command(worker: int) -> list[str]:
-            said = {"root": str(self.folder.path.parent), "name": self.folder.name, "device": settings.device}
-            more = {"worker": worker, "trials": settings.trials, "deadline": deadline}
-            text = json.dumps(said | more | {"epoch_seconds": self.pace.typical})
+            said: dict[str, Any] = {
+                "root": str(self.folder.path.parent),
+                "name": self.folder.name,
+                "device": settings.device,
+            }
+            more: dict[str, Any] = {"worker": worker, "trials": settings.trials, "deadline": deadline}
+            more |= {"storage": settings.storage, "epoch_seconds": self.pace.typical}
+            text = json.dumps(said | more)
             return [sys.executable, "-m", "elastic_search.cli.worker", text]
 
         environment = dict(os.environ)

@@ -43,6 +43,8 @@ STRATEGIES = ("feasible-tpe", "uniform", "evolution")
 @click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that train; "
               "each of them has a GPU of its own as far as there are any.")  # fmt: skip
+@click.option("--storage", metavar="URL", help="PostgreSQL of a study that several machines share; the same command "
+              "runs on each.")  # fmt: skip
 @format_options
 def search(
     space: str,
@@ -59,6 +61,7 @@ def search(
     root: str,
     device: str,
     workers: int,
+    storage: str | None,
     fmt: str,
 ) -> None:
     """Search a space for the Elastic network whose short-trained proxy is best, at the base's cost.
@@ -68,7 +71,7 @@ def search(
     epoch takes and prints what fits into the budget. The same command again resumes an interrupted run; a finished
     run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at once. With
     --targets, one run after the other searches each band with an equal share of the time, and the table shows the
-    best network of each: accuracy against cost. Needs the 'search' extra.
+    best network of each: accuracy against cost. Needs the 'search' extra, and 'cluster' for --storage.
     """
     from pathlib import Path
 
@@ -93,8 +96,9 @@ def search(
     with stop.listening():
         from elastic_search.cli.running import Run, Settings
         from elastic_search.search.folder import RunFolder
+        from elastic_search.search.shared import checked_url
 
-        settings = Settings(trials, strategy, not no_halving, seed, device, workers)
+        settings = Settings(trials, strategy, not no_halving, seed, device, workers, storage and checked_url(storage))
         title = plan.name if name is None else name
         names = [f"{title}-{_millions(target)}" for target in targets] if targets else [title]
         runs = [

@@ -1,6 +1,7 @@
 """One worker of a search, started by ``search --workers``: ``python -m elastic_search.cli.worker SETTINGS``.
 
-What the run is stands in its folder; SETTINGS are JSON: root, name, device, worker, trials, deadline, epoch_seconds.
+What the run is stands in its folder. SETTINGS are JSON: root, name, device, worker, trials, deadline, storage,
+epoch_seconds.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def _work(settings: dict[str, Any], stop: StopSignal) -> str:
         epoch_seconds=settings["epoch_seconds"],
         deadline=settings["deadline"],
         hung_code=HUNG,
+        storage=settings["storage"],
     )
     return search.run()
 

@@ -109,6 +109,7 @@ class Search:
         self._rungs = self.halving or Halving(self.plan.recipe.epochs, on=False)
         self._counted = time.monotonic()
         self._done = 0
+        self._work: Work | None = None
         self._pending: dict[str, Any] = {}
         self._watchdog = Watchdog(lambda: max(PATIENCE, 5 * (self.clock.expected_epoch or 0.0)), self._give_up)
 
@@ -128,7 +129,7 @@ class Search:
         band, base = self.plan.band, self.plan.space.base
         try:
             sampler = STRATEGIES[self.strategy](self.matcher, band, self.seed, base)
-            self._work = Work(
+            work = self._work = Work(
                 self.plan,
                 self.folder,
                 sampler,
@@ -140,8 +141,8 @@ class Search:
                 self.storage,
             )
             with self.signal.listening():
-                why = self._loop()
-            self._write_best()
+                why = self._loop(work)
+            self._write_best(work)
             return why
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             cause = error.__cause__ or error
@@ -151,12 +152,14 @@ class Search:
             ) from None
         finally:
             self.clock.save()
+            if self._work is not None:
+                self._work.close()
 
-    def _loop(self) -> str:
-        self._write_best()
+    def _loop(self, work: Work) -> str:
+        self._write_best(work)
         failures = 0
         while True:
-            job = self._work.next()
+            job = work.next()
             if isinstance(job, str):
                 return job
             if job is None:
@@ -165,28 +168,28 @@ class Search:
             outcome = None
             try:
                 outcome = self._evaluate(job)
-                if outcome is not None and self._work.record(job, outcome):
+                if outcome is not None and work.record(job, outcome):
                     self._tell_observer(job, outcome)
             finally:
-                self._work.release(job, ended=outcome is not None)
+                work.release(job, ended=outcome is not None)
             if outcome is None:
                 if self.signal.received is not None or job.number is None:
                     return self._why_stopped() or "time"
                 # Its next rung does not fit; a new trial's first may.
-                self._work.put_off(job)
+                work.put_off(job)
                 continue
             self.clock.save()
             if time.monotonic() - self._counted > RECOUNTED_EVERY:
-                self._write_best()
+                self._write_best(work)
             failures = failures + 1 if outcome["accuracy"] is None else 0
             if failures >= MAX_FAILURES or ("traceback" in outcome and job.number == 0):
                 raise EnvironmentFault(
                     f"trial {job.number} failed: {outcome['reason']}", f"see {self.folder.path / 'trials'}"
                 )
 
-    def _write_best(self) -> None:
+    def _write_best(self, work: Work) -> None:
         self._counted = time.monotonic()
-        self._work.write_best(self.counter)
+        work.write_best(self.counter)
 
     def _evaluate(self, job: Job) -> dict[str, Any] | None:
         """Train a network's proxy: its result, or None if it was interrupted."""
@@ -260,7 +263,8 @@ class Search:
     def _step(self) -> None:
         """Hear of a batch: the deadline holds inside an epoch, too."""
         self._watchdog.beat()
-        self._work.beat()
+        if self._work is not None:
+            self._work.beat()
         noticed = self.signal.received is not None and time.monotonic() - self.signal.at > NOTICE
         if self.clock.is_over or noticed:
             raise InterruptedTrainingError

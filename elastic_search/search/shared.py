@@ -78,13 +78,17 @@ class SharedStudy:
                 self._storage = optuna.storages.RDBStorage(
                     url.replace("{", "{{").replace("}", "}}"),
                     engine_kwargs=ENGINE,
-                    heartbeat_interval=round(BEAT),
-                    grace_period=round(GRACE),
                 )
         except ImportError:
             raise missing_extra("psycopg", "cluster") from None
         except SQLAlchemyError as error:
             raise self.unreachable(error) from None
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+        self._storage.remove_session()
+        self._storage.engine.dispose()
 
     def unreachable(self, error: Exception) -> EnvironmentFault:
         """What is told when the database cannot be used."""

@@ -89,8 +89,12 @@ class Work:
         self._waiting: set[str] = set()
         self._trial_id = 0
         self._shared = None if storage is None else SharedStudy(storage, folder)
-        with self._alone():
-            self._study = self._open()
+        try:
+            with self._alone():
+                self._study = self._open()
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self) -> optuna.Study:
         """The study, and what the folder holds told to it."""
@@ -240,6 +244,11 @@ class Work:
     def release(self, job: Job, ended: bool) -> None:
         """Let others have a training, or forget its claim if it has ended."""
         self._claims.release(job.claim, ended)
+
+    def close(self) -> None:
+        """Let go of the study; nothing can be asked for any more."""
+        if self._shared is not None:
+            self._shared.close()
 
     def beat(self) -> None:
         """Tell other machines that the training at hand is alive."""
