@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar, Self
 
 from elastic_search.arch.graph import Builder, Graph
@@ -24,6 +24,14 @@ class Stage:
 
     width: int
     splits: tuple[Split, ...]
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.width, self.splits))
+
+    def __hash__(self) -> int:
+        # Stages are looked up often, and may have hundreds of blocks.
+        return self._hash
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,7 @@ def resampled(split: Split, down: str | None, up: str | None) -> Split:
     return replace(split, down=down, up=up)
 
 
+@lru_cache(maxsize=4096)
 def typed(split: Split, kind: str) -> Split:
     """The split with its low branches made as one of the ``TYPES`` of Table 6.
 

@@ -24,15 +24,15 @@ def stage_costs(
 ) -> tuple[Costs, list[Shape]]:
     """Cost and parameters of each option of a stage on the given input, and the shapes that leave it."""
     costs, shapes = np.empty((len(options), 2), np.int64), []
-    chains: dict[tuple[Split, Split], _Chain] = {}
+    chains: dict[tuple[int, Split, Split], _Chain] = {}
     for i, option in enumerate(options):
         first, rest = option.splits[0], option.splits[1:]
         if base.IS_CHAIN and rest.count(option.splits[-1]) == len(rest):
-            key = (first, option.splits[-1])
+            key = (option.width, first, option.splits[-1])
             if key not in chains:
                 width = replace(base.stages[stage], width=option.width)
                 spec = replace(base, stages=(*base.stages[:stage], width, *base.stages[stage + 1 :]))
-                chains[key] = _Chain(spec, stage, input, key, convention)
+                chains[key] = _Chain(spec, stage, input, key[1:], convention)
             (total, params), shape = chains[key].at(len(option.splits))
         else:
             stages = (*base.stages[:stage], option, *base.stages[stage + 1 :])

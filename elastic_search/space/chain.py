@@ -148,18 +148,18 @@ class Chain:
 
     def _by_option(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Law]:
         ways: dict[State, list[tuple[Vector, int, StageWay]]] = {}
-        parts, base = self.parts(arm), self.space.base
+        parts, most = self.parts(arm), self.space.base.blocks(max(self.space.depths[stage]))
+        plain: dict[tuple[int, int], tuple[Vector, Shapes]] = {}
         runs: dict[tuple[int, Split], list[Vector]] = {}
         for n, option in enumerate(arm.stages[stage]):
-            cost, out = self._plain(arm, stage, option, shapes)
-            width, splits = option.stage.width, option.stage.splits
-            if splits[-1] != PLAIN:
-                run = runs.setdefault((width, splits[-1]), [(0,) * len(cost)])
-                while len(run) <= len(splits):
-                    block = len(run) - 1
-                    more = parts.added(stage, width, shapes, block, splits[-1]) if base.may_scale(stage, block) else ()
-                    run.append(plus(run[-1], more) if more else run[-1])
-                cost = plus(cost, run[len(splits)])
+            width, blocks, split = option.key
+            if (width, blocks) not in plain:
+                plain[width, blocks] = self._plain(arm, stage, option, shapes)
+            cost, out = plain[width, blocks]
+            if split is not PLAIN:
+                if (width, split) not in runs:
+                    runs[width, split] = parts.run(stage, width, shapes, split, most)
+                cost = plus(cost, runs[width, split][blocks])
             weight = 1 if self.measure == "uniform" else option.weight
             ways.setdefault((out, masks.of_option(stage, n)), []).append((cost, weight, StageWay(stage, option)))
         return {state: atom(of) for state, of in ways.items()}
@@ -209,13 +209,22 @@ class _Masks:
     def __init__(self, space: Space, arm: Arm, earlier: list[Arm]) -> None:
         self.every = (1 << len(earlier)) - 1
         self._arm, self._earlier = arm, earlier
-        self._stages = [[{option.stage for option in of} for of in other.stages] for other in earlier]
+        self._by_split: dict[Split, int] = {}
+        self._plain = [
+            [{option.key for option in of if option.key[2] is PLAIN} for of in other.stages] for other in earlier
+        ]
 
     def of_option(self, stage: int, number: int) -> int:
         if not self._earlier:
             return 0
-        wanted = self._arm.stages[stage][number].stage
-        return sum((wanted in stages[stage]) << bit for bit, stages in enumerate(self._stages))
+        wanted = self._arm.stages[stage][number].key
+        if wanted[2] is not PLAIN:
+            # Arms have the same widths and depths.
+            return self.of_split(wanted[2])
+        # A stage is plain by choice, or because none of its blocks may scale.
+        return sum((wanted in stages[stage]) << bit for bit, stages in enumerate(self._plain))
 
     def of_split(self, split: Split) -> int:
-        return sum((split in other.splits) << bit for bit, other in enumerate(self._earlier))
+        if split not in self._by_split:
+            self._by_split[split] = sum((split in other.splits) << bit for bit, other in enumerate(self._earlier))
+        return self._by_split[split]

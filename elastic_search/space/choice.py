@@ -30,12 +30,15 @@ class Option(NamedTuple):
         depth: of the stage.
         split: of its blocks, as written; None where every block chooses its own.
         stage: the stage; where blocks choose, with plain blocks.
+        key: width, number of blocks, and the split of those that may scale (plain if none may): equal for equal
+            stages, and quicker to compare.
         weight: number of combinations of values that give it.
     """
 
     depth: int
     split: Split | None
     stage: Stage
+    key: tuple[int, int, Split]
     weight: int = 1
 
 
@@ -180,23 +183,28 @@ class Space:
 
     def _options(self, stage: int, splits: tuple[Split, ...], kind: str) -> list[Option]:
         """The distinct stages, each under the first combination of values that gives it."""
-        options: dict[Stage, Option] = {}
-        kinds = [(split, typed(split, kind)) for split in splits]
+        options: dict[tuple[int, int, Split], Option] = {}
+        most = self.base.blocks(max(self.depths[stage]))
+        scalable = [self.base.may_scale(stage, j) for j in range(most)]
+        # Stages of one split are the beginnings of the deepest.
+        written: dict[Split | None, tuple[Split, ...]] = {}
+        if self.splits_per == "block":
+            written[None] = (PLAIN,) * most
+        else:
+            for split in splits:
+                with_kind = PLAIN if split == PLAIN else typed(split, kind)
+                written[split] = tuple(with_kind if there else PLAIN for there in scalable)
+        first = scalable.index(True) if any(scalable) else most
         for width in self._widths[stage]:
             for depth in self.depths[stage]:
-                if self.splits_per == "block":
-                    made = Stage(width, (PLAIN,) * self.base.blocks(depth))
-                    options[made] = Option(depth, None, made)
-                    continue
-                for split, with_kind in kinds:
-                    made = self._stage(stage, width, depth, with_kind)
-                    known = options.get(made, Option(depth, split, made, 0))
-                    options[made] = known._replace(weight=known.weight + 1)
+                blocks = self.base.blocks(depth)
+                for written_split, deepest in written.items():
+                    key = (width, blocks, deepest[first] if first < blocks else PLAIN)
+                    if known := options.get(key):
+                        options[key] = known._replace(weight=known.weight + 1)
+                    else:
+                        options[key] = Option(depth, written_split, Stage(width, deepest[:blocks]), key)
         return list(options.values())
-
-    def _stage(self, stage: int, width: int, depth: int, split: Split) -> Stage:
-        splits = tuple(split if self.base.may_scale(stage, j) else PLAIN for j in range(self.base.blocks(depth)))
-        return Stage(width, splits)
 
     @property
     def combinations(self) -> int:

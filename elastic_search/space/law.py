@@ -186,9 +186,18 @@ def _pairs(sources: Sequence[tuple[Law, Law]], total: int) -> Iterator[tuple[Sum
 
 
 def sorted_rows(sums: Sums) -> NDArray[np.int64]:
-    """The order that sorts rows, by the first quantity first."""
-    if sums.shape[1] == 1:
-        return np.argsort(sums[:, 0], kind="stable")
+    """The order that sorts rows, by the first quantity first; equal rows stay in their order."""
+    if sums.shape[1] == 1 and len(sums):
+        column, bits = sums[:, 0], len(sums).bit_length()
+        low = int(column.min())
+        if (int(column.max()) - low).bit_length() + bits < 63:
+            # Sum and number in one integer: sorting values is several times quicker than sorting places.
+            packed = (column - low) << bits
+            packed |= np.arange(len(sums))
+            packed.sort()
+            packed &= (1 << bits) - 1
+            return packed
+        return np.argsort(column, kind="stable")
     return np.lexsort(sums.T[::-1])
 
 

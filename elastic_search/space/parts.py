@@ -79,6 +79,22 @@ class Parts:
             self._added[key] = tuple(a - b for a, b in zip(with_split[0], plain[0], strict=True))
         return self._added[key]
 
+    def run(self, stage: int, width: int, shapes: Shapes, split: Split, blocks: int) -> list[Vector]:
+        """What a split adds to a stage's first 0, 1, … ``blocks`` blocks, as far as they may scale."""
+        sums, more = [(0,) * len(self.quantities)], None
+        inner: Shapes | None = None
+        for block in range(blocks):
+            if not self.base.may_scale(stage, block):
+                sums.append(sums[-1])
+                continue
+            entering = self._before(stage, width, shapes, block)[1] if self.base.IS_CHAIN else shapes
+            # Blocks after the first that have the same input are the same.
+            if more is None or block < 2 or entering != inner:
+                more = self.added(stage, width, shapes, block, split)
+            inner = entering
+            sums.append(plus(sums[-1], more))
+        return sums
+
     def _before(self, stage: int, width: int, shapes: Shapes, block: int) -> tuple[Vector, Shapes]:
         """The blocks before one in a chain of plain ones, and the shapes that enter it."""
         before = self._plain.setdefault((stage, width, shapes), [((0,) * len(self.quantities), shapes)])

@@ -8,6 +8,7 @@ from elastic_search.arch.split import parse_split
 from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
 from elastic_search.space.choice import Space
+from elastic_search.space.law import sorted_rows
 from elastic_search.space.table import CostTable
 
 
@@ -22,3 +23,11 @@ def test_costs_of_many_configurations_are_those_of_the_tally(base):
         assert cost == tally(space.spec(0, stages).graph(), image(33, 47), FVCORE).total
     with pytest.raises(IndexError, match="numbered from 0"):
         table.costs([numbers + 100 for numbers in options])
+
+
+@pytest.mark.parametrize("scale", (1, 1 << 20, 1 << 55))
+def test_rows_are_sorted_as_a_stable_sort_does(scale):
+    rng = np.random.default_rng(0)
+    sums = rng.integers(-50, 50, (2000, 1)) * scale
+    assert (sorted_rows(sums) == np.argsort(sums[:, 0], kind="stable")).all()
+    assert not len(sorted_rows(sums[:0]))
