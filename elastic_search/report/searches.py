@@ -24,6 +24,19 @@ def split_text(spec: Spec) -> str:
     return texts[0] if len(set(texts)) == 1 else " | ".join(texts)
 
 
+def edits_text(spec: Spec, base: Spec) -> str:
+    """What an edit of ``base`` changes beside depths: splits by stage, their types, widths, cardinality."""
+    types = {f"{s.down}+{s.up}" for stage in spec.stages for s in stage.splits if s.scales_down}
+    parts = [split_text(spec), *sorted(types if types != {"avgpool+bilinear"} else ())]
+    widths = [[stage.width for stage in of.stages] for of in (spec, base)]
+    if widths[0] != widths[1]:
+        parts.append(f"widths {'-'.join(map(str, widths[0]))}")
+    paths = getattr(spec, "cardinality", None)
+    if paths != getattr(base, "cardinality", None):
+        parts.append(f"cardinality {paths}")
+    return "; ".join(parts)
+
+
 def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> Table:
     """The base network, then all finished trials, best first: rows of ``search.ranking``."""
     columns = [
@@ -44,8 +57,7 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
     shown: list[dict[str, Any] | None] = []
     for row in rows:
         spec: Spec = row["spec"]
-        types = {f"{s.down}+{s.up}" for stage in spec.stages for s in stage.splits if s.scales_down}
-        text = split_text(spec) + (f" {' '.join(sorted(types))}" if types - {"avgpool+bilinear"} else "")
+        text = edits_text(spec, plan.space.base)
         shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
     trained = (TRAINED,) if any(row["spec"].trained_filters for row in rows) else ()
     return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
@@ -94,7 +106,7 @@ def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], 
     for row in sweep_rows(of_bands):
         spec: Spec = row["spec"]
         target = plans[row["band"]].band.target if "band" in row else None
-        about = {"depths": "-".join(map(str, spec.depths)), "splits": split_text(spec)}
+        about = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plans[0].space.base)}
         shown.append({**row, **about, "target": target, "mark": "yes" if row["front"] else "no"})
     tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
     return Table(title, columns, shown, (proxy_text(plans[0].recipe), FRONT, tolerance))

@@ -6,6 +6,8 @@ from fractions import Fraction
 from typing import Any
 
 from elastic_search.files import SearchSpace
+from elastic_search.report.matches import TRAINED
+from elastic_search.report.searches import edits_text
 from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
 from elastic_search.space.match import Candidate, Matcher
@@ -73,15 +75,15 @@ def candidates_table(title: str, candidates: list[tuple[str, Candidate]], band: 
     columns = (
         Column("what", ""),
         Column("depths", "depths"),
-        Column("cost", band.convention.name, "number"),
+        Column("cost", band.convention.name, "count"),
         Column("difference", "change", "change"),
         Column("params", "params", "count"),
-        Column("splits", "splits and types", "long"),
+        Column("splits", "splits", "long"),
     )
     rows: list[dict[str, Any] | None] = []
     for what, candidate in candidates:
-        values = {k: v for k, v in candidate.values.items() if not k.endswith((".depth", ".width"))}
-        depths = "-".join(map(str, candidate.spec.depths))
-        text = " ".join(f"{key}={value}" for key, value in values.items())
-        rows.append({**candidate_json(candidate, band), "what": what, "depths": depths, "splits": text})
-    return Table(title, columns, rows, notes)
+        spec = candidate.spec
+        text = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, candidate.matcher.space.base)}
+        rows.append({**candidate_json(candidate, band), "what": what, **text})
+    trained = (TRAINED,) if any(candidate.spec.trained_filters for _, candidate in candidates) else ()
+    return Table(title, columns, rows, (*notes, *trained))
