@@ -20,7 +20,7 @@ ROOMS = {
     "nn": {"arch", "cost", "nn"},
     "data": {"data"},
     "tasks": {"arch", "nn", "tasks"},
-    "train": {"arch", "cost", "nn", "data", "tasks", "train", "search.evaluator"},
+    "train": {"arch", "cost", "nn", "data", "tasks", "train", "search.evaluator", "search.records"},
     "search": {"arch", "cost", "space", "search", "files"},
     "files": {"arch", "cost", "space", "files", "train.recipe"},
     "cli": {"arch", "cost", "space", "paper", "report", "nn", "train", "search", "files", "cli"},

@@ -68,7 +68,7 @@ def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
 
     folder = RunFolder(root, name)
     plan = folder.plan()
-    with folder.locked():
+    with folder.locked(sweep=False):
         found = examine(folder, plan)
         if repair and not all(finding.sound for finding in found):
             copy = repaired(folder, found)

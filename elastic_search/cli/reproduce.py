@@ -30,12 +30,13 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
 
     require("torch", "optuna", "sqlalchemy", "filelock")
     from elastic_search.search.folder import RunFolder
+    from elastic_search.search.ranking import network_of
     from elastic_search.train.device import choose_device, describe, torch_version
     from elastic_search.train.proxy import ProxyTrainer
 
     folder = RunFolder(Path(root), name)
     about, plan = folder.description(), folder.plan()
-    if trial != "base" and not trial.isdecimal():
+    if trial != "base" and not (trial.isascii() and trial.isdecimal() and len(trial) < 10):
         raise UsageError(f"TRIAL {trial!r} is neither a number nor 'base'")
     record = folder.result(None if trial == "base" else int(trial))
     if record is None or record["accuracy"] is None:
@@ -43,7 +44,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
         raise UsageError(
             f"trial {trial} {why}", f"recorded: base, {', '.join(map(str, folder.trials())) or 'no trial'}"
         )
-    spec = plan.space.base if record["values"] is None else plan.space.decode(record["values"])
+    spec = network_of(plan, record)
     chosen, expected = choose_device(device), record["curve"]
     now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
     before = about.get("first_start", {})

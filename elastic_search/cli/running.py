@@ -119,18 +119,13 @@ class Run:
             "end": f"{end:%Y-%m-%d %H:%M} local time",
         }
 
-    def take_base(self, other: RunFolder) -> None:
-        """Take over the base network's score from another band's run: the training is the same."""
-        found = other.result(None)
-        if found is not None and self.folder.result(None) is None:
-            self.folder.record(None, {key: value for key, value in found.items() if key not in ("schema", "sha256")})
-
-    def go(self, limit: float | None, began: float | None = None) -> str:
+    def go(self, limit: float | None, began: float | None = None, other: RunFolder | None = None) -> str:
         """Search until the budget is used; why it ended.
 
         Args:
             limit: seconds of all starts together, or None.
             began: when this start's time began to count, by ``time.monotonic``; by default now.
+            other: another band's run, whose score of the base network holds here, too.
         """
         began = time.monotonic() if began is None else began
         plan, settings = self.plan, self.settings
@@ -139,6 +134,9 @@ class Run:
             description |= {"strategy": settings.strategy, "halving": settings.halving}
             about = {"device": describe(self.device), "torch": torch_version(), "version": __version__}
             new = self.folder.begin(description, **about)
+            # Only now is it certain that the run is ours and nobody else writes in it.
+            if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
+                self.folder.record(None, base)
             click.echo(f"{'new run' if new else 'resuming'} {self.folder.path} on {describe(self.device)}", err=True)
             clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
             planned = self.planned(clock.left)

@@ -115,9 +115,7 @@ def search(
                 # What an earlier band left is the later ones'; "until" is a time of day, whatever was used before.
                 limit = (seconds + used) * (number + 1) / len(runs)
                 limit -= sum(before.folder.spent_seconds for before in runs[:number])
-            if number and not stop.received:
-                run.take_base(runs[0].folder)
-            whys.append(run.go(limit, started if number == 0 else None))
+            whys.append(run.go(limit, started if number == 0 else None, runs[0].folder if number else None))
             if whys[-1] == "signal":
                 break
         _show(runs[: len(whys)], whys, title if targets else "", fmt)

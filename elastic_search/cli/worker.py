@@ -7,6 +7,7 @@ epoch_seconds.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def _work(settings: dict[str, Any], stop: StopSignal) -> str:
         strategy=about["strategy"],
         counter=counter_of(plan),
         epoch_seconds=settings["epoch_seconds"],
-        deadline=settings["deadline"],
+        deadline=math.inf if settings["deadline"] is None else settings["deadline"],  # the supervisor keeps the time
         hung_code=HUNG,
         storage=settings["storage"],
     )

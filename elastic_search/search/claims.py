@@ -29,17 +29,19 @@ class Claims:
     @contextmanager
     def alone(self, what: str = "proposing") -> Iterator[None]:
         """Wait until no other process does ``what``, and keep them from it."""
-        with self._lock(what, -1):
+        lock = self._lock(what, -1)
+        self._acquire(lock)
+        try:
             yield
+        finally:
+            lock.release()
 
     def take(self, name: str) -> bool:
         """Claim a trial; false if a living process has it."""
         if name in self._held:
             return True
         lock = self._lock(name, 0)
-        try:
-            lock.acquire()
-        except Timeout:
+        if not self._acquire(lock):
             return False
         self._held[name] = lock
         return True
@@ -53,8 +55,14 @@ class Claims:
             lock.release()
 
     def _lock(self, name: str, timeout: float) -> FileLock:
+        return FileLock(self._folder / f"{name}.lock", timeout=timeout)
+
+    def _acquire(self, lock: FileLock) -> bool:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return FileLock(self._folder / f"{name}.lock", timeout=timeout)
+            lock.acquire()
+        except Timeout:
+            return False
         except OSError as error:
-            raise EnvironmentFault(f"{self._folder}: {error.strerror}", "check the disk") from None
+            raise EnvironmentFault(f"{lock.lock_file}: {error.strerror or error}", "check the disk") from None
+        return True

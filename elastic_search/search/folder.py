@@ -12,9 +12,6 @@ runs/NAME/best.toml       the best network so far
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,28 +21,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from elastic_search.errors import EnvironmentFault, UsageError
-from elastic_search.files import SearchSpace, at_target, parse_space
+from elastic_search.files import MAX_BYTES, SearchSpace, at_target, parse_space
+from elastic_search.search.records import fault_of_result, is_number, read_sealed, sealed, write_atomically
 
-SCHEMA = 1
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that after any crash it is the old or the new one, whole.
-
-    Raises:
-        EnvironmentFault: if it cannot be written, as on a full disk.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{path.name}.tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})", "free space, then run again") from None
 
 
 class RunFolder:
@@ -84,8 +63,11 @@ class RunFolder:
         return self.path / "base.json" if number is None else self.path / "trials" / f"{number}.json"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, sweep: bool = True) -> Iterator[None]:
         """Hold the run for this process; the kernel frees it when the process dies.
+
+        Args:
+            sweep: whether to delete what a killed start left.
 
         Raises:
             EnvironmentFault: if another process holds it, or the folder cannot be made.
@@ -102,7 +84,8 @@ class RunFolder:
             hint = "check the disk, or choose another --dir"
             raise EnvironmentFault(f"{self.path}: {error.strerror}", hint) from None
         try:
-            self._sweep()
+            if sweep:
+                self._sweep()
             yield
         finally:
             lock.release()
@@ -112,10 +95,10 @@ class RunFolder:
         for path in self.path.rglob("*.tmp"):
             path.unlink(missing_ok=True)
         for path in (self.path / "checkpoints").glob("*.pt"):
-            stem = path.stem
-            number = None if stem == "base" else int(stem) if stem.isdecimal() else -1
-            if number != -1 and self._result_file(number).exists():
-                path.unlink(missing_ok=True)
+            if re.fullmatch(r"base|[0-9]{1,9}(-[0-9]{1,19})?", path.stem):
+                folder = self.path if path.stem == "base" else self.path / ("repeats" if "-" in path.stem else "trials")
+                if (folder / f"{path.stem}.json").exists():
+                    path.unlink(missing_ok=True)
 
     @property
     def is_run(self) -> bool:
@@ -128,9 +111,18 @@ class RunFolder:
         Raises:
             UsageError: if there is no such run.
         """
-        found = self._read(self.path / "run.json", "space", "text", "seed")
+        file = self.path / "run.json"
+        found = self._read(file)
         if found is None:
             raise UsageError(f"no run {self.name!r} in {self.path.parent}", "give its folder's parent with --dir")
+        kinds = {"space": str, "text": str, "seed": int, "strategy": str, "halving": bool, "first_start": dict}
+        wrong = [key for key, kind in kinds.items() if key in found and type(found[key]) is not kind]
+        wrong += [key for key in ("space", "text", "seed") if key not in found]
+        target = found.get("target")
+        if target is not None and (type(target) is not int or not 1 <= target <= 2**53):
+            wrong.append("target")
+        if wrong:
+            raise EnvironmentFault(f"{file}: damaged (its {wrong[0]} is not one)", self._hint)
         return found
 
     def plan(self) -> SearchSpace:
@@ -140,6 +132,8 @@ class RunFolder:
             UsageError: if there is no such run.
         """
         about = self.description()
+        if len(about["text"]) > MAX_BYTES:
+            raise EnvironmentFault(f"{self.path / 'run.json'}: damaged (its text is too long)", self._hint)
         space = parse_space(about["text"], about["space"], f"{self.path / 'run.json'}, text")
         return at_target(space, about.get("target"))
 
@@ -156,7 +150,7 @@ class RunFolder:
         file = self.path / "run.json"
         before = self._read(file)
         if before is None:
-            write_atomically(file, json.dumps({"schema": SCHEMA, **description, "first_start": about}, indent=2) + "\n")
+            write_atomically(file, sealed({**description, "first_start": about}))
             return True
         differing = [key for key, value in description.items() if before.get(key) != value]
         if differing:
@@ -168,11 +162,16 @@ class RunFolder:
 
     def result(self, number: int | None) -> dict[str, Any] | None:
         """A recorded score, of a trial or of the base network, or None."""
-        return self._read(self._result_file(number), "number", "values", "id", "cost", "params", "accuracy")
+        file = self._result_file(number)
+        found = self._read(file)
+        if found is not None and (fault := fault_of_result(found, number)):
+            raise EnvironmentFault(f"{file}: damaged ({fault})", self._hint)
+        return found
 
     def trials(self) -> list[int]:
         """Numbers of the trials whose score is recorded."""
-        return sorted(int(file.stem) for file in (self.path / "trials").glob("*.json") if file.stem.isdecimal())
+        stems = (file.stem for file in (self.path / "trials").glob("*.json"))
+        return sorted(int(stem) for stem in stems if re.fullmatch(r"0|[1-9][0-9]{0,8}", stem))
 
     def record(self, number: int | None, result: dict[str, Any]) -> None:
         """Put a score on disk; after this it survives any crash. The checkpoint goes."""
@@ -187,15 +186,27 @@ class RunFolder:
 
     def repeat(self, number: int, seed: int) -> dict[str, Any] | None:
         """The score of a trial's network under another seed, or None."""
-        return self._read(self._repeat_file(number, seed), "accuracy")
+        file = self._repeat_file(number, seed)
+        found = self._read(file)
+        if found is not None:
+            fault = fault_of_result(found, number)
+            if fault or found.get("seed") != seed:
+                raise EnvironmentFault(f"{file}: damaged ({fault or 'its seed is not one'})", self._hint)
+        return found
+
+    def repeated(self) -> list[tuple[int, int]]:
+        """Trial and seed of the recorded repeats."""
+        stems = (file.stem for file in (self.path / "repeats").glob("*-*.json"))
+        found = (re.fullmatch(r"(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,18})", stem) for stem in stems)
+        return sorted((int(pair[1]), int(pair[2])) for pair in found if pair)
 
     def repeats(self) -> dict[int, list[dict[str, Any]]]:
         """Scores under further seeds, by trial."""
         found: dict[int, list[dict[str, Any]]] = {}
-        for file in sorted((self.path / "repeats").glob("*-*.json")):
-            result = self._read(file, "number", "seed", "accuracy")
+        for number, seed in self.repeated():
+            result = self.repeat(number, seed)
             if result is not None:
-                found.setdefault(result["number"], []).append(result)
+                found.setdefault(number, []).append(result)
         return found
 
     def record_repeat(self, number: int, seed: int, result: dict[str, Any]) -> None:
@@ -204,53 +215,20 @@ class RunFolder:
 
     @property
     def spent_seconds(self) -> float:
-        found = self._read(self.path / "spent.json", "seconds")
-        return float(found["seconds"]) if found else 0.0
+        file = self.path / "spent.json"
+        found = self._read(file)
+        if found is None:
+            return 0.0
+        if not is_number(found.get("seconds")) or found["seconds"] < 0:
+            raise EnvironmentFault(f"{file}: damaged (its seconds are none)", self._hint)
+        return float(found["seconds"])
 
     def spend(self, seconds: float) -> None:
-        write_atomically(self.path / "spent.json", json.dumps({"schema": SCHEMA, "seconds": seconds}) + "\n")
+        write_atomically(self.path / "spent.json", sealed({"seconds": seconds}))
 
-    def _read(self, file: Path, *keys: str) -> dict[str, Any] | None:
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise EnvironmentFault(f"{file}: damaged ({error})", "move it aside, or choose another --name") from None
-        if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-            raise EnvironmentFault(f"{file}: not of schema {SCHEMA}", "choose another --name")
-        if "sha256" in found and found["sha256"] != _digest(found):
-            raise EnvironmentFault(f"{file}: damaged (its checksum differs)", "move it aside: its trial runs again")
-        missing = [key for key in keys if key not in found]
-        if missing:
-            raise EnvironmentFault(
-                f"{file}: damaged ({missing[0]} is missing)", "move it aside, or choose another --name"
-            )
-        return found
+    @property
+    def _hint(self) -> str:
+        return f"elastic-search doctor {self.name} --repair makes a copy that goes on without it"
 
-
-def sealed(result: dict[str, Any]) -> str:
-    """A result as a file's text, with a checksum that a changed digit breaks."""
-    content = {"schema": SCHEMA, **result}
-    return json.dumps({**content, "sha256": _digest(content)}, indent=2) + "\n"
-
-
-def unsealed(text: str, where: str) -> dict[str, Any]:
-    """The result in a text that ``sealed`` made.
-
-    Raises:
-        EnvironmentFault: if the text was changed; names ``where`` it was.
-    """
-    try:
-        found = json.loads(text)
-        whole = isinstance(found, dict) and found.get("schema") == SCHEMA and found["sha256"] == _digest(found)
-    except (ValueError, KeyError):
-        whole = False
-    if not whole:
-        raise EnvironmentFault(f"{where}: damaged (its checksum differs)", "choose another --name")
-    return {key: value for key, value in found.items() if key not in ("schema", "sha256")}
-
-
-def _digest(content: dict[str, Any]) -> str:
-    rest = {key: value for key, value in content.items() if key != "sha256"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    def _read(self, file: Path) -> dict[str, Any] | None:
+        return read_sealed(file, self._hint)

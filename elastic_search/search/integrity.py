@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 import zipfile
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +16,9 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace, load_spec
 from elastic_search.search.folder import RunFolder
-from elastic_search.search.study import open_study
+from elastic_search.search.ranking import network_of
+from elastic_search.search.study import close_study, differs, open_study
+from elastic_search.search.winner import best_result, best_text
 
 
 class Finding(NamedTuple):
@@ -71,12 +76,15 @@ def _results(folder: RunFolder, plan: SearchSpace) -> tuple[dict[int, dict[str, 
             file = folder.path / name
             says = str(error).removeprefix(f"{file}: ")
             found.append(Finding(name, False, says, f"{REPAIR}: set aside, and trained again", file))
-    for name, look in (("repeats", folder.repeats), ("spent.json", lambda: folder.spent_seconds)):
+    looks: dict[str, Callable[[], object]] = {"spent.json": lambda: folder.spent_seconds}
+    for number, seed in folder.repeated():
+        looks[f"repeats/{number}-{seed}.json"] = partial(folder.repeat, number, seed)
+    for name, look in looks.items():
         try:
             look()
         except ElasticError as error:
-            file = Path(str(error).partition(": ")[0])
-            found.append(Finding(name, False, "damaged", f"{REPAIR}: set aside", file))
+            file = folder.path / name
+            found.append(Finding(name, False, str(error).removeprefix(f"{file}: "), f"{REPAIR}: set aside", file))
     missing = sorted(set(range(max(results, default=-1) + 1)) - set(folder.trials()))
     return results, [Finding("trials", True, f"{len(results)} results" + (f", {len(missing)} open" if missing else "")),
                      *found]  # fmt: skip
@@ -87,21 +95,31 @@ def _database(folder: RunFolder, results: dict[int, dict[str, Any]]) -> Finding:
     if not file.exists():
         return Finding(file.name, True, "not there; the next start makes it from the results")
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            (says,) = database.execute("PRAGMA integrity_check").fetchone()
-        if says != "ok":
-            return Finding(file.name, False, str(says).splitlines()[0], cure, file)
-        trials = open_study(folder).get_trials(deepcopy=False)
-    except sqlite3.Error as error:
+        with tempfile.TemporaryDirectory() as scratch:
+            # On a copy: a database that was being written when its process was killed is mended by whoever opens it.
+            copy = RunFolder(Path(scratch), "copy")
+            copy.path.mkdir()
+            for part in (file, file.with_name(f"{file.name}-journal")):
+                if part.exists():
+                    shutil.copyfile(part, copy.path / part.name)
+            with closing(sqlite3.connect(copy.study_file)) as database:
+                (says,) = database.execute("PRAGMA integrity_check").fetchone()
+            if says != "ok":
+                return Finding(file.name, False, str(says).splitlines()[0], cure, file)
+            study = open_study(copy)
+            trials = study.get_trials(deepcopy=False)
+            close_study(study)
+    except (sqlite3.Error, OSError) as error:
         return Finding(file.name, False, str(error), cure, file)
     except ElasticError as error:
-        return Finding(file.name, False, str(error).removeprefix(f"{file}: "), cure, file)
+        return Finding(file.name, False, str(error).removeprefix(f"{copy.study_file}: "), cure, file)
+    recorded = set(folder.trials())
     for trial in trials:
         result = results.get(trial.number)
-        if trial.state.is_finished() and result is None:
+        if trial.state.is_finished() and trial.number not in recorded:
             return Finding(file.name, False, f"holds trial {trial.number}, whose result is missing", cure, file)
-        if result and trial.state.is_finished() and trial.value is not None and trial.value != result["accuracy"]:
-            return Finding(file.name, False, f"trial {trial.number} has another accuracy", cure, file)
+        if result and (difference := differs(trial, result)):
+            return Finding(file.name, False, f"trial {trial.number} has other {difference} than its file", cure, file)
     running = sum(not trial.state.is_finished() for trial in trials)
     return Finding(file.name, True, f"{len(trials)} trials" + (f", {running} to be resumed" if running else ""))
 
@@ -110,7 +128,7 @@ def _is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             return file.testzip() is None
-    except (OSError, zipfile.BadZipFile, EOFError):
+    except Exception:  # what a damaged archive raises has no common class
         return False
 
 
@@ -124,7 +142,15 @@ def _best(folder: RunFolder, plan: SearchSpace) -> Finding:
         return Finding(file.name, False, str(error).splitlines()[0], f"{REPAIR}: written anew", file)
     if cost not in plan.band:
         return Finding(file.name, False, f"costs {cost:,}, outside the band", f"{REPAIR}: written anew", file)
-    return Finding(file.name, True, f"inside the band ({cost:,})")
+    says = f"inside the band ({cost:,})"
+    try:
+        best = best_result(folder)
+        text = None if best is None else best_text(folder, plan, best, network_of(plan, best))
+    except ElasticError:
+        text = None  # a record is damaged, which is told elsewhere
+    if text is not None and file.read_bytes() != text.encode():
+        says += "; not what the results say: the next start writes it anew"
+    return Finding(file.name, True, says)
 
 
 def repaired(folder: RunFolder, findings: list[Finding]) -> RunFolder:
@@ -135,7 +161,7 @@ def repaired(folder: RunFolder, findings: list[Finding]) -> RunFolder:
     copy = RunFolder(folder.path.parent, f"{folder.name[:50]}-repaired")
     if copy.path.exists():
         raise EnvironmentFault(f"{copy.path} exists", "move it away first")
-    shutil.copytree(folder.path, copy.path, ignore=shutil.ignore_patterns("*.tmp", "lock"))
+    shutil.copytree(folder.path, copy.path, symlinks=True, ignore=shutil.ignore_patterns("*.tmp", "*.lock", "lock"))
     aside = copy.path / "damaged"
     for finding in findings:
         if not finding.sound and finding.file is not None:

@@ -19,12 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
-from elastic_search.errors import EnvironmentFault
+from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.search.clock import SAVED_EVERY, Clock
 from elastic_search.search.evaluator import Epoch, Evaluator, InterruptedTrainingError, Score, TrialError
 from elastic_search.search.folder import RunFolder
 from elastic_search.search.halving import Halving
+from elastic_search.search.records import is_accuracy, is_number
 from elastic_search.search.signals import StopSignal
 from elastic_search.search.strategies import STRATEGIES
 from elastic_search.search.watchdog import Watchdog
@@ -151,9 +152,11 @@ class Search:
                 "check the disk; if the file is damaged, delete it: it is made anew from the results beside it",
             ) from None
         finally:
-            self.clock.save()
-            if self._work is not None:
-                self._work.close()
+            try:
+                self.clock.save()
+            finally:
+                if self._work is not None:
+                    self._work.close()
 
     def _loop(self, work: Work) -> str:
         self._write_best(work)
@@ -182,7 +185,7 @@ class Search:
             if time.monotonic() - self._counted > RECOUNTED_EVERY:
                 self._write_best(work)
             failures = failures + 1 if outcome["accuracy"] is None else 0
-            if failures >= MAX_FAILURES or ("traceback" in outcome and job.number == 0):
+            if failures >= MAX_FAILURES or ("traceback" in outcome and job.number == 0 and not job.again):
                 raise EnvironmentFault(
                     f"trial {job.number} failed: {outcome['reason']}", f"see {self.folder.path / 'trials'}"
                 )
@@ -226,10 +229,17 @@ class Search:
         except TrialError as error:
             checkpoint.unlink(missing_ok=True)
             return result | {"accuracy": None, "reason": str(error)}
-        except Exception as error:
-            if isinstance(error, EnvironmentFault) or number is None:
+        except MemoryError:
+            checkpoint.unlink(missing_ok=True)
+            return result | {"accuracy": None, "reason": "out of memory"}
+        except (Exception, SystemExit, GeneratorExit) as error:
+            # Libraries call sys.exit; a search that ended with them would walk into the same trial again.
+            if isinstance(error, EnvironmentFault) or (number is None and isinstance(error, Exception)):
                 raise
             return result | {"accuracy": None, "reason": repr(error), "traceback": traceback.format_exc()}
+        if odd := _odd(score):
+            checkpoint.unlink(missing_ok=True)
+            return result | {"accuracy": None, "reason": odd}
         epochs = len(score.curve)
         return result | score.to_dict() | {"epochs": epochs, "stopped": halved and epochs in self._rungs.rungs[:-1]}
 
@@ -274,10 +284,14 @@ class Search:
         """A training hangs where no exception reaches it: record its trial and end the process."""
         print(f"error: {self.folder.name}: {reason}; recorded, and ended here", file=sys.stderr)
         print("hint: the same command goes on with the next trial", file=sys.stderr, flush=True)
-        if self._pending:
-            self.folder.record(self._pending["number"], self._pending | {"accuracy": None, "reason": reason})
-        self.clock.save()
-        os._exit(self.hung_code)
+        try:
+            if self._pending:
+                self.folder.record(self._pending["number"], self._pending | {"accuracy": None, "reason": reason})
+            self.clock.save()
+        except ElasticError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(self.hung_code)
 
     def _stop(self) -> bool:
         """Whether the training ends after the epoch at hand: a rung that cannot be finished is not started."""
@@ -298,3 +312,16 @@ class Search:
             trials = max(0, self.budget.trials - len(self.folder.trials())) * self._rungs.expected_epochs * each
             left = trials if left is None else min(left, trials)
         return left
+
+
+def _odd(score: Any) -> str | None:
+    """What keeps an evaluator's answer from being a score, if anything does."""
+    if not isinstance(score, Score):
+        return f"the evaluator gave {score!r:.60}, which is no score"
+    if not isinstance(score.curve, list):
+        return f"its curve is {score.curve!r:.60}"
+    accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values())
+    odd = [value for value in accuracies if not is_accuracy(value)]
+    if odd or not is_number(score.seconds):
+        return f"its accuracy is {(odd or [score.seconds])[0]!r:.60}, which is no number to rank by"
+    return None

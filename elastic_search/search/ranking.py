@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from elastic_search.arch.spec import Spec
+from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.search.folder import RunFolder
 
@@ -56,14 +58,27 @@ def ranking(plan: SearchSpace, folder: RunFolder) -> list[dict[str, Any]]:
     return rows
 
 
+def network_of(plan: SearchSpace, result: dict[str, Any]) -> Spec:
+    """The network of a recorded result.
+
+    Raises:
+        EnvironmentFault: if it is none of the space's.
+    """
+    if result["values"] is None:
+        return plan.space.base
+    try:
+        return plan.space.decode(result["values"])
+    except ElasticError as error:
+        raise EnvironmentFault(f"the record of trial {result['number']}: {error}", "move its file aside") from None
+
+
 def _row(plan: SearchSpace, result: dict[str, Any], rank: str, base_cost: int) -> dict[str, Any]:
-    values = result["values"]
     keys = ("id", "cost", "params", "proxy_macs", "proxy_params", "accuracy", "accuracy_by_size", "curve")
     more = ("seeds", "accuracies", "seconds", "reason")
     return {
         "rank": rank,
         "trial": result["number"],
-        "spec": plan.space.base if values is None else plan.space.decode(values),
+        "spec": network_of(plan, result),
         "difference": result["cost"] / base_cost - 1,
         "epochs": len(result.get("curve") or ()),
         **{key: result.get(key) for key in (*keys, *more)},

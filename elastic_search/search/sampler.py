@@ -27,6 +27,10 @@ START = 10
 """Finished trials before the density ratio is trusted; until then draws are uniform."""
 
 
+PROPOSAL = "elastic_search:proposal"
+"""Attribute of a trial that holds its values before they are stored one by one."""
+
+
 class ExhaustedError(NothingFitsError):
     """Every network of the band has been tried."""
 
@@ -67,9 +71,19 @@ class FeasibleTPE(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        # A trial that was killed while its values were being stored gets the rest of them: what has finished since
+        # would lead to others, and a mixture may lie anywhere.
+        stored: dict[str, Any] | None = trial.system_attrs.get(PROPOSAL)
+        if stored is None:
+            stored = dict(self.propose_for(study, trial).values)
+            study._storage.set_trial_system_attr(trial._trial_id, PROPOSAL, stored)
+        return stored
+
+    def propose_for(self, study: Study, trial: FrozenTrial) -> Candidate:
+        """The configuration of a trial of a study."""
         # Later trials exist only where this one is run again: it gets the values that it had.
         others = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number and t.params]
-        return dict(self.propose(trial.number, others).values)
+        return self.propose(trial.number, others)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -22,13 +22,18 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from elastic_search.errors import EnvironmentFault, UsageError, missing_extra
-from elastic_search.search.folder import RunFolder, sealed, unsealed
+from elastic_search.search.folder import RunFolder
+from elastic_search.search.records import sealed, unsealed
 
 BEAT = 30.0
 """Seconds between two signs of life of a trial."""
 
 GRACE = 180.0
 """Seconds without one after which another machine may go on with a trial."""
+
+LOCK_TIMEOUT = 60
+"""Seconds to wait for another machine's proposal before looking for a signal; then the wait goes on, as in an
+outage."""
 
 OUTAGE = 900.0
 """Seconds that a database may be away before the search gives up; what was trained meanwhile is on disk."""
@@ -122,6 +127,8 @@ class SharedStudy:
         """Keep all other machines from proposing; the server frees the lock if our connection ends."""
         key = {"key": zlib.crc32(f"elastic-search {self.folder.name}".encode())}
         with self._engine.connect() as connection:
+            # A machine that went to sleep with the lock must not keep the others from hearing a signal.
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}s'"))
             connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
             try:
                 yield
@@ -144,12 +151,17 @@ class SharedStudy:
             return
         found = sealed(result)
         if number is None:
-            if "base" not in study.user_attrs:
+            published = study.user_attrs.get("base")
+            if published is None:
                 study.set_user_attr("base", found)
-            return
-        trial = study.get_trials(deepcopy=False)[number]
-        if not trial.state.is_finished() and "result" not in trial.user_attrs:
-            self._storage.set_trial_user_attr(trial._trial_id, "result", found)
+        else:
+            trial = study.get_trials(deepcopy=False)[number]
+            published = trial.user_attrs.get("result")
+            if published is None and not trial.state.is_finished():
+                self._storage.set_trial_user_attr(trial._trial_id, "result", found)
+        if published is not None and published != found:
+            # Another machine was first, while this one slept: all go by its result.
+            self.folder.record(number, unsealed(published, f"{number} of the shared study"))
 
     def is_free(self, trial: FrozenTrial) -> bool:
         """Whether a trial whose lock on this machine we hold has no owner on another."""

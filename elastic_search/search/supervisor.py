@@ -15,10 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from elastic_search.errors import ElasticError, EnvironmentFault
+from elastic_search.search.claims import Claims
 from elastic_search.search.clock import SAVED_EVERY, Clock
 from elastic_search.search.evaluator import Epoch, Score
 from elastic_search.search.folder import RunFolder
@@ -69,8 +71,18 @@ class Reporter:
 
 
 def tell(event: str, **about: Any) -> None:
-    """Write one event to the supervisor."""
-    print(json.dumps({"event": event, **about}), flush=True)
+    """Write one event to the supervisor, on a line of its own whatever a library printed before."""
+    sys.stdout.write(f"\n{json.dumps({'event': event, **about})}\n")
+    sys.stdout.flush()
+
+
+def _event(line: str) -> dict[str, Any] | None:
+    """The event that a worker's line tells, or None if it is not one."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) and "event" in said else None
 
 
 def end_with_parent() -> None:
@@ -111,6 +123,8 @@ class Supervisor:
         self._observers = [observer(k) for k in range(workers)]
         self._folder, self._clock, self._stop = folder, clock, stop
         self._workers: list[_Worker] = []
+        self._latest: dict[int, _Worker] = {}
+        self._claims = Claims(folder.path / "claims")
         self._events: queue.Queue[tuple[_Worker, int, dict[str, Any] | None]] = queue.Queue()
         self._deaths: dict[int, int] = {}
         self._idle_deaths = 0
@@ -142,10 +156,13 @@ class Supervisor:
                         self._kill()
         finally:
             self._kill()
+            self._close()
             self._clock.save()
         if self._stop.received is not None:
             return "signal"
-        endings = [worker.ended for worker in self._workers if worker.ended]
+        endings = [worker.ended for worker in self._latest.values()]
+        if "" in endings and self._clock.is_over:
+            return "time"
         return next((why for why in ("time", "exhausted") if why in endings), "trials")
 
     def _start(self, k: int) -> None:
@@ -155,17 +172,25 @@ class Supervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            errors="replace",
             start_new_session=True,  # the terminal's Ctrl-C is for the supervisor, which passes it on once
         )
         worker = _Worker(process)
         self._workers.append(worker)
+        self._latest[k] = worker
         self._open += 1
 
         def read() -> None:
-            for line in process.stdout or ():
-                self._events.put((worker, k, json.loads(line)))
-            process.wait()
-            self._events.put((worker, k, None))
+            try:
+                for line in process.stdout or ():
+                    if (said := _event(line)) is not None:
+                        self._events.put((worker, k, said))
+                    elif line.strip():
+                        # Of a library that prints, or the beginning of a line whose worker was killed.
+                        print(line.rstrip("\n"), file=sys.stderr, flush=True)
+            finally:
+                process.wait()
+                self._events.put((worker, k, None))
 
         threading.Thread(target=read, daemon=True).start()
 
@@ -205,7 +230,8 @@ class Supervisor:
             raise error
         if worker.ended or self._stop.received is not None or self._clock.is_over:
             return
-        if code != HUNG:
+        if code != HUNG or worker.pending.get("number") is None:
+            # What hung was no trial that could be recorded: the base, say, would hang for ever.
             self._died(worker, k, code)
         self._start(k)
 
@@ -219,20 +245,29 @@ class Supervisor:
         if number is None:
             return
         self._deaths[number] = self._deaths.get(number, 0) + 1
-        if self._deaths[number] >= DEATHS and self._folder.result(number) is None:
-            reason = f"killed its worker {DEATHS} times ({how}): out of memory?"
-            self._folder.record(number, worker.pending | {"accuracy": None, "reason": reason})
-            self._observers[k].finished(number, None, reason)
-            self._idle_deaths = 0
+        # Another worker may have taken the trial over already: then it is that one's to record.
+        if self._deaths[number] >= DEATHS and self._claims.take(str(number)):
+            try:
+                if self._folder.result(number) is None:
+                    reason = f"killed its worker {DEATHS} times ({how}): out of memory?"
+                    self._folder.record(number, worker.pending | {"accuracy": None, "reason": reason})
+                    self._observers[k].finished(number, None, reason)
+                    self._idle_deaths = 0
+            finally:
+                self._claims.release(str(number))
 
     def _kill(self) -> None:
         """End what still runs; its trials go on from their last epochs at the next start."""
         for worker in self._workers:
             if worker.process.poll() is None:
                 worker.process.kill()
+
+    def _close(self) -> None:
+        """Wait for the killed, and let go of their pipes."""
         deadline = time.monotonic() + 10
         for worker in self._workers:
-            worker.process.wait(max(0.1, deadline - time.monotonic()))
+            with suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(0.1, deadline - time.monotonic()))
             for pipe in (worker.process.stdin, worker.process.stdout):
                 if pipe is not None:
                     pipe.close()

@@ -8,8 +8,9 @@ from typing import Any
 from elastic_search.arch.spec import Spec
 from elastic_search.errors import MismatchError
 from elastic_search.files import SearchSpace, dump_spec
-from elastic_search.search.folder import RunFolder, write_atomically
+from elastic_search.search.folder import RunFolder
 from elastic_search.search.ranking import order
+from elastic_search.search.records import write_atomically
 
 Counter = Callable[[Spec], tuple[str, int, int]]
 """Counts a network by an independent tool: the tool's name, our count, its count."""
@@ -23,20 +24,12 @@ def write_best(
     Raises:
         MismatchError: if an independent tool counts it differently, or it is outside the band.
     """
-    results = [r for r in order(folder) if r["accuracy"] is not None and not r.get("stopped")]
-    base = folder.result(None)
-    if not results or base is None:
+    best = best_result(folder)
+    if best is None:
         return
-    best, band = results[0], plan.band
     spec = decode(best["values"])
-    comments = (
-        f"Best of run {folder.name}: trial {best['number']}, id {best['id']}",
-        f"{best['cost']:,} {band.convention.name} at {band.input.height}x{band.input.width}; "
-        f"{plan.base_name}, the base, has {base['cost']:,}",
-        f"proxy accuracy {best['accuracy']:.4f} (a proxy on Fashion-MNIST scenes, not an ImageNet result)",
-    )
-    text = dump_spec(spec, comments)
-    if folder.best_file.exists() and folder.best_file.read_text(encoding="utf-8") == text:
+    text = best_text(folder, plan, best, spec)
+    if folder.best_file.is_file() and folder.best_file.read_bytes() == text.encode():
         return
     if counter is not None:
         tool, ours, theirs = counter(spec)
@@ -46,3 +39,21 @@ def write_best(
                 "please report this with the run's folder",
             )
     write_atomically(folder.best_file, text)
+
+
+def best_result(folder: RunFolder) -> dict[str, Any] | None:
+    """The record of the best network that was trained to the end, if the base was, too."""
+    results = [r for r in order(folder) if r["accuracy"] is not None and not r.get("stopped")]
+    return results[0] if results and folder.result(None) is not None else None
+
+
+def best_text(folder: RunFolder, plan: SearchSpace, best: dict[str, Any], spec: Spec) -> str:
+    """What the best network's file holds."""
+    base, band = folder.result(None) or best, plan.band
+    comments = (
+        f"Best of run {folder.name}: trial {best['number']}, id {best['id']}",
+        f"{best['cost']:,} {band.convention.name} at {band.input.height}x{band.input.width}; "
+        f"{plan.base_name}, the base, has {base['cost']:,}",
+        f"proxy accuracy {best['accuracy']:.4f} (a proxy on Fashion-MNIST scenes, not an ImageNet result)",
+    )
+    return dump_spec(spec, comments)

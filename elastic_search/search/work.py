@@ -22,9 +22,9 @@ from elastic_search.search.clock import Clock
 from elastic_search.search.folder import RunFolder
 from elastic_search.search.halving import Halving
 from elastic_search.search.ranking import order
-from elastic_search.search.sampler import FeasibleTPE
+from elastic_search.search.sampler import PROPOSAL, FeasibleTPE
 from elastic_search.search.shared import SharedStudy
-from elastic_search.search.study import open_study, replay, tell
+from elastic_search.search.study import REMADE, close_study, open_study, replay, tell
 from elastic_search.search.winner import Counter, write_best
 
 REPEATED, SEEDS = 3, 3
@@ -90,11 +90,14 @@ class Work:
         self._trial_id = 0
         self._shared = None if storage is None else SharedStudy(storage, folder)
         try:
-            with self._alone():
-                self._study = self._open()
+            self._study = self._patiently(self._open_alone)
         except BaseException:
             self.close()
             raise
+
+    def _open_alone(self) -> optuna.Study:
+        with self._alone():
+            return self._open()
 
     def _open(self) -> optuna.Study:
         """The study, and what the folder holds told to it."""
@@ -103,7 +106,7 @@ class Work:
         if self._shared is not None:
             self._shared.agree(study, {key: self.folder.description()[key] for key in AGREED})
             self._shared.pull(study)
-        replay(study, self.folder, self.plan.space.choices, self._publish)
+        replay(study, self.folder, self.plan.space.choices, None if self._shared is None else self._publish)
         return study
 
     @contextmanager
@@ -198,8 +201,18 @@ class Work:
         return self._suggested(optuna.trial.Trial(self._study, trial._trial_id))
 
     def _suggested(self, trial: optuna.Trial) -> tuple[int, dict[str, Any]]:
-        values = {c.name: trial.suggest_categorical(c.name, c.values) for c in self.plan.space.choices}
+        try:
+            values = {c.name: trial.suggest_categorical(c.name, c.values) for c in self.plan.space.choices}
+        except ValueError as error:
+            said = str(error).splitlines()[0]
+            raise EnvironmentFault(f"{self._where}: damaged (trial {trial.number}: {said})", REMADE) from None
+        if self._study._storage.get_trial(trial._trial_id).system_attrs.get(PROPOSAL, values) != values:
+            raise EnvironmentFault(f"{self._where}: damaged (trial {trial.number} has two sets of values)", REMADE)
         return trial.number, values
+
+    @property
+    def _where(self) -> str:
+        return str(self.folder.study_file) if self._shared is None else "the shared study"
 
     def decode(self, values: dict[str, Any]) -> Spec:
         """The network of some values, whose cost is checked again.
@@ -249,6 +262,8 @@ class Work:
         """Let go of the study; nothing can be asked for any more."""
         if self._shared is not None:
             self._shared.close()
+        elif (study := vars(self).get("_study")) is not None:
+            close_study(study)
 
     def beat(self) -> None:
         """Tell other machines that the training at hand is alive."""
@@ -274,7 +289,9 @@ class Work:
                 return False
             self.folder.record(number, outcome)
             self._patiently(lambda: self._publish(self._study, number))
-            self._patiently(lambda: tell(self._study, number, outcome))
+            # Another machine's result, if it was first.
+            told = self.folder.result(number) or outcome
+            self._patiently(lambda: tell(self._study, number, told))
         return True
 
     def write_best(self, counter: Counter | None) -> None:

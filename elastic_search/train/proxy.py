@@ -27,6 +27,7 @@ from elastic_search.data.scenes import SIZE_NAMES, Scenes, SceneSpec, make_scene
 from elastic_search.errors import EnvironmentFault
 from elastic_search.nn.init import build
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
+from elastic_search.search.records import put_in_place, temporary_of
 from elastic_search.tasks import classification
 from elastic_search.train.recipe import Recipe
 
@@ -229,14 +230,15 @@ def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Write a checkpoint so that after a crash the old or the new one is there, whole."""
-    temporary = path.with_name(f"{path.name}.tmp")
+    temporary = temporary_of(path)
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             torch.save({"net": net.state_dict(), "optimizer": optimizer.state_dict(), **state}, file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
     except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
         raise EnvironmentFault(f"{path}: cannot be written ({error})", "free space, then run again") from None
 
 

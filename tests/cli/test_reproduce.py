@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from elastic_search.search.records import sealed
 from tests.cli.test_search import SPACE
 
 
@@ -40,12 +41,13 @@ def test_trial_is_the_same_again(command, run):
 
 def test_other_curve_is_exit_1_and_other_versions_are_named(command, run):
     result = json.loads((run / "trials/0.json").read_text())
-    del result["sha256"]
+    del result["sha256"], result["schema"]
     result["curve"][0] += 0.125
-    (run / "trials/0.json").write_text(json.dumps(result))
+    (run / "trials/0.json").write_text(sealed(result))
     about = json.loads((run / "run.json").read_text())
     about["first_start"]["torch"] = "0.1"
-    (run / "run.json").write_text(json.dumps(about))
+    del about["sha256"], about["schema"]
+    (run / "run.json").write_text(sealed(about))
     done = command("reproduce", "tiny", "0", "--device", "cpu", check=1)
     assert "torch: 0.1 then" in done.stderr
     assert "NO" in done.stdout

@@ -15,10 +15,11 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import load_spec, parse_space
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.folder import RunFolder, sealed
+from elastic_search.search.folder import RunFolder
 from elastic_search.search.halving import Halving
 from elastic_search.search.loop import Budget, Search
 from elastic_search.search.ranking import ranking
+from elastic_search.search.records import sealed
 from elastic_search.search.sampler import START
 from elastic_search.search.study import open_study
 from elastic_search.space.match import Matcher
@@ -71,11 +72,16 @@ class Silent:
 @pytest.fixture
 def start(tmp_path):
     """Makes a search in tmp_path; calling it again is starting the command again."""
+    return starter(tmp_path)
+
+
+def starter(root):
+    """What ``start`` is, in any folder."""
     plan = parse_space(TEXT, "small", "small.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
 
     def make(trainer=None, trials=6, seconds=None, seed=0, name="run", **options) -> Search:
-        folder = RunFolder(tmp_path, name)
+        folder = RunFolder(root, name)
         folder.begin({"space": "small", "text": TEXT, "seed": seed})
         options = {"halving": Halving(3, on=False), **options}
         return Search(plan, matcher, folder, trainer or Trainer(), seed, Budget(trials, seconds), Silent(), **options)
@@ -378,7 +384,7 @@ def test_damaged_files_are_named(start):
 def test_result_with_a_missing_key_is_damaged(start):
     search = start(trials=1)
     search.run()
-    (search.folder.path / "trials/0.json").write_text('{"schema": 1}')
+    (search.folder.path / "trials/0.json").write_text(sealed({}))
     with pytest.raises(EnvironmentFault, match="number is missing"):
         start(trials=2).run()
 

@@ -13,9 +13,10 @@ from sqlalchemy import create_engine, text
 
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import parse_space
-from elastic_search.search.folder import RunFolder, sealed, unsealed
+from elastic_search.search.folder import RunFolder
 from elastic_search.search.halving import Halving
 from elastic_search.search.loop import Budget, Search
+from elastic_search.search.records import sealed, unsealed
 from elastic_search.search.shared import checked_url
 from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT, Silent, Trainer
