@@ -5,6 +5,7 @@ A syntax error is named by its line; ``schema`` checks the rest.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,14 @@ from elastic_search.space.parts import Quantity
 from elastic_search.train.recipe import Recipe
 
 MAX_BYTES = 256 * 1024
+
+MAX_PARTS = 64
+"""Of the dotted keys of a line."""
+
+MAX_BLOCKS = 5_000_000
+"""Blocks in all the options that a stage may choose from."""
+
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\'')
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,10 @@ def _read(path: Path) -> str:
 
 
 def _toml_data(text: str, path: str) -> dict[str, Any]:
+    # Python's reader takes minutes and gigabytes for keys of ten thousand parts.
+    for number, line in enumerate(_STRING.sub('""', text).split("\n"), 1):
+        if line.partition("#")[0].count(".") > MAX_PARTS:
+            raise FileError(f"{path}: line {number}: a key of more than {MAX_PARTS} parts")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -178,6 +191,13 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
             tuple((model.widths or {}).get(base.stage_name(i), [stage.width])) for i, stage in enumerate(base.stages)
         )
         cardinality = tuple(dict.fromkeys(model.cardinality.choices)) if model.cardinality else ()
+        each = len(kinds) * max(1, len(cardinality)) * (1 if model.splits.per == "block" else len(splits))
+        for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+            if each * len(width) * sum(map(base.blocks, depth)) > MAX_BLOCKS:
+                raise FileError(
+                    f"{base.stage_name(i)}: its options hold more than {MAX_BLOCKS:,} blocks",
+                    'leave out depths, widths or splits, or let every block choose: per = "block"',
+                )
         space = Space(base, depths, splits, kinds, model.splits.per, widths if model.widths else (), cardinality)
         _ = space.arms  # builds every option, and so checks them
     except ElasticError as error:

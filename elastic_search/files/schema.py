@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
@@ -15,14 +16,19 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from elastic_search.arch.ops import Shape, image
+from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import TYPES, parse_split, whole_groups
-from elastic_search.arch.zoo import PUBLISHED, from_dict, published
+from elastic_search.arch.zoo import FAMILIES, PUBLISHED, from_dict, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.space.band import parse_percent
 from elastic_search.train.recipe import Recipe
 
 MAX_CHOICES = 1000
+MAX_BLOCKS = 1024
+"""Of a stage. In a DLA, whose depth is that of a tree, that is a depth of 10."""
 MAX_PIXELS = 4_000_000_000
+MAX_SHOWN, MAX_LINE = 50, 400
+"""Mistakes of a file that are shown, and characters of each."""
 
 Model = TypeVar("Model", bound="_Strict")
 
@@ -80,7 +86,9 @@ def _depths(value: Any) -> Any:
 def _widths(value: Any) -> Any:
     numbers = value if isinstance(value, list) else [value]
     if not numbers or not all(type(number) is int and 1 <= number <= 65_536 for number in numbers):
-        raise ValueError(f"{value!r}: widths are whole numbers from 1 to 65536")
+        raise ValueError(f"{value!r:.100}: widths are whole numbers from 1 to 65536")
+    if len(numbers) > MAX_CHOICES:
+        raise ValueError(f"more than {MAX_CHOICES} choices")
     return sorted(set(numbers))
 
 
@@ -231,6 +239,10 @@ def _space_mistakes(data: dict[str, Any]) -> list[str]:
             f"depths.{key}: unknown stage; legal are {', '.join(stages)}" for key in depths if key not in stages
         ]
         mistakes += [f"depths.{stage}: missing" for stage in stages if stage not in depths]
+        for stage, of in depths.items():
+            with suppress(ValueError):
+                fault = _too_deep(base, max(_depths(of)))
+                mistakes += [f"depths.{stage}: {fault}"] if fault else []
     if isinstance(widths := data.get("widths"), dict):
         mistakes += [
             f"widths.{key}: unknown stage; legal are {', '.join(stages)}" for key in widths if key not in stages
@@ -264,9 +276,17 @@ def _spec_mistakes(data: dict[str, Any]) -> list[str]:
             entry = _StageModel.model_validate(stage).model_dump(exclude_none=True)
         except ValidationError:
             continue
+        if fault := _too_deep(FAMILIES[rest["family"]], entry["depth"]):
+            mistakes.append(f"stages[{i}].depth: {fault}")
+            continue
         chain = [entry if j == i else plain for j in range(len(stages))]
         mistakes += _told(f"stages[{i}]", partial(from_dict, {**rest, "stages": chain}))
     return mistakes
+
+
+def _too_deep(family: type[Spec] | Spec, depth: int) -> str | None:
+    blocks = family.blocks(min(depth, MAX_BLOCKS))
+    return f"{depth}: more than {MAX_BLOCKS} blocks" if blocks > MAX_BLOCKS else None
 
 
 def _check_shares(shares: list[Fraction], paths: int) -> None:
@@ -318,7 +338,9 @@ def _validated(data: dict[str, Any], path: str, model: type[Model], also: list[s
     if not mistakes:
         return found
     head = f"{path}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
-    raise FileError("\n  ".join([head, *mistakes]))
+    shown = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in mistakes[:MAX_SHOWN]]
+    shown += [f"… and {len(mistakes) - MAX_SHOWN} more"] if len(mistakes) > MAX_SHOWN else []
+    raise FileError("\n  ".join([head, *shown]))
 
 
 def _mistake(entry: Any, model: type[BaseModel]) -> list[str]:
