@@ -1,7 +1,7 @@
 """Replay searches on a recorded table, and print how far from its best network they end.
 
     python benchmarks/regret.py                     # benchmarks/recorded, 500 replays, 60 trials
-    python benchmarks/regret.py --more              # other settings of the density ratio, and other strategies
+    python benchmarks/regret.py --more              # other settings of the strategies too
     python benchmarks/regret.py --half even --trials 30      # on every second network only
 
 A replay is one search whose trainings are looked up. As in a search, all its trainings have one seed, here one of
@@ -19,26 +19,27 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from elastic_search.files import load_space
-from elastic_search.search import density
+from elastic_search.files import SearchSpace, load_space
+from elastic_search.search import density, process, sampler
+from elastic_search.search import strategies as strategy
 from elastic_search.search.halving import Halving
-from elastic_search.search.sampler import START
 from elastic_search.search.strategies import STRATEGIES
 from elastic_search.space.choice import Choice, Value
-from elastic_search.space.match import Matcher
+from elastic_search.space.match import Candidate, Matcher
 
 HERE = Path(__file__).parent
 RESAMPLES = 2000
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -96,96 +97,42 @@ Proposer = Callable[[list[int], list[int], list[float], np.random.Generator], in
 """Which network to train next: (not trained ones in random order, trained ones, their accuracies, randomness)."""
 
 
-def uniform(candidates: list[int], tried: list[int], seen: list[float], rng: np.random.Generator) -> int:
-    return candidates[0]
-
-
-def of_the_search(name: str, table: Table, space: str) -> Proposer:
-    """A strategy of ``elastic-search search``, as it stands there, whose draws are the table's networks."""
-    plan = load_space(space)
+def networks(table: Table, plan: SearchSpace) -> list[Candidate]:
+    """The table's networks as draws of the search."""
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
-    sampler = STRATEGIES[name](matcher, plan.band, 0)
-    by_values = {tuple(c.values[choice.name] for choice in table.choices): c for c in matcher.inside(plan.band)}
-    networks = [by_values[tuple(values[choice.name] for choice in table.choices)] for values in table.values]
-    numbers = {id(network): i for i, network in enumerate(networks)}
+    names = [choice.name for choice in table.choices]
+    wanted = {tuple(values[name] for name in names): i for i, values in enumerate(table.values)}
+    found: dict[int, Candidate] = {}
+    for candidate in matcher.inside(plan.band):
+        number = wanted.get(tuple(candidate.values[name] for name in names))
+        if number is not None:
+            found[number] = candidate
+    return [found[number] for number in range(len(wanted))]
+
+
+def of_the_search(name: str, table: Table, plan: SearchSpace, draws: list[Candidate]) -> Proposer:
+    """A strategy of ``elastic-search search``, as it stands there, whose draws are the table's networks."""
+    chooser = STRATEGIES[name](draws[0].matcher, plan.band, 0)
+    numbers = {id(draw): i for i, draw in enumerate(draws)}
 
     def propose(candidates: list[int], tried: list[int], seen: list[float], rng: np.random.Generator) -> int:
         finished = [(table.values[i], accuracy) for i, accuracy in zip(tried, seen, strict=True)]
-        return numbers[id(sampler.choose([networks[i] for i in candidates], finished, rng))]
+        return numbers[id(chooser.choose([draws[i] for i in candidates], finished, rng))]
 
     return propose
 
 
-def density_ratio(table: Table, good: float, width: float, start: int) -> Proposer:
-    """The density ratio with another share of good trials, kernel width and number of uniform draws before it."""
-    codes = encoded(table)
-    kernels = []
-    for choice in table.choices:
-        at = np.arange(len(choice.values))
-        apart = (at[:, None] - at[None]) if choice.ordered else 1e3 * (at[:, None] != at[None])
-        kernel = np.exp(-0.5 * (apart / max(width, 1e-9)) ** 2)
-        kernels.append(kernel / kernel.sum(1, keepdims=True))
-
-    def propose(candidates: list[int], tried: list[int], seen: list[float], rng: np.random.Generator) -> int:
-        if len(tried) < start:
-            return candidates[0]
-        order = np.array(tried)[np.argsort(-np.array(seen), kind="stable")]
-        cut = max(1, math.ceil(good * len(tried)))
-        ratios = np.zeros(len(candidates))
-        for c, kernel in enumerate(kernels):
-            sides = [
-                (1 / len(kernel) + kernel[codes[part, c]].sum(0)) / (1 + len(part))
-                for part in (order[:cut], order[cut:])
-            ]
-            ratios += np.log(sides[0] / sides[1])[codes[candidates, c]]
-        return candidates[int(np.argmax(ratios))]
-
-    return propose
-
-
-def gaussian_process(table: Table, rule: str, noise: float, start: int, scale: float = 1.0) -> Proposer:
-    """Regression on the choices by a sum of one kernel a choice and their product.
-
-    Args:
-        table: whose networks are proposed.
-        rule: "ei" for expected improvement over the best mean, "thompson" for one draw of the posterior.
-        noise: variance of the seeds, as a share of the scores' variance.
-        start: uniform draws before it.
-        scale: of all length scales.
-    """
-    codes = encoded(table)
-    parts = []
-    for c, choice in enumerate(table.choices):
-        apart = codes[:, None, c] - codes[None, :, c]
-        reach = scale * max(1.0, (len(choice.values) - 1) / 2)
-        parts.append(np.exp(-0.5 * (apart / reach) ** 2) if choice.ordered else 0.3 + 0.7 * (apart == 0))
-    prior = (0.5 * np.mean(parts, 0) + 0.5 * np.prod(parts, 0)) * (1 - noise)
-
-    def propose(candidates: list[int], tried: list[int], seen: list[float], rng: np.random.Generator) -> int:
-        if len(tried) < start:
-            return candidates[0]
-        scores = np.array(seen)
-        scores = (scores - scores.mean()) / max(scores.std(), 1e-9)
-        among = prior[np.ix_(tried, tried)] + noise * np.eye(len(tried))
-        to = prior[np.ix_(candidates, tried)]
-        solved = np.linalg.solve(among, np.column_stack([scores, to.T]))
-        mean, covariance = to @ solved[:, 0], prior[np.ix_(candidates, candidates)] - to @ solved[:, 1:]
-        if rule == "thompson":
-            return candidates[int(np.argmax(rng.multivariate_normal(mean, covariance, method="eigh")))]
-        best = float((prior[np.ix_(tried, tried)] @ solved[:, 0]).max())
-        deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-9))
-        z = (mean - best) / deviation
-        below = 0.5 * (1 + np.array([math.erf(v / math.sqrt(2)) for v in z]))
-        gain = deviation * (z * below + np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi))
-        return candidates[int(np.argmax(gain))]
-
-    return propose
-
-
-def encoded(table: Table) -> Ints:
-    """Each value's place among its choice's: [networks, choices]."""
-    rows = [[choice.values.index(values[choice.name]) for choice in table.choices] for values in table.values]
-    return np.array(rows, np.int64)
+@contextmanager
+def instead(module: ModuleType, **settings: float) -> Iterator[None]:
+    """The strategies with other settings of a module of theirs."""
+    before = {name: getattr(module, name) for name in settings}
+    vars(module).update(settings)
+    density._joint_kernels.cache_clear()
+    try:
+        yield
+    finally:
+        vars(module).update(before)
+        density._joint_kernels.cache_clear()
 
 
 def replay(table: Table, propose: Proposer, trials: int, number: int, halving: bool = False) -> Floats:
@@ -292,27 +239,33 @@ def facts(table: Table) -> dict[str, Any]:
     }
 
 
-def strategies(table: Table, space: str, more: bool) -> Iterator[tuple[str, Proposer, bool]]:
-    """What is replayed: name, proposer, whether poor trainings are stopped early. Uniform, the measure, is first."""
-    yield "uniform", uniform, False
-    for name in STRATEGIES:
-        if name != "uniform":
-            yield name, of_the_search(name, table, space), False
-    yield "uniform, halving", uniform, True
-    yield "feasible-tpe, halving", of_the_search("feasible-tpe", table, space), True
+Row = tuple[str, str, bool, ModuleType, dict[str, float]]
+"""What is replayed: name, strategy, whether poor trainings are stopped early, and settings of a module instead."""
+
+
+def strategies(more: bool) -> Iterator[Row]:
+    """What is replayed. Uniform, the measure, is first."""
+    for name in ("uniform", *(name for name in STRATEGIES if name != "uniform")):
+        yield name, name, False, density, {}
+    for name in ("uniform", "feasible-tpe", "feasible-gp"):
+        yield f"{name}, halving", name, True, density, {}
     if not more:
         return
-    for good, width, start in (
-        (0.1, 0.7, START), (0.3, 0.7, START), (0.4, 0.7, START), (0.2, 0.0, START), (0.2, 1.5, START), (0.2, 0.7, 5),
-        (0.2, 0.7, 20), (0.3, 1.0, 5), (0.4, 1.0, 5),
-    ):  # fmt: skip
-        yield f"ratio, good {good}, width {width}, start {start}", density_ratio(table, good, width, start), False
-    for rule, noise, start, scale in (
-        ("ei", 0.3, 5, 1.0), ("ei", 0.6, 5, 1.0), ("ei", 0.6, START, 1.0), ("thompson", 0.6, 5, 1.0),
-        ("ei", 0.6, 5, 2.0),
-    ):  # fmt: skip
-        name = f"process, {rule}, noise {noise}, start {start}, scale {scale}"
-        yield name, gaussian_process(table, rule, noise, start, scale), False
+    tried: tuple[tuple[str, ModuleType, dict[str, float]], ...] = (
+        ("feasible-tpe", density, {"JOINT_UP_TO": 0}),
+        ("feasible-tpe", density, {"GOOD_SHARE": 0.2}),
+        ("feasible-tpe", density, {"GOOD_SHARE": 0.4}),
+        ("feasible-tpe", density, {"WIDTH": 0.15}),
+        ("feasible-tpe", density, {"WIDTH": 0.3}),
+        ("feasible-tpe", density, {"STAYS": 0.5}),
+        ("feasible-tpe", sampler, {"START": 10}),
+        ("feasible-gp", process, {"NOISE": 0.3}),
+        ("feasible-gp", process, {"UNLIKE": 0.6}),
+        ("feasible-gp", strategy, {"START": 10}),
+    )
+    for name, module, settings in tried:
+        text = ", ".join(f"{key} {value:g}" for key, value in settings.items())
+        yield f"{name}, {text}", name, False, module, settings
 
 
 def main() -> None:
@@ -322,24 +275,27 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=500)
     parser.add_argument("--trials", type=int, default=60)
     parser.add_argument("--half", choices=("even", "odd"), help="every second recorded network only")
-    parser.add_argument("--more", action="store_true", help="other settings and strategies too")
+    parser.add_argument("--more", action="store_true", help="other settings of the strategies too")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    table = load(args.table, load_space(args.space).space.choices)
+    plan = load_space(args.space)
+    table = load(args.table, plan.space.choices)
     if args.half:
         table = table.part(slice(args.half == "odd", None, 2))
-    trials = min(args.trials, len(table.values))
+    trials, draws = min(args.trials, len(table.values)), networks(table, plan)
     about = facts(table)
     rows, measure = [], None
-    for name, propose, halving in strategies(table, args.space, args.more):
-        regrets = replays(table, propose, trials, args.replays, halving)
+    for name, strategy_name, halving, module, other in strategies(args.more):
+        with instead(module, **other):
+            propose = of_the_search(strategy_name, table, plan, draws)
+            regrets = replays(table, propose, trials, args.replays, halving)
         any_time, final = regrets.mean(1), regrets[:, -1]
         measure = measure or (any_time, final)
         rows.append((name, points(any_time), ratio(any_time, measure[0]), points(final), ratio(final, measure[1])))
     if args.json:
         keys = ("any_time", "any_time_ratio", "final", "final_ratio")
         found = [{"strategy": row[0], **{key: vars(r) for key, r in zip(keys, row[1:], strict=True)}} for row in rows]
-        settings = {"replays": args.replays, "trials": trials, "good_share": density.GOOD_SHARE, "start": START}
+        settings = {"replays": args.replays, "trials": trials, "good_share": density.GOOD_SHARE, "start": sampler.START}
         print(json.dumps({"schema": 1, **settings, "table": about, "strategies": found}, indent=2))
         return
     for line in told(about):

@@ -24,7 +24,7 @@ ENDINGS = {
 }
 
 
-STRATEGIES = ("feasible-tpe", "uniform", "evolution")
+STRATEGIES = ("feasible-tpe", "feasible-gp", "uniform", "evolution")
 
 
 @click.command()

@@ -1,6 +1,8 @@
-"""How much likelier a configuration's values are among good trials than among the others.
+"""How much likelier a configuration is among good trials than among the others.
 
-A tree-structured Parzen estimator's ratio l(x) / g(x) (Bergstra et al. 2011), one density per choice.
+A tree-structured Parzen estimator's ratio l(x) / g(x) (Bergstra et al. 2011). Where few things vary, the densities are
+of whole configurations, with a kernel at each trial; where many do, trials hardly ever lie near one another, and
+the densities are products of one for each choice.
 """
 
 from __future__ import annotations
@@ -14,15 +16,40 @@ from numpy.typing import NDArray
 
 from elastic_search.space.choice import Choice, Value
 
-GOOD_SHARE = 0.2
+GOOD_SHARE = 0.3
 """Share of the finished trials that count as good."""
 
+JOINT_UP_TO = 16
+"""Most choices that vary for which the densities are of whole configurations."""
+
+WIDTH = 0.2
+"""Deviation of a joint kernel along an ordered choice, as a share of its range."""
+
+STAYS = 0.3
+"""Weight that a joint kernel gives to its trial's own value of a choice without order; the rest is even."""
+
+MOST_GOOD, MOST_OTHERS = 300, 700
+"""Most trials that count as good, and most of the others that are looked at: more are thinned evenly."""
+
 Finished = Sequence[tuple[Mapping[str, Value], float]]
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+"""[N, choices]: places of values among their choice's."""
 
 
-def log_ratios(
-    choices: Sequence[Choice], finished: Finished, candidates: Sequence[Mapping[str, Value]]
-) -> NDArray[np.float64]:
+def encoded(choices: Sequence[Choice], values: Sequence[Mapping[str, Value]]) -> Codes:
+    """Configurations as numbers."""
+    at = [{value: i for i, value in enumerate(choice.values)} for choice in choices]
+    rows = [[places[v[choice.name]] for choice, places in zip(choices, at, strict=True)] for v in values]
+    return np.array(rows, np.intp).reshape(len(values), len(choices))
+
+
+def thinned(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most that many, evenly from first to last."""
+    return order if len(order) <= most else order[np.linspace(0, len(order) - 1, most).astype(np.intp)]
+
+
+def log_ratios(choices: Sequence[Choice], finished: Finished, candidates: Sequence[Mapping[str, Value]]) -> Floats:
     """log l(x) - log g(x) of each candidate.
 
     Args:
@@ -30,33 +57,56 @@ def log_ratios(
         finished: values and accuracy of at least two finished trials.
         candidates: values to judge.
     """
-    order = sorted(range(len(finished)), key=lambda i: -finished[i][1])
-    good = set(order[: max(1, ceil(GOOD_SHARE * len(finished)))])
-    ratios = np.zeros(len(candidates))
-    for choice in choices:
-        at = {value: i for i, value in enumerate(choice.values)}
-        seen = [[at[values[choice.name]] for i, (values, _) in enumerate(finished) if (i in good) == is_good]
-                for is_good in (True, False)]  # fmt: skip
-        table = np.log(_density(choice, seen[0])) - np.log(_density(choice, seen[1]))
-        ratios += table[[at[values[choice.name]] for values in candidates]]
-    return ratios
+    varied = [choice for choice in choices if len(choice.values) > 1]
+    order = np.array(sorted(range(len(finished)), key=lambda i: -finished[i][1]), np.intp)
+    cut = min(MOST_GOOD, max(1, ceil(GOOD_SHARE * len(finished))))
+    seen = encoded(varied, [values for values, _ in finished])
+    good, others = seen[order[:cut]], seen[thinned(order[cut:], MOST_OTHERS)]
+    density = _log_joint if len(varied) <= JOINT_UP_TO else _log_product
+    at = encoded(varied, candidates)
+    return density(varied, good, at) - density(varied, others, at)
 
 
-def _density(choice: Choice, seen: list[int]) -> NDArray[np.float64]:
-    """Probability of each value: a uniform prior that weighs as one trial, and a kernel at each trial."""
-    size = len(choice.values)
-    prior = np.full((1, size), 1.0 / size)
-    density: NDArray[np.float64] = np.concatenate([prior, _kernels(size, choice.ordered)[seen]]).sum(0)
-    return density / (1 + len(seen))
+def _log_product(choices: Sequence[Choice], seen: Codes, at: Codes) -> Floats:
+    """log of the product of a density for each choice: a uniform prior that weighs as a trial, and the kernels."""
+    total = np.zeros(len(at))
+    for c, choice in enumerate(choices):
+        size = len(choice.values)
+        prior = np.full((1, size), 1.0 / size)
+        density: Floats = np.concatenate([prior, _kernels(size, choice.ordered)[seen[:, c]]]).sum(0) / (1 + len(seen))
+        total += np.log(density)[at[:, c]]
+    return total
+
+
+def _log_joint(choices: Sequence[Choice], seen: Codes, at: Codes) -> Floats:
+    """log of the mean of a uniform prior and a kernel at each trial, relative to the prior."""
+    logs = np.zeros((len(at), 1 + len(seen)))
+    for c, choice in enumerate(choices):
+        size = len(choice.values)
+        table = np.log(_joint_kernels(size, choice.ordered) * size)
+        logs[:, 1:] += table[seen[:, c]][:, at[:, c]].T
+    top = logs.max(1, keepdims=True)
+    found: Floats = top[:, 0] + np.log(np.exp(logs - top).sum(1)) - np.log(1 + len(seen))
+    return found
 
 
 @lru_cache(maxsize=256)
-def _kernels(size: int, ordered: bool) -> NDArray[np.float64]:
+def _kernels(size: int, ordered: bool) -> Floats:
     """What a trial at each of ``size`` values says about all of them: a row for each, which adds up to 1."""
-    if not ordered:
-        return np.eye(size)
-    width = max(0.7, size / 8)
+    return _gaussians(size, max(0.7, size / 8)) if ordered else np.eye(size)
+
+
+@lru_cache(maxsize=256)
+def _joint_kernels(size: int, ordered: bool) -> Floats:
+    """The same for the kernels of whole configurations, which are nowhere 0."""
+    if ordered:
+        return np.maximum(_gaussians(size, WIDTH * (size - 1)), 1e-12)
+    found: Floats = STAYS * np.eye(size) + (1 - STAYS) / size
+    return found
+
+
+def _gaussians(size: int, width: float) -> Floats:
     at = np.arange(size)
     kernels = np.exp(-0.5 * ((at[None] - at[:, None]) / width) ** 2)
-    found: NDArray[np.float64] = kernels / kernels.sum(1, keepdims=True)
+    found: Floats = kernels / kernels.sum(1, keepdims=True)
     return found

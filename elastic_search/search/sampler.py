@@ -23,7 +23,7 @@ from elastic_search.space.match import Candidate, Matcher
 DRAWS = 1024
 """Feasible candidates that one proposal is chosen from."""
 
-START = 10
+START = 5
 """Finished trials before the density ratio is trusted; until then draws are uniform."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from elastic_search.search.process import expected_improvement
 from elastic_search.search.sampler import START, FeasibleTPE
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate
@@ -26,6 +27,18 @@ class Uniform(FeasibleTPE):
         self, candidates: list[Candidate], finished: list[tuple[dict[str, Any], float]], rng: np.random.Generator
     ) -> Candidate:
         return candidates[0]
+
+
+class FeasibleGP(FeasibleTPE):
+    """The draw with the largest expected improvement under a Gaussian process."""
+
+    def choose(
+        self, candidates: list[Candidate], finished: list[tuple[dict[str, Any], float]], rng: np.random.Generator
+    ) -> Candidate:
+        if sum(score > -math.inf for _, score in finished) < START:
+            return candidates[0]
+        gains = expected_improvement(self._choices, finished, [candidate.values for candidate in candidates])
+        return candidates[int(np.argmax(gains))]
 
 
 class Evolution(FeasibleTPE):
@@ -72,4 +85,9 @@ def distance(choices: tuple[Choice, ...], one: Mapping[str, Value], other: Mappi
     return total
 
 
-STRATEGIES: dict[str, type[FeasibleTPE]] = {"feasible-tpe": FeasibleTPE, "uniform": Uniform, "evolution": Evolution}
+STRATEGIES: dict[str, type[FeasibleTPE]] = {
+    "feasible-tpe": FeasibleTPE,
+    "feasible-gp": FeasibleGP,
+    "uniform": Uniform,
+    "evolution": Evolution,
+}

@@ -81,16 +81,18 @@ class Parts:
 
     def run(self, stage: int, width: int, shapes: Shapes, split: Split, blocks: int) -> list[Vector]:
         """What a split adds to a stage's first 0, 1, … ``blocks`` blocks, as far as they may scale."""
-        sums, more = [(0,) * len(self.quantities)], None
+        sums = [(0,) * len(self.quantities)]
         inner: Shapes | None = None
         for block in range(blocks):
             if not self.base.may_scale(stage, block):
                 sums.append(sums[-1])
                 continue
             entering = self._before(stage, width, shapes, block)[1] if self.base.IS_CHAIN else shapes
-            # Blocks after the first that have the same input are the same.
-            if more is None or block < 2 or entering != inner:
-                more = self.added(stage, width, shapes, block, split)
+            more = self.added(stage, width, shapes, block, split)
+            if block > 1 and entering == inner and all(self.base.may_scale(stage, j) for j in range(block, blocks)):
+                # A block that leaves its input's shape as it is, is followed by equal ones.
+                rest = range(1, blocks - block + 1)
+                return [*sums, *(tuple(a + n * b for a, b in zip(sums[-1], more, strict=True)) for n in rest)]
             inner = entering
             sums.append(plus(sums[-1], more))
         return sums

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 
 from elastic_search.cost.tally import tally
-from elastic_search.files import load_space
-from elastic_search.space.choice import Choice
+from elastic_search.files import load_space, parse_space
+from elastic_search.search import density
+from elastic_search.search.sampler import START
+from elastic_search.search.strategies import STRATEGIES
+from elastic_search.space.match import Matcher
+from tests.search.test_search import TEXT
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -19,17 +23,27 @@ sys.path.insert(0, str(BENCHMARKS))
 import record  # noqa: E402
 import regret  # noqa: E402
 
-CHOICES = (Choice("depth", (1, 2, 3, 4, 5), True), Choice("split", ("a", "b", "c", "d"), False))
-VALUES = [{"depth": depth, "split": split} for depth in CHOICES[0].values for split in CHOICES[1].values]
 SPACE = load_space(str(BENCHMARKS / "recorded.toml"))
+SMALL = parse_space(TEXT + '[band]\ntolerance = "2%"', "small", "small.toml")
+CHOICES = SMALL.space.choices
+DRAWS = Matcher(SMALL.space, SMALL.band.convention, SMALL.band.input).inside(SMALL.band)[:20]
+VALUES = [draw.values for draw in DRAWS]
 
 
 def table(noise=0.0, seeds=3):
-    """Twenty networks; deep ones of split b are the best."""
+    """Twenty networks; those with a deep first stage and the second split are the best."""
     rng = np.random.default_rng(0)
-    truth = np.array([0.05 * v["depth"] + 0.1 * (v["split"] == "b") for v in VALUES]) + 0.001 * rng.random(20)
-    last = truth[:, None] + noise * rng.standard_normal((20, seeds))
+    good = [0.05 * v["layer1.depth"] + 0.1 * (v["layer1.split"] == CHOICES[4].values[1]) for v in VALUES]
+    last = (np.array(good) + 0.001 * rng.random(20))[:, None] + noise * rng.standard_normal((20, seeds))
     return regret.Table(CHOICES, VALUES, np.stack([last / 2, last], 2), [1.0] * 20 * seeds)
+
+
+def strategy(name, known):
+    return regret.of_the_search(name, known, SMALL, DRAWS)
+
+
+def uniform(known):
+    return strategy("uniform", known)
 
 
 def test_uniform_has_the_regret_of_the_closed_form():
@@ -40,7 +54,7 @@ def test_uniform_has_the_regret_of_the_closed_form():
         sum(comb(k, t - 1) / comb(20, t) * (sorted_truth[-1] - sorted_truth[k]) for k in range(20))
         for t in range(1, trials + 1)
     ]
-    found = regret.replays(known, regret.uniform, trials, 3000)
+    found = regret.replays(known, uniform(known), trials, 3000)
     error = found.std(0) / np.sqrt(len(found))
     assert (np.abs(found.mean(0) - expected) < 4 * error).all()
 
@@ -52,14 +66,15 @@ def test_strategy_that_knows_the_answer_has_no_regret():
 
 
 def test_regret_ends_at_zero_when_everything_was_seen_without_noise():
-    regrets = regret.replays(table(), regret.uniform, 20, 10)
+    known = table()
+    regrets = regret.replays(known, uniform(known), 20, 10)
     assert (np.diff(regrets) <= 0).all()
     assert not regrets[:, -1].any()
 
 
 def test_noise_alone_leaves_the_regret_of_seeing_everything_once():
     noisy = table(noise=0.2)
-    regrets = regret.replays(noisy, regret.uniform, 20, 300)
+    regrets = regret.replays(noisy, uniform(noisy), 20, 300)
     error = regrets[:, -1].std() / np.sqrt(300)
     assert regrets[:, -1].mean() == pytest.approx(regret.seen_once(noisy), abs=4 * error)
     assert regret.seen_once(noisy) > 0
@@ -68,11 +83,8 @@ def test_noise_alone_leaves_the_regret_of_seeing_everything_once():
 def test_strategies_start_with_the_same_draws_and_never_repeat_one():
     known = table()
     orders = {}
-    for name, propose in (
-        ("uniform", regret.uniform),
-        ("ratio", regret.density_ratio(known, 0.2, 0.7, 10)),
-        ("process", regret.gaussian_process(known, "ei", 0.1, 10)),
-    ):
+    for name in STRATEGIES:
+        propose = strategy(name, known)
         order = orders[name] = []
 
         def recorded(left, tried, seen, rng, propose=propose, order=order):
@@ -81,16 +93,24 @@ def test_strategies_start_with_the_same_draws_and_never_repeat_one():
 
         regret.replay(known, recorded, 20, 7)
         assert sorted(order) == list(range(20))
-    assert orders["uniform"][:10] == orders["ratio"][:10] == orders["process"][:10]
+    assert len({tuple(order[:START]) for order in orders.values()}) == 1
 
 
-@pytest.mark.parametrize("build", (regret.density_ratio, regret.gaussian_process))
-def test_strategies_that_learn_are_better_than_uniform_where_there_is_something_to_learn(build):
+@pytest.mark.parametrize("name", ("feasible-tpe", "feasible-gp"))
+def test_strategies_that_learn_are_better_than_uniform_where_there_is_something_to_learn(name):
     known = table()
-    settings = (0.2, 0.7, 5) if build is regret.density_ratio else ("ei", 0.05, 5)
-    own = regret.replays(known, build(known, *settings), 10, 100)[:, -1]
-    measure = regret.replays(known, regret.uniform, 10, 100)[:, -1]
+    own = regret.replays(known, strategy(name, known), 10, 100)[:, -1]
+    measure = regret.replays(known, uniform(known), 10, 100)[:, -1]
     assert regret.ratio(own, measure).high < 0.7
+
+
+def test_other_settings_hold_only_inside():
+    before = density.STAYS, density.log_ratios(CHOICES, [(v, i) for i, v in enumerate(VALUES)], VALUES).tolist()
+    with regret.instead(density, STAYS=0.9):
+        changed = density.log_ratios(CHOICES, [(v, i) for i, v in enumerate(VALUES)], VALUES).tolist()
+    assert changed != before[1]
+    after = density.STAYS, density.log_ratios(CHOICES, [(v, i) for i, v in enumerate(VALUES)], VALUES).tolist()
+    assert before == after
 
 
 def test_halving_sees_more_networks_for_the_same_epochs():

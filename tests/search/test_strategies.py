@@ -9,6 +9,7 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import MismatchError
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.halving import Halving
+from elastic_search.search.sampler import START
 from elastic_search.search.strategies import STRATEGIES
 from elastic_search.search.study import open_study
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
@@ -51,7 +52,7 @@ def test_strategies_differ(start):  # noqa: F811
         found[strategy] = proposals(search)
     assert len({tuple(trials) for trials in found.values()}) == len(STRATEGIES)
     # Until there is something to learn from, all draw alike.
-    assert len({tuple(trials[:10]) for trials in found.values()}) == 1
+    assert len({tuple(trials[:START]) for trials in found.values()}) == 1
 
 
 def test_halving_saves_epochs_and_keeps_the_best(start):  # noqa: F811
