@@ -49,6 +49,10 @@ WAIT = 0.5
 """Seconds between two looks for work while other workers still train."""
 
 
+LONGEST = 20_000
+"""Characters of a traceback that are recorded."""
+
+
 @dataclass(frozen=True)
 class Budget:
     """What a run may use over all its starts; None is unlimited."""
@@ -236,7 +240,7 @@ class Search:
             # Libraries call sys.exit; a search that ended with them would walk into the same trial again.
             if isinstance(error, EnvironmentFault) or (number is None and isinstance(error, Exception)):
                 raise
-            return result | {"accuracy": None, "reason": repr(error), "traceback": traceback.format_exc()}
+            return result | {"accuracy": None, "reason": _said(error), "traceback": traceback.format_exc()[-LONGEST:]}
         if odd := _odd(score):
             checkpoint.unlink(missing_ok=True)
             return result | {"accuracy": None, "reason": odd}
@@ -314,12 +318,22 @@ class Search:
         return left
 
 
+def _said(error: BaseException) -> str:
+    """An exception in a line, even one that cannot be written."""
+    try:
+        return repr(error)[:500]
+    except Exception:
+        return type(error).__name__
+
+
 def _odd(score: Any) -> str | None:
     """What keeps an evaluator's answer from being a score, if anything does."""
     if not isinstance(score, Score):
         return f"the evaluator gave {score!r:.60}, which is no score"
     if not isinstance(score.curve, list):
         return f"its curve is {score.curve!r:.60}"
+    if not isinstance(score.accuracy_by_size, dict):
+        return f"its accuracy by size is {score.accuracy_by_size!r:.60}, which is no table"
     accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values())
     odd = [value for value in accuracies if not is_accuracy(value)]
     if odd or not is_number(score.seconds):

@@ -15,6 +15,10 @@ GRACE = 60.0
 """Seconds between the attempt to end the trial and the end of the process."""
 
 
+STOPPED = 30.0
+"""Seconds between two looks, of which one is due every second, that only a process that was stopped lets pass."""
+
+
 class HungError(TrialError):
     """A training made no step for too long."""
 
@@ -71,8 +75,14 @@ class Watchdog:
         return f"no step of the training in {time.monotonic() - self._last:.0f} s"
 
     def _watch(self, ended: threading.Event, number: int | None) -> None:
+        looked = time.monotonic()
         while not ended.wait(min(1.0, self.limit() / 4)):
-            idle, limit = time.monotonic() - self._last, self.limit()
+            now = time.monotonic()
+            if now - looked > STOPPED:
+                # This thread did not run either: the whole process was stopped, as by Ctrl-Z.
+                self._last = now
+            looked = now
+            idle, limit = now - self._last, self.limit()
             if idle > limit and not self._told:
                 self._told = True
                 if number is not None:
