@@ -10,11 +10,12 @@ import time
 import pytest
 
 from elastic_search.errors import EnvironmentFault, FileError
+from elastic_search.search.claims import Claims
 from elastic_search.search.clock import Clock
 from elastic_search.search.folder import RunFolder
 from elastic_search.search.signals import StopSignal
 from elastic_search.search.supervisor import DEATHS, HUNG, Supervisor
-from tests.search.test_search import Silent
+from tests.search.test_search import TEXT, Silent
 
 PENDING = {"number": 4, "values": {}, "id": "x", "cost": 1, "params": 2, "seed": 0}
 STARTED = json.dumps({"event": "started", "trial": 4, "depths": [3, 4], "pending": PENDING})
@@ -114,8 +115,71 @@ def test_signal_is_passed_on_once_and_the_workers_end(supervise):
 def test_worker_that_overruns_the_deadline_is_killed(supervise, monkeypatch):
     monkeypatch.setattr("elastic_search.search.supervisor.OVERRUN", 0.5)
     supervisor = supervise("import time; time.sleep(600)", limit=1.0)
-    supervisor.run()
+    assert supervisor.run() == "time"
     assert supervisor.starts == [1]
+
+
+def test_lines_that_are_no_events_are_passed_on_and_the_worker_is_heard(supervise, capsys):
+    script = (
+        say("Downloading...", "5", "null", "[]", '{"a": 1}', "[" * 100_000)
+        + "import sys\nsys.stdout.write('no line end'); sys.stdout.flush()\n"
+        + "from elastic_search.search.supervisor import tell\ntell('ended', why='exhausted')\n"
+    )
+    supervisor = supervise(script)
+    assert supervisor.run() == "exhausted"
+    assert supervisor.starts == [1]
+    said = capsys.readouterr().err
+    assert "Downloading..." in said
+    assert "no line end\n" in said
+
+
+def test_worker_killed_in_the_middle_of_a_line_is_replaced(supervise):
+    torn = f"import sys\nsys.stdout.write({STARTED[:40]!r}); sys.stdout.flush()\n"
+    supervisor = supervise([torn + DIE, say(ENDED)])
+    assert supervisor.run() == "trials"
+    assert supervisor.starts == [2]
+
+
+def test_base_that_always_hangs_ends_the_search(supervise):
+    """It has no record that would keep it from being trained again and again."""
+    started = json.dumps({"event": "started", "trial": None, "depths": [3], "pending": {}})
+    with pytest.raises(EnvironmentFault, match="die one after the other"):
+        supervise(say(started) + f"raise SystemExit({HUNG})").run()
+
+
+def test_trial_that_another_worker_took_over_is_not_given_up(supervise):
+    """Whoever holds its claim records it: a failure must not be written over the result."""
+    supervisor = supervise([*[say(STARTED) + DIE] * DEATHS, say(ENDED)])
+    other = Claims(supervisor._folder.path / "claims")
+    assert other.take("4")
+    assert supervisor.run() == "trials"
+    assert supervisor._folder.result(4) is None
+    other.release("4")
+
+
+def test_workers_leave_the_run_s_time_to_the_supervisor(tmp_path, monkeypatch):
+    """Also where it is not limited: all of them would write the same file, and not what the run has used."""
+    from elastic_search.cli import worker
+
+    made = []
+
+    class Recorded(worker.Search):
+        def run(self):
+            made.append(self.clock)
+            return "trials"
+
+    folder = RunFolder(tmp_path, "run")
+    folder.begin({"space": "small", "text": TEXT, "seed": 0, "strategy": "uniform", "halving": False})
+    monkeypatch.setattr(worker, "Search", Recorded)
+    monkeypatch.setattr("elastic_search.train.proxy.ProxyTrainer", lambda *args: None)
+    settings = {"root": str(tmp_path), "name": "run", "device": "cpu", "worker": 0, "trials": 3, "deadline": None,
+                "storage": None, "epoch_seconds": 1.0}  # fmt: skip
+    assert worker._work(settings, StopSignal()) == "trials"
+    (clock,) = made
+    clock.save()
+    assert not (folder.path / "spent.json").exists()
+    assert clock.fits(10**9)
+    assert not clock.is_over
 
 
 def test_pipe_that_closes_ends_a_worker():
