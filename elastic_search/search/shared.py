@@ -87,6 +87,7 @@ class SharedStudy:
         except ImportError:
             raise missing_extra("psycopg", "cluster") from None
         except SQLAlchemyError as error:
+            self._engine.dispose()
             raise self.unreachable(error) from None
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from elastic_search.search.folder import RunFolder
 from elastic_search.search.halving import Halving
 from elastic_search.search.loop import Budget, Search
 from elastic_search.search.records import sealed, unsealed
-from elastic_search.search.shared import checked_url
+from elastic_search.search.shared import SharedStudy, checked_url
 from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT, Silent, Trainer
 from tests.search.test_strategies import KilledError, killed_at
@@ -143,6 +143,35 @@ def test_machine_that_slept_leaves_its_trial_to_the_one_that_took_it(machine, se
     assert search.observer.reasons == [""]  # the base's
 
 
+def test_machine_that_was_late_takes_the_result_that_was_published(machine, server):
+    """Both have trained a trial: all go by one result, and a later start finds nothing that contradicts it."""
+    first = machine("a", trials=2)
+    assert first.run() == "trials"
+    late = {number: {**result, "accuracy": 0.125} for number, result in results(first).items()}
+    second = machine("b", trials=2)
+    for number, result in late.items():
+        second.folder.record(number, result)
+    second.folder.record(None, {**first.folder.result(None), "accuracy": 0.125})
+    shared = SharedStudy(server.url, second.folder)
+    for number in (None, *late):
+        shared.publish(shared.open(), number)
+    shared.close()
+    assert results(second) == results(first)
+    assert second.folder.result(None) == first.folder.result(None)
+    assert second.run() == "trials"
+
+
+def test_machine_that_sleeps_while_it_proposes_is_told_of(machine, server, monkeypatch):
+    """The others do not wait for ever, and hear their signals."""
+    holder = SharedStudy(server.url, machine("a").folder)
+    monkeypatch.setattr("elastic_search.search.shared.LOCK_TIMEOUT", 1)
+    search = machine("b")
+    search.signal.received = 15
+    with holder.alone(), pytest.raises(EnvironmentFault, match="lock timeout"):
+        search.run()
+    holder.close()
+
+
 def test_other_seed_is_refused(machine):
     machine("a", trials=1).run()
     with pytest.raises(UsageError, match="another seed"):
@@ -221,8 +250,6 @@ def test_sealed_result_is_read_back_and_a_changed_one_is_not():
 
 def test_server_that_is_away_is_named(tmp_path):
     pytest.importorskip("psycopg")
-    from elastic_search.search.shared import SharedStudy
-
     with pytest.raises(EnvironmentFault, match="postgresql") as caught:
         SharedStudy(f"postgresql+psycopg://u@/db?host={tmp_path}", RunFolder(tmp_path, "run"))
     assert caught.value.exit_code == 3
