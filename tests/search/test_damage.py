@@ -196,7 +196,13 @@ def journal_of(folder):
     return [(path.name, path.read_bytes()) for path in sorted(folder.path.glob("study.db*"))]
 
 
-@pytest.mark.parametrize("file", [name for name in FILES if name != "run.json"])
+@pytest.mark.parametrize(
+    "file",
+    ["trials/1.json", "study.db"]
+    + [
+        pytest.param(name, marks=pytest.mark.slow) for name in ("trials/0.json", "base.json", "spent.json", "best.toml")
+    ],
+)
 def test_repaired_copy_of_a_damaged_run_goes_on(made, start, file):  # noqa: F811
     folder = made("hurt", lambda path: (path / file).write_bytes(b"\xff\x00 nonsense"))
     findings = examine(folder, folder.plan())
@@ -333,7 +339,7 @@ def test_forged_result_is_refused_by_all_that_read_it(made, change):
     ids=range(11),
 )
 def test_odd_json_is_refused_with_its_name(made, start, text):  # noqa: F811
-    for file in ("trials/0.json", "spent.json", "run.json"):
+    for file in ("trials/0.json", "run.json"):
         folder = made("odd", lambda path, file=file: (path / file).write_text(text))
         with pytest.raises(EnvironmentFault, match=file):
             start(name="odd", **OPTIONS).run()

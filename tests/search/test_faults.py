@@ -117,7 +117,7 @@ def test_points_are_before_and_after_every_kind_of_write(points, start):  # noqa
 def test_a_search_killed_at_some_points_ends_as_the_uninterrupted_one(points, start):  # noqa: F811
     whole, names = uninterrupted(points, start, **OPTIONS)
     last = {name: at for at, name in enumerate(names)}  # one point of each name: of the last trial
-    for at in sorted(last.values())[::7]:
+    for at in sorted(last.values())[::12]:
         check(points, start, [at], f"killed-{at}", whole, **OPTIONS)
 
 
