@@ -116,6 +116,7 @@ class Search:
         self._done = 0
         self._work: Work | None = None
         self._pending: dict[str, Any] = {}
+        self._ended: dict[int, list[float] | None] = {}
         self._watchdog = Watchdog(lambda: max(PATIENCE, 5 * (self.clock.expected_epoch or 0.0)), self._give_up)
 
     def run(self) -> str:
@@ -259,8 +260,10 @@ class Search:
 
     def _curves(self, before: int) -> list[list[float]]:
         """Curves of the finished trials that came before."""
-        results = (self.folder.result(number) for number in self.folder.trials() if number < before)
-        return [r["curve"] for r in results if r and r["accuracy"] is not None]
+        for number in self.folder.trials():
+            if number < before and number not in self._ended and (result := self.folder.result(number)):
+                self._ended[number] = None if result["accuracy"] is None else result["curve"]
+        return [curve for number, curve in sorted(self._ended.items()) if curve is not None and number < before]
 
     def _checkpoint(self, job: Job) -> Path:
         if job.again and job.number is not None:
