@@ -160,4 +160,5 @@ def _show(
     if fmt == "json":
         networks = [{"what": what, **candidate_json(candidate, band)} for what, candidate in named]
         return show_json({**head_json(plan, band, matcher), "networks": networks})
-    show(candidates_table(title, named, band, (f"band: {band}",)), fmt)
+    notes = (f"band: {band}", *(f"and {limit}" for limit in matcher.limits))
+    show(candidates_table(title, named, band, notes), fmt)
