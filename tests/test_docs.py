@@ -2,11 +2,14 @@
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from elastic_search.cli.main import COMMANDS, cli
+from elastic_search.files import parse_space
+from elastic_search.files.schema import SpaceModel
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -36,3 +39,16 @@ def test_options_that_the_readme_names_exist():
 def test_python_example_of_the_readme_runs():
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     exec(code, {})
+
+
+def test_space_files_are_documented_key_by_key():
+    text = (ROOT / "docs/spaces.md").read_text()
+    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    plan = parse_space(example, "example", "docs/spaces.md")
+    assert plan.limits
+    shown = tomllib.loads(example)
+    assert set(shown) == {field.alias or name for name, field in SpaceModel.model_fields.items()} | {"inherit"}
+    for name in ("band", "proxy", "splits", "resampling", "cardinality"):
+        model = SpaceModel.model_fields[name].annotation
+        model = next(m for m in (model, *getattr(model, "__args__", ())) if hasattr(m, "model_fields"))
+        assert set(shown[name]) == set(model.model_fields)

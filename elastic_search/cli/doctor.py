@@ -8,7 +8,7 @@ import click
 
 from elastic_search import __version__
 from elastic_search.cli.options import format_options
-from elastic_search.errors import ElasticError, UsageError
+from elastic_search.errors import ElasticError, EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,11 @@ EXTRAS = {
     "fvcore": "search",
     "safetensors": "weights",
     "matplotlib": "plot",
+    "plotext": "plot",
     "psycopg": "cluster",
     "ptflops": "tools",
+    "thop": "tools",
+    "torchinfo": "tools",
 }
 FREE_BYTES = 500 * 10**6
 """Free disk below which a night's search is at risk."""
@@ -67,14 +70,19 @@ def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
     from elastic_search.search.integrity import examine, repaired
 
     folder = RunFolder(root, name)
-    plan = folder.plan()
+    try:
+        plan = folder.plan()
+    except EnvironmentFault as error:
+        cure = "what the run is stands nowhere else: start anew under another --name; the results in it stay readable"
+        return [_finding("run.json", False, str(error).removeprefix(f"{folder.path / 'run.json'}: "), cure)]
     with folder.locked(sweep=False):
         found = examine(folder, plan)
-        if repair and not all(finding.sound for finding in found):
+        if repair and all(finding.sound for finding in found):
+            click.echo("nothing to repair: no copy was made", err=True)
+        elif repair:
             copy = repaired(folder, found)
             click.echo(f"repaired copy: {copy.path}; go on with --name {copy.name}", err=True)
-    keys = ("what", "sound", "says", "cure")
-    return [{key: getattr(finding, key) for key in keys} for finding in found]
+    return [_finding(f.what, f.sound, f.says, f.cure.replace("NAME", name)) for f in found]
 
 
 def _environment(root: Path) -> list[dict[str, Any]]:

@@ -66,10 +66,10 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
                    "again": score.curve, "differing": differing})  # fmt: skip
     else:
         pairs = zip(expected, score.curve, strict=True)
-        rows = [{"epoch": i, "then": a, "now": b, "equal": "yes" if a == b else "NO"}
+        rows = [{"epoch": i, "recorded": a, "again": b, "equal": "yes" if a == b else "NO"}
                 for i, (a, b) in enumerate(pairs, 1)]  # fmt: skip
-        columns = (Column("epoch", "epoch", "number"), Column("then", "recorded", "percent"),
-                   Column("now", "again", "percent"), Column("equal", "equal"))  # fmt: skip
+        columns = (Column("epoch", "epoch", "number"), Column("recorded", "recorded", "percent"),
+                   Column("again", "again", "percent"), Column("equal", "equal"))  # fmt: skip
         show(Table(f"Trial {trial} of run {name}: {'the same again' if same else 'differs'}", columns, rows), fmt)
     if not same and chosen.type == "cpu":
         raise SystemExit(1)

@@ -19,7 +19,7 @@ from elastic_search.errors import EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.report.progress import Progress
 from elastic_search.report.searches import plan_table
-from elastic_search.search.clock import Clock, known_epoch_seconds
+from elastic_search.search.clock import Clock
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.folder import RunFolder
 from elastic_search.search.halving import Halving
@@ -31,6 +31,9 @@ from elastic_search.search.supervisor import Supervisor
 from elastic_search.space.match import Matcher
 from elastic_search.train.device import choose_device, describe, torch_version
 from elastic_search.train.proxy import ProxyTrainer
+
+RECENT = 20
+"""Trials that tell what an epoch takes."""
 
 
 class Settings(NamedTuple):
@@ -91,17 +94,51 @@ class Run:
     @cached_property
     def pace(self) -> Pace:
         """Seconds of an epoch, from what was trained, else from a few steps of three networks."""
-        if known := known_epoch_seconds(self.folder):
-            return Pace(known, known, known)
+        if known := self._known_pace():
+            return known
         try:
+            click.echo("measuring an epoch of three networks", err=True)
             return calibrate(self.plan, self.matcher, self.trainer.pace)
         except TrialError as error:
             raise EnvironmentFault(f"a proxy of the band cannot be trained: {error}", "a smaller [proxy]") from None
 
+    def _known_pace(self) -> Pace | None:
+        """Seconds of an epoch in the trainings that are recorded, if there are any in the band."""
+        results = [self.folder.result(number) for number in self.folder.trials()[-RECENT:]]
+        trained = [r for r in results if r and r["accuracy"] is not None]
+        seconds = [r["seconds"] / len(r["curve"]) for r in trained]
+        base = self.folder.result(None)
+        if not seconds or not base:
+            return None
+        return Pace(base["seconds"] / len(base["curve"]), min(seconds), max(seconds))
+
+    @property
+    def _description(self) -> dict[str, Any]:
+        """What must not change from start to start."""
+        plan, settings = self.plan, self.settings
+        said = {"space": plan.name, "text": plan.text, "target": plan.band.target, "seed": settings.seed}
+        return said | {"strategy": settings.strategy, "halving": settings.halving}
+
+    def plan_of(self, limit: float | None) -> dict[str, Any]:
+        """What fits into a limit of all starts together; nothing is written.
+
+        Raises:
+            UsageError: if a run of this name was started with other settings.
+        """
+        self.folder.agrees(self._description)
+        return self.planned(None if limit is None else max(0.0, limit - self.folder.spent_seconds))
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every trial that was asked for is recorded, and the best of them written."""
+        trials = self.settings.trials
+        done = trials is not None and len(self.folder.trials()) >= trials
+        return done and self.folder.result(None) is not None and self.folder.best_file.exists()
+
     def planned(self, left: float | None) -> dict[str, Any]:
         """What fits into ``left`` seconds."""
-        done, trials, halving, workers = len(self.folder.trials()), self.settings.trials, self.halving, 1
-        workers = self.settings.workers
+        done, trials, halving = len(self.folder.trials()), self.settings.trials, self.halving
+        workers, band = self.settings.workers, self.plan.band
         remaining = None if trials is None else max(0, trials - done)
         base_done = self.folder.result(None) is not None
         fits = forecast(self.pace, halving, left, remaining, max(0, self.inside - done), base_done, workers)
@@ -110,13 +147,19 @@ class Run:
             "strategy": self.settings.strategy,
             "inside": self.inside,
             "networks": self.matcher.size,
-            "band": str(self.plan.band),
+            "band": {
+                "convention": band.convention.name,
+                "input": list(band.input),
+                "target": band.target,
+                "low": band.low,
+                "high": band.high,
+            },
             "seconds_an_epoch": vars(self.pace),
             "rungs": list(halving.rungs),
             **vars(fits),
             "budget_seconds": left,
             "spent_seconds": self.folder.spent_seconds,
-            "end": f"{end:%Y-%m-%d %H:%M} local time",
+            "end": end.isoformat(timespec="seconds"),
         }
 
     def go(self, limit: float | None, began: float | None = None, other: RunFolder | None = None) -> str:
@@ -130,17 +173,19 @@ class Run:
         began = time.monotonic() if began is None else began
         plan, settings = self.plan, self.settings
         with self.folder.locked():
-            description = {"space": plan.name, "text": plan.text, "target": plan.band.target, "seed": settings.seed}
-            description |= {"strategy": settings.strategy, "halving": settings.halving}
             about = {"device": describe(self.device), "torch": torch_version(), "version": __version__}
-            new = self.folder.begin(description, **about)
+            new = self.folder.begin(self._description, **about)
+            if not new and self.is_finished:
+                return "trials"
+            if limit is not None and self.folder.spent_seconds >= limit:
+                return "time"
             # Only now is it certain that the run is ours and nobody else writes in it.
             if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
                 self.folder.record(None, base)
             click.echo(f"{'new run' if new else 'resuming'} {self.folder.path} on {describe(self.device)}", err=True)
             clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
             planned = self.planned(clock.left)
-            for line in plan_table(planned, self.title).rows:
+            for line in plan_table(planned, self.title, str(plan.band)).rows:
                 click.echo(f"{line['name']}: {line['text']}" if line else "", err=True)
             if planned["short"]:
                 click.echo("the time left is too short for the base network alone", err=True)
@@ -159,7 +204,7 @@ class Run:
                 self.stop,
                 self.halving,
                 settings.strategy,
-                counter_of(plan),
+                counter_of(plan, lambda what: progress.say(what, alone=True)),
                 self.pace.typical,
                 began,
                 storage=settings.storage,

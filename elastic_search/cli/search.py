@@ -66,12 +66,12 @@ def search(
 ) -> None:
     """Search a space for the Elastic network whose short-trained proxy is best, at the base's cost.
 
-    SPACE is a shipped space (resnext50, dla_x60, densenet201, demo) or a space file (.toml). Every proposal lies
-    inside the file's band, checked on the full network at its target input. At its start the search measures what an
-    epoch takes and prints what fits into the budget. The same command again resumes an interrupted run; a finished
-    run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at once. With
-    --targets, one run after the other searches each band with an equal share of the time, and the table shows the
-    best network of each: accuracy against cost. Needs the 'search' extra, and 'cluster' for --storage.
+    SPACE is a shipped space (resnext50, resnext50_blocks, dla_x60, densenet201, demo) or a space file (.toml). Every
+    proposal lies inside the file's band, checked on the full network at its target input. At its start the search
+    measures what an epoch takes and prints what fits into the budget. The same command again resumes an interrupted
+    run; a finished run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at
+    once. With --targets, one run after the other searches each band with an equal share of the time, and the table
+    shows the best network of each: accuracy against cost. Needs the 'search' extra, and 'cluster' for --storage.
     """
     from pathlib import Path
 
@@ -84,6 +84,10 @@ def search(
     if seconds is None and trials is None:
         raise UsageError("a search needs a budget", "give --minutes, --hours, --until or --trials")
     plan = load_space(space)
+    title = plan.name if name is None else name
+    if not targets:
+        # A band of a sweep, or a repaired copy of one, goes on by its own name.
+        plan = at_target(plan, _target_of(root, title))
     plans = [at_target(plan, target) for target in targets] if targets else [plan]
     matchers = [Matcher(p.space, p.band.convention, p.band.input, p.limits) for p in plans]
     for one, matcher in zip(plans, matchers, strict=True):
@@ -96,19 +100,21 @@ def search(
     with stop.listening():
         from elastic_search.cli.running import Run, Settings
         from elastic_search.search.folder import RunFolder
-        from elastic_search.search.shared import checked_url
+        from elastic_search.search.shared import SharedStudy, checked_url
 
         settings = Settings(trials, strategy, not no_halving, seed, device, workers, storage and checked_url(storage))
-        title = plan.name if name is None else name
         names = [f"{title}-{_millions(target)}" for target in targets] if targets else [title]
         runs = [
             Run(one, matcher, RunFolder(Path(root), of), settings, stop)
             for one, matcher, of in zip(plans, matchers, names, strict=True)
         ]
-        if dry_run:
-            return _show_plans(runs, seconds, fmt)
-        whys = []
         used = sum(run.folder.spent_seconds for run in runs) if until is not None else 0.0
+        if dry_run:
+            return _show_plans(runs, None if seconds is None else seconds + used, fmt)
+        if settings.storage is not None:
+            SharedStudy(settings.storage, runs[0].folder).close()  # a server that is away is told before anything else
+        stop.notice = "stopping after this epoch; once more stops at once"
+        whys = []
         for number, run in enumerate(runs):
             limit = None
             if seconds is not None:
@@ -119,12 +125,26 @@ def search(
             if whys[-1] == "signal":
                 break
         _show(runs[: len(whys)], whys, title if targets else "", fmt)
+    if not any(run.folder.result(None) for run in runs):
+        click.echo("nothing was trained to the end: the time was too short for the base network", err=True)
     if whys[-1] == "signal" and stop.received is not None:
         click.echo("interrupted: the same command resumes", err=True)
         raise SystemExit(128 + stop.received)
     for run in runs:
         if run.folder.best_file.exists():
             click.echo(f"best network: elastic-search flops {_short(run.folder.best_file)}", err=True)
+
+
+def _target_of(root: str, name: str) -> int | None:
+    """The cost that an earlier start of this run aimed at, or None."""
+    import json
+    from pathlib import Path
+
+    try:
+        found = json.loads((Path(root) / name / "run.json").read_text(encoding="utf-8")).get("target")
+    except (OSError, ValueError, AttributeError):
+        return None  # the run's own start says what is wrong
+    return found if type(found) is int and found > 0 else None
 
 
 def _millions(target: int) -> str:
@@ -136,11 +156,16 @@ def _show_plans(runs: list[Any], seconds: float | None, fmt: str) -> None:
     from elastic_search.report.searches import plan_table
     from elastic_search.report.table import show, show_json
 
-    plans = [run.planned(None if seconds is None else seconds / len(runs)) for run in runs]
+    plans = []
+    for number, run in enumerate(runs):
+        limit = None
+        if seconds is not None:
+            limit = seconds * (number + 1) / len(runs) - sum(before.folder.spent_seconds for before in runs[:number])
+        plans.append(run.plan_of(limit))
     if fmt == "json":
         return show_json({"schema": 1, **plans[0]} if len(plans) == 1 else {"schema": 1, "bands": plans})
     for run, planned in zip(runs, plans, strict=True):
-        show(plan_table(planned, run.title), fmt)
+        show(plan_table(planned, run.title, str(run.plan.band)), fmt)
 
 
 def _show(runs: list[Any], whys: list[str], sweep: str, fmt: str) -> None:

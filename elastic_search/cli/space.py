@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elastic_search.cli.options import Amount, Percent, format_options
+from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
     from elastic_search.files import SearchSpace
@@ -31,12 +32,14 @@ def _band_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _open(name: str, tolerance: Fraction | None, target: int | None) -> tuple[SearchSpace, Band, Matcher]:
-    from elastic_search.files import load_space
+    from elastic_search.files import at_target, load_space
     from elastic_search.space.match import Matcher
 
     plan = load_space(name)
-    band = plan.band
-    band = replace(band, tolerance=band.tolerance if tolerance is None else tolerance, target=target or band.target)
+    if target == 0:
+        raise UsageError("--target is above 0")
+    plan = at_target(plan, target)
+    band = plan.band if tolerance is None else replace(plan.band, tolerance=tolerance)
     return plan, band, Matcher(plan.space, band.convention, band.input, plan.limits)
 
 
@@ -114,17 +117,24 @@ def nearest(name: str, target: int | None, fmt: str) -> None:
 @click.argument("name", metavar="SPACE")
 @click.argument("network", required=False)
 @_band_option
-def explain(name: str, network: str | None, tolerance: Fraction | None, target: int | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def explain(name: str, network: str | None, tolerance: Fraction | None, target: int | None, as_json: bool) -> None:
     """Why the band is empty or not; with NETWORK, why that network is or is not among it (exit 1 if not)."""
     from elastic_search.cli.options import load_network
     from elastic_search.cost.tally import tally
+    from elastic_search.report.spaces import head_json
+    from elastic_search.report.table import show_json
 
     plan, band, matcher = _open(name, tolerance, target)
     if network is None:
         inside = matcher.count(band.low, band.high)
         if not inside:
             raise matcher.nothing_fits(band)
+        if as_json:
+            return show_json({**head_json(plan, band, matcher), "inside": inside})
         click.echo(f"{inside:,} of {matcher.size:,} networks are inside: {band}")
+        for limit in matcher.limits:
+            click.echo(f"and {limit}")
         return
     label, spec = load_network(network)
     cost = tally(spec.graph(), band.input, band.convention).total
@@ -134,6 +144,10 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     for limit in plan.limits:
         if not limit.holds(spec):
             reasons.append(f"it has {limit.amount(spec):,}, outside {limit}")
+    if as_json:
+        about = {"network": label, "cost": cost, "inside": not reasons, "reasons": reasons}
+        show_json({**head_json(plan, band, matcher), **about})
+        raise SystemExit(bool(reasons))
     for reason in reasons:
         click.echo(f"{label}: {reason}")
     if reasons:

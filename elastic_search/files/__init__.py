@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,16 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def at_target(plan: SearchSpace, target: int | None) -> SearchSpace:
-    """The same space with its band around another cost; None leaves it as it is."""
-    return plan if target is None else replace(plan, band=replace(plan.band, target=target))
+    """The same space with its band around another cost, and those at other inputs moved with it.
+
+    None leaves it as it is; bounds on parameters stay.
+    """
+    if target is None:
+        return plan
+    limits = tuple(
+        one if one.convention is None else one.moved(Fraction(target, plan.band.target)) for one in plan.limits
+    )
+    return replace(plan, band=replace(plan.band, target=target), limits=limits)
 
 
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
@@ -185,7 +194,8 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
     splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
     kinds = tuple(dict.fromkeys(model.resampling.choices))
     convention = CONVENTIONS[model.band.convention]
-    target = model.band.target or tally(base.graph(), model.band.input, convention).total
+    own = tally(base.graph(), model.band.input, convention).total
+    target = model.band.target or own
     try:
         widths = tuple(
             tuple((model.widths or {}).get(base.stage_name(i), [stage.width])) for i, stage in enumerate(base.stages)
@@ -209,5 +219,6 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
     for size in dict.fromkeys(model.band.inputs):
         if size != band.input:
             cost = tally(base.graph(), size, convention).total
-            limits.append(limit(cost, band.tolerance, Quantity(convention, size)))
+            bounds = limit(cost, band.tolerance, Quantity(convention, size))
+            limits.append(bounds if model.band.target is None else bounds.moved(Fraction(target, own)))
     return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)), tuple(limits))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
@@ -17,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from elastic_search.arch.ops import Shape, image
 from elastic_search.arch.spec import Spec
-from elastic_search.arch.split import TYPES, parse_split, whole_groups
+from elastic_search.arch.split import PLAIN, TYPES, parse_split, whole_groups
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, from_dict, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.space.band import parse_percent
@@ -247,6 +248,7 @@ def _space_mistakes(data: dict[str, Any]) -> list[str]:
         mistakes += [
             f"widths.{key}: unknown stage; legal are {', '.join(stages)}" for key in widths if key not in stages
         ]
+    mistakes += _width_mistakes(base, stages, data.get("widths"), data.get("cardinality"))
     splits = data.get("splits")
     choices = splits.get("choices") if isinstance(splits, dict) else None
     paths = min(base.paths(i) for i in range(len(base.stages)))
@@ -258,6 +260,27 @@ def _space_mistakes(data: dict[str, Any]) -> list[str]:
         shares = [branch.share for branch in branches]
         mistakes += _told(f"splits.choices[{i}]", partial(_check_shares, shares, paths))
     return mistakes
+
+
+def _width_mistakes(base: Spec, stages: list[str], widths: Any, cardinality: Any) -> list[str]:
+    """Widths and numbers of paths that the base cannot have, each by itself."""
+    mistakes = []
+    for i, name in enumerate(stages):
+        values = widths.get(name) if isinstance(widths, dict) else None
+        for j, width in enumerate(values if isinstance(values, list) else ()):
+            if type(width) is int and 1 <= width <= 65_536 and not cardinality:
+                changed = tuple(replace(s, width=width) if n == i else s for n, s in enumerate(base.stages))
+                mistakes += _told(f"widths.{name}[{j}]", partial(replace, base, stages=changed))
+    choices = cardinality.get("choices") if isinstance(cardinality, dict) and hasattr(base, "cardinality") else None
+    for j, paths in enumerate(choices if isinstance(choices, list) else ()):
+        if type(paths) is int and 1 <= paths <= 65_536 and not widths:
+            mistakes += _told(f"cardinality.choices[{j}]", partial(_with_paths, base, paths))
+    return mistakes
+
+
+def _with_paths(base: Spec, paths: int) -> Spec:
+    plain = tuple(replace(stage, splits=(PLAIN,) * len(stage.splits)) for stage in base.stages)
+    return replace(base, stages=plain, **{"cardinality": paths})
 
 
 def _spec_mistakes(data: dict[str, Any]) -> list[str]:

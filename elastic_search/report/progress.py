@@ -105,11 +105,15 @@ class Watched:
     def __init__(self, progress: Progress, worker: int) -> None:
         self._progress, self._worker = progress, worker
         self._name = ""
+        self._again = False
 
     def started(self, trial: int | None, depths: tuple[int, ...], pending: dict[str, Any]) -> None:
         trials = self._progress.trials
         of = f" ({trial + 1}/{trials})" if trials and trial is not None else ""
+        self._again = bool(pending.get("again"))
         number = "base" if trial is None else f"trial {trial}{of}"
+        if self._again:
+            number = f"trial {trial} again, seed {pending['seed']}"
         self._name = f"{number} {'-'.join(map(str, depths))}"
         self._progress.now(self._worker, f"{self._name}: started")
 
@@ -123,5 +127,6 @@ class Watched:
             return self._progress.say(f"{self._name}: failed: {reason}", alone=True)
         if reason:
             return self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%}, {reason}")
-        self._progress.scored(trial, score.accuracy)
+        if not self._again:
+            self._progress.scored(trial, score.accuracy)
         self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%} in {score.seconds:.0f} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from elastic_search.arch.spec import Spec
@@ -100,14 +101,14 @@ def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], 
         Column("difference", "change", "change"),
         Column("params", "params", "count"),
         Column("accuracy", "proxy acc", "percent"),
-        Column("mark", "front"),
+        Column("front", "front"),
     )
     shown: list[dict[str, Any] | None] = []
     for row in sweep_rows(of_bands):
         spec: Spec = row["spec"]
         target = plans[row["band"]].band.target if "band" in row else None
         about = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plans[0].space.base)}
-        shown.append({**row, **about, "target": target, "mark": "yes" if row["front"] else "no"})
+        shown.append({**row, **about, "target": target, "front": "yes" if row["front"] else "no"})
     tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
     return Table(title, columns, shown, (proxy_text(plans[0].recipe), FRONT, tolerance))
 
@@ -118,17 +119,18 @@ def sweep_json(name: str, of_bands: list[list[dict[str, Any]]], found: list[dict
     return {"schema": SCHEMA, "sweep": name, "networks": networks, "bands": found}
 
 
-def plan_table(plan: dict[str, Any], title: str) -> Table:
-    """What a budget buys: rows of name and text."""
+def plan_table(plan: dict[str, Any], title: str, band: str) -> Table:
+    """What a budget buys: rows of name and text; ``band`` in words."""
     seconds = plan["seconds_an_epoch"]
     low, base, high = (f"{seconds[key]:.3g}" for key in ("cheapest", "base", "dearest"))
+    trials = f"{plan['trials']:,} trial{'' if plan['trials'] == 1 else 's'}"
     lines = [
-        ("inside", f"{plan['inside']:,} of {plan['networks']:,} networks: {plan['band']}"),
+        ("inside", f"{plan['inside']:,} of {plan['networks']:,} networks: {band}"),
         ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
         ("rungs", f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}"),
-        ("fits", f"{plan['trials']:,} trials, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs"),
+        ("fits", f"{trials}, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs"),
         ("time", f"{clock(plan['budget_seconds'], ' left')}, {clock(plan['spent_seconds'])} used before"),
-        ("ends", plan["end"]),
+        ("ends", f"{datetime.fromisoformat(plan['end']):%Y-%m-%d %H:%M} local time"),
     ]
     notes = ("the time left is too short for the base network alone",) if plan["short"] else ()
     columns = (Column("name", "plan"), Column("text", "what fits"))

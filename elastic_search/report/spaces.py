@@ -42,7 +42,15 @@ def head_json(plan: SearchSpace, band: Band, matcher: Matcher) -> dict[str, Any]
         "target": band.target,
         "low": band.low,
         "high": band.high,
-        "limits": [str(limit) for limit in matcher.limits],
+        "limits": [
+            {
+                "quantity": "params" if limit.convention is None else limit.convention.name,
+                "input": list(limit.input),
+                "low": limit.low,
+                "high": limit.high,
+            }
+            for limit in matcher.limits
+        ],
     }
 
 

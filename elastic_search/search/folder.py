@@ -27,6 +27,10 @@ from elastic_search.search.records import fault_of_result, is_number, read_seale
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+_DIFFERS = {"text": "another text of the space file", "halving": "the other choice of --no-halving"}
+"""What is said of differences that are too long, or have no name on the command line."""
+
+
 class RunFolder:
     """A run's files.
 
@@ -114,7 +118,11 @@ class RunFolder:
         file = self.path / "run.json"
         found = self._read(file)
         if found is None:
-            raise UsageError(f"no run {self.name!r} in {self.path.parent}", "give its folder's parent with --dir")
+            bands = sorted(
+                path.name for path in self.path.parent.glob(f"{self.name}-*") if (path / "run.json").exists()
+            )
+            hint = f"its bands are {', '.join(bands[:5])}" if bands else "give its folder's parent with --dir"
+            raise UsageError(f"no run {self.name!r} in {self.path.parent}", hint)
         kinds = {"space": str, "text": str, "seed": int, "strategy": str, "halving": bool, "first_start": dict}
         wrong = [key for key, kind in kinds.items() if key in found and type(found[key]) is not kind]
         wrong += [key for key in ("space", "text", "seed") if key not in found]
@@ -147,18 +155,28 @@ class RunFolder:
         Raises:
             UsageError: naming what differs from the run's first start.
         """
-        file = self.path / "run.json"
-        before = self._read(file)
+        if self.agrees(description):
+            return False
+        write_atomically(self.path / "run.json", sealed({**description, "first_start": about}))
+        return True
+
+    def agrees(self, description: dict[str, Any]) -> bool:
+        """Whether the run was started before, with the same description.
+
+        Raises:
+            UsageError: naming what differs from the run's first start.
+        """
+        before = self._read(self.path / "run.json")
         if before is None:
-            write_atomically(file, sealed({**description, "first_start": about}))
-            return True
-        differing = [key for key, value in description.items() if before.get(key) != value]
+            return False
+        differing = [_DIFFERS.get(key, f"another {key} ({before.get(key)})")
+                     for key, value in description.items() if before.get(key) != value]  # fmt: skip
         if differing:
             raise UsageError(
-                f"run {self.name!r} was started with another {' and '.join(differing)}",
+                f"run {self.name!r} was started with {' and '.join(differing)}",
                 "choose another --name, or repeat the first command to resume it",
             )
-        return False
+        return True
 
     def result(self, number: int | None) -> dict[str, Any] | None:
         """A recorded score, of a trial or of the base network, or None."""

@@ -210,7 +210,7 @@ class Search:
         halved = number is not None and not job.again
         finished = self._curves(number) if halved and number is not None else []
         self._pending = result if halved else {}
-        self.observer.started(number, spec.depths, self._pending)
+        self.observer.started(number, spec.depths, self._pending or {"seed": job.seed, "again": job.again})
         self._done = 0
         self.clock.training_starts()
 

@@ -92,4 +92,4 @@ def forecast(
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
     epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
-    return Forecast(number, full, epochs, used, seconds is not None and seconds < base)
+    return Forecast(number, full, epochs, used, not base_done and seconds is not None and seconds < base)

@@ -98,7 +98,7 @@ class SharedStudy:
 
     def unreachable(self, error: Exception) -> EnvironmentFault:
         """What is told when the database cannot be used."""
-        where = self._engine.url
+        where = str(self._engine.url).replace("+psycopg", "", 1)
         said = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         return EnvironmentFault(f"{where}: {said[0]}", "check the server and ~/.pgpass, then run again to resume")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -10,11 +11,18 @@ from types import FrameType
 
 
 class StopSignal:
-    """The first SIGINT or SIGTERM asks for an end after the epoch at hand; the second ends at once."""
+    """The first SIGINT or SIGTERM asks for an end after the epoch at hand; the second ends at once.
+
+    Attributes:
+        received: the first signal, or None.
+        at: when it came, by ``time.monotonic``.
+        notice: what is then written to stderr; "" for nothing.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.at = 0.0
+        self.notice = ""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -32,3 +40,5 @@ class StopSignal:
             # Unwinds, so that the terminal gets its cursor back.
             raise KeyboardInterrupt
         self.received, self.at = number, time.monotonic()
+        if self.notice:
+            os.write(2, f"\n{self.notice}\n".encode())

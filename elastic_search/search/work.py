@@ -137,7 +137,7 @@ class Work:
             return self._next()
 
     def _next(self) -> Job | str | None:
-        if self.folder.result(None) is None and self._claims.take("base"):
+        if self.folder.result(None) is None and not self._stopped() and self._claims.take("base"):
             if self.folder.result(None) is None:
                 return Job("base", None, self.plan.space.base, None, self.seed)
             self._claims.release("base", ended=True)

@@ -69,6 +69,10 @@ class Limit(NamedTuple):
     def quantity(self) -> Quantity:
         return Quantity(self.convention, self.input)
 
+    def moved(self, factor: Fraction) -> Limit:
+        """The bounds times a factor."""
+        return self._replace(low=ceil(self.low * factor), high=floor(self.high * factor))
+
     def amount(self, spec: Spec) -> int:
         """What is bounded, of a network."""
         counted = tally(spec.graph(), self.input, self.convention or FVCORE)

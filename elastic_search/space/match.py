@@ -449,6 +449,12 @@ class Matcher:
         """The error for an empty band, with the nearest that exists on either side."""
         low, high = self.bounds
         kept = "".join(f" and has {limit}" for limit in self.limits)
+        alone = Matcher(self.space, self.convention, self.input).count(band.low, band.high) if self.limits else 0
+        if alone:
+            return NothingFitsError(
+                f"of {self.size:,} networks {alone:,} cost {band}, but none of these{kept.replace(' and', '', 1)}",
+                "widen the bounds beside that on the cost",
+            )
         near = [
             f"{cost:,} ({(cost - band.target) / band.target:+.3%})" for cost in self.around(band) if cost is not None
         ]

@@ -31,3 +31,13 @@ def test_damaged_database_and_checkpoint_are_found(command, run):  # noqa: F811
 def test_environment_is_described(command):
     data = json.loads(command("doctor", "--json").stdout)
     assert {"torch", "device", "disk"} <= {finding["what"] for finding in data["findings"]}
+
+
+def test_damaged_description_is_a_fault_with_a_cure_that_is_true(command, tmp_path):
+    (tmp_path / "runs/d").mkdir(parents=True)
+    (tmp_path / "runs/d/run.json").write_text("")
+    for more in ((), ("--repair",)):
+        done = command("doctor", "d", *more, check=1)
+        assert "run.json" in done.stdout
+        assert "another --name" in done.stdout
+        assert "--repair" not in done.stdout

@@ -101,8 +101,10 @@ def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space
 def test_finished_run_is_shown_and_not_overwritten(command, space):
     first = command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
     before = {path: path.stat().st_mtime_ns for path in (space / "runs/tiny/trials").iterdir()}
+    spent = (space / "runs/tiny/spent.json").read_text()
     again = command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
     assert again.stdout == first.stdout
+    assert (space / "runs/tiny/spent.json").read_text() == spent
     assert {path: path.stat().st_mtime_ns for path in (space / "runs/tiny/trials").iterdir()} == before
     refused = command("search", "tiny.toml", "--trials", "1", "--seed", "7", check=2)
     assert "choose another --name" in refused.stderr
@@ -168,6 +170,24 @@ def test_dry_run_prints_the_plan_and_writes_nothing(command, space):
     assert 1 <= plan["trials"] <= plan["inside"]
     assert not plan["short"]
     assert not (space / "runs").exists()
+    assert plan["band"]["low"] <= plan["band"]["target"] <= plan["band"]["high"]
+    assert datetime.fromisoformat(plan["end"]).tzinfo is not None
+
+
+def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_run_would(command, space):
+    args = ("search", "tiny.toml", "--device", "cpu")
+    command(*args, "--trials", "2")
+    plan = json.loads(command(*args, "--minutes", "10", "--dry-run", "--json").stdout)
+    assert plan["spent_seconds"] > 0
+    assert plan["budget_seconds"] == pytest.approx(600 - plan["spent_seconds"])
+    assert plan["seconds_an_epoch"]["base"] > 0
+    refused = command(*args, "--trials", "3", "--seed", "5", "--dry-run", check=2)
+    assert "another seed (0)" in refused.stderr
+
+
+def test_time_too_short_for_the_base_is_said(command, space):
+    done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu")
+    assert "nothing was trained to the end" in done.stderr
 
 
 def test_full_disk_ends_with_a_message_and_the_run_resumes(space):
@@ -208,6 +228,10 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):
     bases = [json.loads((space / f"runs/tiny-{m}M/base.json").read_text()) for m in (4000, 4260)]
     assert bases[0] == bases[1]
     command("doctor", "tiny-4000M")
+    # It goes on by its own name, at its own cost.
+    more = command("search", "tiny.toml", "--name", "tiny-4000M", "--trials", "2", "--device", "cpu", "--json")
+    assert {row["rank"] for row in json.loads(more.stdout)["networks"]} >= {"base", "1"}
+    assert "its bands are tiny-4000M" in command("doctor", "tiny", check=2).stderr
     empty = command("search", "tiny.toml", "--targets", "4.26G,9G", "--trials", "1", check=1)
     assert "none of 288 networks costs" in empty.stderr
 

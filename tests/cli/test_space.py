@@ -39,3 +39,42 @@ def test_space_lint_checks_a_file(command, tmp_path):
     assert "not empty" in command("space", "lint", "demo").stdout
     (tmp_path / "bad.toml").write_text('schema = 1\ninherit = "demo"\n[splits]\nper = "layer"\n')
     assert "splits.per: 'layer'" in command("space", "lint", str(tmp_path / "bad.toml"), check=2).stderr
+
+
+def test_space_explain_as_json(command):
+    data = json.loads(command("space", "explain", "demo", "resnext101", "--json", check=1).stdout)
+    assert not data["inside"]
+    assert any("layer3.depth 23" in reason for reason in data["reasons"])
+    assert json.loads(command("space", "explain", "demo", "--json").stdout)["inside"] == 25
+
+
+def test_target_of_zero_is_refused(command):
+    assert "above 0" in command("space", "count", "demo", "--target", "0", check=2).stderr
+
+
+def test_bounds_at_other_inputs_move_with_the_target(command, tmp_path):
+    text = 'schema = 1\ninherit = "demo"\n[band]\ninputs = [192]\ntolerance = "2%"\n'
+    (tmp_path / "a.toml").write_text(text)
+    at_base = json.loads(command("space", "count", "a.toml", "--json").stdout)
+    lower = json.loads(command("space", "count", "a.toml", "--target", "4G", "--json").stdout)
+    assert lower["inside"] > 0
+    for key in ("low", "high"):
+        ratio = Fraction(4_000_000_000, at_base["target"])
+        assert abs(lower["limits"][0][key] - at_base["limits"][0][key] * ratio) < 2
+    # Parameters stay near the base's; what keeps all networks out is named.
+    (tmp_path / "b.toml").write_text(text + 'params = "0%"\n')
+    none = command("space", "count", "b.toml", "--target", "4.1G", check=1).stderr
+    assert "but none of these has" in none
+    assert "parameters" in none
+
+
+def test_space_lint_names_every_width_and_cardinality(command, tmp_path):
+    text = 'schema = 1\ninherit = "demo"\n'
+    (tmp_path / "widths.toml").write_text(text + "[widths]\nlayer1 = [100, 128]\nlayer2 = [256, 257]\n")
+    found = command("space", "lint", "widths.toml", check=2).stderr
+    assert "widths.layer1[0]" in found
+    assert "widths.layer2[1]" in found
+    (tmp_path / "paths.toml").write_text(text + "[cardinality]\nchoices = [32, 7, 16, 9]\n")
+    found = command("space", "lint", "paths.toml", check=2).stderr
+    assert "cardinality.choices[1]" in found
+    assert "cardinality.choices[3]" in found
