@@ -135,12 +135,17 @@ ERF = "torch._VariableFunctionsClass.erf (2 x)"
     "arguments",
     (
         ["flops"],
-        ["flops", "--convention", "all"],
-        ["flops", "--input", "32,40"],
-        ["flops", "--training", "--batch", "2"],
-        ["flops", "--latency"],
-        ["compare"],
-        ["diff", "user_modules:Mixed"],
+        *(
+            pytest.param(arguments, marks=pytest.mark.slow)
+            for arguments in (
+                ["flops", "--convention", "all"],
+                ["flops", "--input", "32,40"],
+                ["flops", "--training", "--batch", "2"],
+                ["flops", "--latency"],
+                ["compare"],
+                ["diff", "user_modules:Mixed"],
+            )
+        ),
     ),
     ids=" ".join,
 )
@@ -193,7 +198,7 @@ def test_layer_classes_of_the_user_are_named_where_tools_see_them(command, tmp_p
     )
     said = "base: torchinfo and authors may be short of what the tools add for layer classes of your own: Own\n"
     arguments = ("flops", "user_layers:net", "--input", "32")
-    for convention in ("all", "torchinfo", "authors"):
+    for convention in ("torchinfo", "authors"):
         assert said in command(*arguments, "--convention", convention).stdout
     assert said not in command(*arguments).stdout
     (network,) = json.loads(command(*arguments, "--convention", "all", "--json").stdout)["networks"]

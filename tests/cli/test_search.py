@@ -28,6 +28,8 @@ layer4 = [3]
 [splits]
 choices = ["1/2,1/2", "1/4,3/4"]
 per = "network"
+[band]
+input = 64
 [proxy]
 width = "1/32"
 input = 16
@@ -59,6 +61,14 @@ def wait_for(path, process, more=lambda path: True):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
     raise AssertionError(f"{path} did not appear")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The networks of an uninterrupted run of the space as it is."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "tiny.toml").write_text(SPACE)
+    return results(folder, "whole")[1]
 
 
 def results(folder, name):
@@ -93,7 +103,7 @@ def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space
     for network in data["networks"]:
         assert band["low"] <= network["cost"] <= band["high"]
         assert set(network["accuracy_by_size"]) <= {"small", "medium", "large"}
-    best = json.loads(command("flops", "runs/tiny/best.toml", "--json").stdout)["networks"][0]
+    best = json.loads(command("flops", "runs/tiny/best.toml", "--input", "64", "--json").stdout)["networks"][0]
     assert best["id"] == data["networks"][1]["id"]
     assert best["fvcore"] == data["networks"][1]["cost"]
 
@@ -111,7 +121,7 @@ def test_finished_run_is_shown_and_not_overwritten(command, space):
 
 
 @pytest.mark.parametrize(("sent", "code"), ((signal.SIGINT, 130), (signal.SIGTERM, 143)))
-def test_signal_ends_cleanly_and_the_same_command_resumes(space, sent, code):
+def test_signal_ends_cleanly_and_the_same_command_resumes(space, whole, sent, code):
     process = launch(space, "--trials", "3", "--name", "stopped")
     wait_for(space / "runs/stopped/checkpoints/0.pt", process)
     process.send_signal(sent)
@@ -121,7 +131,6 @@ def test_signal_ends_cleanly_and_the_same_command_resumes(space, sent, code):
     assert "Traceback" not in stderr
     done, resumed = results(space, "stopped")
     assert "resuming" in done.stderr
-    _, whole = results(space, "whole")
     assert resumed == whole
 
 
@@ -146,10 +155,9 @@ def killed_search(space, kills, seed):
     return redone
 
 
-def test_kills_at_random_moments_lose_no_result(space):
+def test_kills_at_random_moments_lose_no_result(space, whole):
     assert killed_search(space, 2, seed=1)
     _, killed = results(space, "killed")
-    _, whole = results(space, "whole")
     assert killed == whole
 
 
@@ -214,7 +222,7 @@ def test_full_disk_ends_with_a_message_and_the_run_resumes(space):
 
 
 def test_sweep_searches_every_band_and_shows_the_curve(command, space):
-    args = ("search", "tiny.toml", "--targets", "4.26G,4.0G", "--trials", "1", "--minutes", "5", "--device", "cpu")
+    args = ("search", "tiny.toml", "--targets", "350M,335M", "--trials", "1", "--minutes", "5", "--device", "cpu")
     done = command(*args)
     assert "the best of 2 bands" in done.stdout
     data = json.loads(command(*args, "--json").stdout)
@@ -225,14 +233,14 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):
         assert [row["cost"] for row in run["networks"]] == [base["cost"], network["cost"]]
     assert any(row["front"] for row in data["networks"])
     # The base was trained once, and every band's run stands by itself.
-    bases = [json.loads((space / f"runs/tiny-{m}M/base.json").read_text()) for m in (4000, 4260)]
+    bases = [json.loads((space / f"runs/tiny-{m}M/base.json").read_text()) for m in (335, 350)]
     assert bases[0] == bases[1]
-    command("doctor", "tiny-4000M")
+    command("doctor", "tiny-335M")
     # It goes on by its own name, at its own cost.
-    more = command("search", "tiny.toml", "--name", "tiny-4000M", "--trials", "2", "--device", "cpu", "--json")
+    more = command("search", "tiny.toml", "--name", "tiny-335M", "--trials", "2", "--device", "cpu", "--json")
     assert {row["rank"] for row in json.loads(more.stdout)["networks"]} >= {"base", "1"}
-    assert "its bands are tiny-4000M" in command("doctor", "tiny", check=2).stderr
-    empty = command("search", "tiny.toml", "--targets", "4.26G,9G", "--trials", "1", check=1)
+    assert "its bands are tiny-335M" in command("doctor", "tiny", check=2).stderr
+    empty = command("search", "tiny.toml", "--targets", "350M,9G", "--trials", "1", check=1)
     assert "none of 288 networks costs" in empty.stderr
 
 
