@@ -177,7 +177,7 @@ class Run:
             new = self.folder.begin(self._description, **about)
             if not new and self.is_finished:
                 return "trials"
-            if limit is not None and self.folder.spent_seconds >= limit:
+            if limit is not None and self.folder.spent_seconds >= limit and self.folder.best_file.exists():
                 return "time"
             # Only now is it certain that the run is ours and nobody else writes in it.
             if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
@@ -189,9 +189,12 @@ class Run:
                 click.echo(f"{line['name']}: {line['text']}" if line else "", err=True)
             if planned["short"]:
                 click.echo("the time left is too short for the base network alone", err=True)
-            if settings.workers > 1:
+            if settings.workers > 1 or settings.storage is not None:
                 click.echo("several workers: the trials depend on which of them is quicker", err=True)
-                return self._supervised(clock, limit)
+            elif self.device.type != "cpu":
+                click.echo("on a GPU, equal seeds give nearly equal accuracies only", err=True)
+            if settings.workers > 1:
+                return self._supervised(clock)
             progress = Progress(describe(self.device), settings.trials, lambda: run.expected_seconds())
             run = Search(
                 plan,
@@ -213,7 +216,8 @@ class Run:
             with progress:
                 return run.run()
 
-    def _supervised(self, clock: Clock, limit: float | None) -> str:
+    def _supervised(self, clock: Clock) -> str:
+        """Have several processes search; why it ended."""
         settings = self.settings
         self.__dict__.pop("trainer", None)  # the workers need the memory
         deadline = None if clock.left is None else time.monotonic() + clock.left
