@@ -73,7 +73,7 @@ def test_100_damaged_spec_files_count_right_or_are_refused(tmp_path_factory, tex
     right_or_refused(tmp_path_factory.getbasetemp(), text)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(QUICK, max_examples=1000)
 @given(damaged())
 def test_1000_damaged_spec_files_count_right_or_are_refused(tmp_path_factory, text):

@@ -100,7 +100,7 @@ def test_100_damaged_space_files_are_read_right_or_refused(text):
     right_or_refused(text)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(QUICK, max_examples=1000)
 @given(damaged())
 def test_1000_damaged_space_files_are_read_right_or_refused(text):

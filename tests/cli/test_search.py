@@ -161,7 +161,7 @@ def test_kills_at_random_moments_lose_no_result(space, whole):
     assert killed == whole
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_twenty_kills_lose_no_result(space):
     text = (space / "tiny.toml").read_text()
     (space / "tiny.toml").write_text(text.replace("epochs = 3", "epochs = 30").replace("= 40", "= 200"))

@@ -72,7 +72,7 @@ def test_killed_workers_are_replaced_and_nothing_is_lost(space):  # noqa: F811
 
 
 @linux
-@pytest.mark.slow
+@pytest.mark.full
 def test_ten_killed_workers_are_replaced_and_nothing_is_lost(space):  # noqa: F811
     text = (space / "tiny.toml").read_text()
     (space / "tiny.toml").write_text(text.replace("epochs = 3", "epochs = 12").replace("= 40", "= 120"))

@@ -588,7 +588,7 @@ def test_random_module_counts_as_the_tools_do(case):
     right_or_refused(*case)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(QUICK, max_examples=200)
 @given(modules())
 def test_200_random_modules_count_as_the_tools_do(case):

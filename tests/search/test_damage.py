@@ -113,7 +113,7 @@ def test_damaged_files_are_named_or_harmless(made, start):  # noqa: F811
     assert seen["search"] >= 8
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_many_damaged_files_are_named_or_harmless(made, start):  # noqa: F811
     assert damage(made, start, 12, seed=2)["search"] >= 30
 
@@ -289,7 +289,7 @@ def test_damaged_checkpoint_is_refused_or_the_same(checkpoint, tmp_path):
     assert damaged_checkpoints(checkpoint, tmp_path, 6, 14, seed=1) >= 6
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_many_damaged_checkpoints_are_refused_or_the_same(checkpoint, tmp_path):
     assert damaged_checkpoints(checkpoint, tmp_path, 40, 160, seed=2) >= 60
 

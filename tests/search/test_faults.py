@@ -126,7 +126,7 @@ def test_a_search_killed_at_each_of_its_starts_gets_to_its_end(points, start):  
     check(points, start, range(4, len(names), len(names) // 9), "killed", whole, **OPTIONS)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_search_killed_at_any_point_ends_as_the_uninterrupted_one(points, start):  # noqa: F811
     whole, names = uninterrupted(points, start, **OPTIONS)
     for at in range(len(names)):
