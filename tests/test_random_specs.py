@@ -40,7 +40,7 @@ def test_random_network_counts_equal_the_tools(spec, height, width):
     counts_equal(spec, height, width)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @FULL
 @given(specs(), EDGES, EDGES)
 def test_300_random_networks_count_as_the_tools_do(spec, height, width):
