@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 
 from elastic_search.files import SearchSpace, load_space
 from elastic_search.search import density, process, sampler
-from elastic_search.search import strategies as strategy
 from elastic_search.search.halving import Halving
 from elastic_search.search.strategies import STRATEGIES
 from elastic_search.space.choice import Choice, Value
@@ -261,7 +260,7 @@ def strategies(more: bool) -> Iterator[Row]:
         ("feasible-tpe", sampler, {"START": 10}),
         ("feasible-gp", process, {"NOISE": 0.3}),
         ("feasible-gp", process, {"UNLIKE": 0.6}),
-        ("feasible-gp", strategy, {"START": 10}),
+        ("feasible-gp", sampler, {"START": 10}),
     )
     for name, module, settings in tried:
         text = ", ".join(f"{key} {value:g}" for key, value in settings.items())

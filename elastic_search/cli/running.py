@@ -18,7 +18,7 @@ from elastic_search.cli.counted import counter_of
 from elastic_search.errors import EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.report.progress import Progress
-from elastic_search.report.searches import plan_table
+from elastic_search.report.searches import band_json, plan_table
 from elastic_search.search.clock import Clock
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.folder import RunFolder
@@ -138,22 +138,17 @@ class Run:
     def planned(self, left: float | None) -> dict[str, Any]:
         """What fits into ``left`` seconds."""
         done, trials, halving = len(self.folder.trials()), self.settings.trials, self.halving
-        workers, band = self.settings.workers, self.plan.band
         remaining = None if trials is None else max(0, trials - done)
         base_done = self.folder.result(None) is not None
-        fits = forecast(self.pace, halving, left, remaining, max(0, self.inside - done), base_done, workers)
+        fits = forecast(
+            self.pace, halving, left, remaining, max(0, self.inside - done), base_done, self.settings.workers
+        )
         end = datetime.now().astimezone() + timedelta(seconds=fits.seconds)
         return {
             "strategy": self.settings.strategy,
             "inside": self.inside,
             "networks": self.matcher.size,
-            "band": {
-                "convention": band.convention.name,
-                "input": list(band.input),
-                "target": band.target,
-                "low": band.low,
-                "high": band.high,
-            },
+            "band": band_json(self.plan.band),
             "seconds_an_epoch": vars(self.pace),
             "rungs": list(halving.rungs),
             **vars(fits),

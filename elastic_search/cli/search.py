@@ -6,7 +6,7 @@ import math
 import re
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +15,8 @@ from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from elastic_search.cli.running import Run
 
 ENDINGS = {
     "trials": "all trials are done",
@@ -108,24 +110,23 @@ def search(
             Run(one, matcher, RunFolder(Path(root), of), settings, stop)
             for one, matcher, of in zip(plans, matchers, names, strict=True)
         ]
-        used = sum(run.folder.spent_seconds for run in runs) if until is not None else 0.0
+        total = seconds
+        if seconds is not None and until is not None:
+            # A time of day, whatever was used before.
+            total = seconds + sum(run.folder.spent_seconds for run in runs)
         if dry_run:
-            return _show_plans(runs, None if seconds is None else seconds + used, fmt)
+            return _show_plans(runs, total, fmt)
         if settings.storage is not None:
             SharedStudy(settings.storage, runs[0].folder).close()  # a server that is away is told before anything else
         stop.notice = "stopping after this epoch; once more stops at once"
         whys = []
         for number, run in enumerate(runs):
-            limit = None
-            if seconds is not None:
-                # What an earlier band left is the later ones'; "until" is a time of day, whatever was used before.
-                limit = (seconds + used) * (number + 1) / len(runs)
-                limit -= sum(before.folder.spent_seconds for before in runs[:number])
+            limit = _share(runs, number, total)
             whys.append(run.go(limit, started if number == 0 else None, runs[0].folder if number else None))
             if whys[-1] == "signal":
                 break
         _show(runs[: len(whys)], whys, title if targets else "", fmt)
-    if not any(run.folder.result(None) for run in runs):
+    if whys[-1] == "time" and not any(run.folder.result(None) for run in runs):
         click.echo("nothing was trained to the end: the time was too short for the base network", err=True)
     if whys[-1] == "signal" and stop.received is not None:
         click.echo("interrupted: the same command resumes", err=True)
@@ -151,24 +152,26 @@ def _millions(target: int) -> str:
     return str(target) if target % 10**6 else f"{target // 10**6}M"
 
 
-def _show_plans(runs: list[Any], seconds: float | None, fmt: str) -> None:
+def _share(runs: list[Run], number: int, seconds: float | None) -> float | None:
+    """Seconds that a band's run may use over all starts: an equal share, and what the earlier ones left."""
+    if seconds is None:
+        return None
+    return seconds * (number + 1) / len(runs) - sum(run.folder.spent_seconds for run in runs[:number])
+
+
+def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """What fits into the budget of each band."""
     from elastic_search.report.searches import plan_table
     from elastic_search.report.table import show, show_json
 
-    plans = []
-    for number, run in enumerate(runs):
-        limit = None
-        if seconds is not None:
-            limit = seconds * (number + 1) / len(runs) - sum(before.folder.spent_seconds for before in runs[:number])
-        plans.append(run.plan_of(limit))
+    plans = [run.plan_of(_share(runs, number, seconds)) for number, run in enumerate(runs)]
     if fmt == "json":
         return show_json({"schema": 1, **plans[0]} if len(plans) == 1 else {"schema": 1, "bands": plans})
     for run, planned in zip(runs, plans, strict=True):
         show(plan_table(planned, run.title, str(run.plan.band)), fmt)
 
 
-def _show(runs: list[Any], whys: list[str], sweep: str, fmt: str) -> None:
+def _show(runs: list[Run], whys: list[str], sweep: str, fmt: str) -> None:
     """A run's ranking, or of several bands the best networks."""
     from elastic_search.report.searches import search_json, search_table, sweep_json, sweep_table
     from elastic_search.report.table import show, show_json

@@ -10,6 +10,7 @@ from elastic_search.arch.zoo import to_dict
 from elastic_search.files import SearchSpace
 from elastic_search.report.matches import TRAINED
 from elastic_search.report.table import Column, Table
+from elastic_search.space.band import Band
 from elastic_search.train.recipe import Recipe
 
 SCHEMA = 1
@@ -153,6 +154,17 @@ def proxy_text(recipe: Recipe) -> str:
     )
 
 
+def band_json(band: Band) -> dict[str, Any]:
+    """A band as whole numbers."""
+    return {
+        "convention": band.convention.name,
+        "input": list(band.input),
+        "target": band.target,
+        "low": band.low,
+        "high": band.high,
+    }
+
+
 def search_json(
     rows: list[dict[str, Any]], plan: SearchSpace, name: str, seed: int, inside: int, ended: str
 ) -> dict[str, Any]:
@@ -165,14 +177,7 @@ def search_json(
         "base": plan.base_name,
         "seed": seed,
         "ended": ended,
-        "band": {
-            "convention": band.convention.name,
-            "input": list(band.input),
-            "target": band.target,
-            "low": band.low,
-            "high": band.high,
-            "networks": inside,
-        },
+        "band": {**band_json(band), "networks": inside},
         "proxy": {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()},
         "networks": [{**row, "spec": to_dict(row["spec"])} for row in rows],
     }

@@ -44,6 +44,12 @@ def encoded(choices: Sequence[Choice], values: Sequence[Mapping[str, Value]]) ->
     return np.array(rows, np.intp).reshape(len(values), len(choices))
 
 
+def ranked(choices: Sequence[Choice], finished: Finished) -> tuple[list[Choice], NDArray[np.intp]]:
+    """The choices that vary, and the finished trials' numbers from the best to the worst."""
+    varied = [choice for choice in choices if len(choice.values) > 1]
+    return varied, np.array(sorted(range(len(finished)), key=lambda i: -finished[i][1]), np.intp)
+
+
 def thinned(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
     """At most that many, evenly from first to last."""
     return order if len(order) <= most else order[np.linspace(0, len(order) - 1, most).astype(np.intp)]
@@ -57,8 +63,7 @@ def log_ratios(choices: Sequence[Choice], finished: Finished, candidates: Sequen
         finished: values and accuracy of at least two finished trials.
         candidates: values to judge.
     """
-    varied = [choice for choice in choices if len(choice.values) > 1]
-    order = np.array(sorted(range(len(finished)), key=lambda i: -finished[i][1]), np.intp)
+    varied, order = ranked(choices, finished)
     cut = min(MOST_GOOD, max(1, ceil(GOOD_SHARE * len(finished))))
     seen = encoded(varied, [values for values, _ in finished])
     good, others = seen[order[:cut]], seen[thinned(order[cut:], MOST_OTHERS)]

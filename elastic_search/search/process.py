@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from elastic_search.search.density import Codes, Finished, Floats, encoded, thinned
+from elastic_search.search.density import Codes, Finished, Floats, encoded, ranked, thinned
 from elastic_search.space.choice import Choice, Value
 
 NOISE = 0.6
@@ -45,8 +45,7 @@ def expected_improvement(
         finished: values and accuracy of at least two finished trials.
         candidates: values to judge.
     """
-    varied = [choice for choice in choices if len(choice.values) > 1]
-    order = np.array(sorted(range(len(finished)), key=lambda i: -finished[i][1]), np.intp)
+    varied, order = ranked(choices, finished)
     if len(order) > MOST:
         order = np.concatenate([order[: MOST // 2], thinned(order[MOST // 2 :], MOST - MOST // 2)])
     kept = [finished[i] for i in order]

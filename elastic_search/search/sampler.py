@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.errors import NothingFitsError
-from elastic_search.search.density import log_ratios
+from elastic_search.search.density import Finished, Floats, log_ratios
 from elastic_search.space.band import Band
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate, Matcher
@@ -107,8 +107,12 @@ class FeasibleTPE(BaseSampler):
         """One of the candidates, which come in random order, in view of the finished trials, oldest first."""
         if sum(score > -math.inf for _, score in finished) < START:
             return candidates[0]
-        ratios = log_ratios(self._choices, finished, [candidate.values for candidate in candidates])
-        return candidates[int(np.argmax(ratios))]
+        judgements = self.judge(finished, [candidate.values for candidate in candidates])
+        return candidates[int(np.argmax(judgements))]
+
+    def judge(self, finished: Finished, candidates: list[dict[str, Value]]) -> Floats:
+        """How good each candidate seems, in view of the finished trials; the best is proposed."""
+        return log_ratios(self._choices, finished, candidates)
 
     def exhausted(self, others: list[FrozenTrial]) -> bool:
         """Whether every network of the band has been tried."""

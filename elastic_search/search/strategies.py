@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from elastic_search.search.density import Finished, Floats
 from elastic_search.search.process import expected_improvement
 from elastic_search.search.sampler import START, FeasibleTPE
 from elastic_search.space.choice import Choice, Value
@@ -32,13 +33,8 @@ class Uniform(FeasibleTPE):
 class FeasibleGP(FeasibleTPE):
     """The draw with the largest expected improvement under a Gaussian process."""
 
-    def choose(
-        self, candidates: list[Candidate], finished: list[tuple[dict[str, Any], float]], rng: np.random.Generator
-    ) -> Candidate:
-        if sum(score > -math.inf for _, score in finished) < START:
-            return candidates[0]
-        gains = expected_improvement(self._choices, finished, [candidate.values for candidate in candidates])
-        return candidates[int(np.argmax(gains))]
+    def judge(self, finished: Finished, candidates: list[dict[str, Value]]) -> Floats:
+        return expected_improvement(self._choices, finished, candidates)
 
 
 class Evolution(FeasibleTPE):
