@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from elastic_search.arch import ops
-from elastic_search.arch.graph import Graph
+from elastic_search.arch.graph import Graph, Node, output_shapes
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost.conventions import Convention
 
@@ -18,18 +18,19 @@ Use = tuple[Op, tuple[Shape, ...], Shape, bool]
 def _uses(graph: Graph, inputs: tuple[Shape, ...], live: bool) -> tuple[tuple[Use, int], ...]:
     """Every primitive use of a graph with the number of times it occurs; equal nested graphs are walked once."""
     found: dict[Use, int] = {}
-    values = dict(zip(graph.inputs, inputs, strict=True))
-    for node in graph.nodes:
-        shapes = tuple([values[name] for name in node.inputs])
-        output = node.op.shape(*shapes)
-        values[node.name] = output
+
+    def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        outputs = output_shapes(node.op, shapes)
         read = live and node.name in graph.live
         if isinstance(node.op, Graph):
             for use, times in _uses(node.op, shapes, read):
                 found[use] = found.get(use, 0) + times
         else:
-            use = (node.op, shapes, output, read)
+            use = (node.op, shapes, outputs[0], read)
             found[use] = found.get(use, 0) + 1
+        return outputs
+
+    graph.run(inputs, visit)
     return tuple(found.items())
 
 

@@ -13,7 +13,7 @@ from math import ceil, floor, lcm
 from typing import Any, NamedTuple
 
 from elastic_search.arch import ops
-from elastic_search.arch.graph import Graph
+from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import VIEWS, Op, Shape
 from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
@@ -98,22 +98,15 @@ def flatten(graph: Graph, input: Shape) -> Flat:
     shapes: list[Shape] = [input]
     steps: list[Step] = []
 
-    def visit(graph: Graph, inputs: tuple[int, ...]) -> tuple[int, ...]:
-        values = dict(zip(graph.inputs, inputs, strict=True))
-        for node in graph.nodes:
-            if node.name not in graph.live:
-                continue
-            sources = tuple(values[name] for name in node.inputs)
-            if isinstance(node.op, Graph):
-                (values[node.name], *_) = visit(node.op, sources)
-                continue
-            before = tuple(shapes[source] for source in sources)
-            shapes.append(node.op.shape(*before))
-            values[node.name] = len(shapes) - 1
-            steps.append(Step(node.op, sources, len(shapes) - 1, before, shapes[-1]))
-        return tuple(values[name] for name in graph.outputs)
+    def visit(node: Node, sources: tuple[int, ...]) -> tuple[int, ...]:
+        if isinstance(node.op, Graph):
+            return node.op.run(sources, visit, dead=False)
+        before = tuple(shapes[source] for source in sources)
+        shapes.append(node.op.shape(*before))
+        steps.append(Step(node.op, sources, len(shapes) - 1, before, shapes[-1]))
+        return (len(shapes) - 1,)
 
-    outputs = visit(graph, (0,))
+    outputs = graph.run((0,), visit, dead=False)
     return Flat(tuple(steps), outputs)
 
 
