@@ -39,7 +39,7 @@ THIRD_PARTIES = {
     "ptflops": ("nn.tools",),
     "thop": ("nn.tools",),
     "torchinfo": ("nn.tools",),
-    "safetensors": ("nn.checkpoint",),
+    "safetensors": ("nn.weights",),
     "matplotlib": ("report.plot",),
     "plotext": ("report.plot",),
     "rich": ("report",),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import Count, children
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from elastic_search.arch.graph import Graph, Node
-from elastic_search.arch.ops import VIEWS, Op, Relu, Shape
+from elastic_search.arch.ops import Op, Relu, Shape
+from elastic_search.arch.traced_ops import VIEWS
 
 INDEX_BYTES = 8
 """Bytes of an integer: of a max-pool's indices, of a batch norm's counter."""

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import MACS, Convention, activations, operator
+from elastic_search.cost.convention import Convention, activations, operator
+from elastic_search.cost.tools import MACS
 
 
 class Count(NamedTuple):

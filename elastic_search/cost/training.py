@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Conv, ConvTranspose, Op, Shape
-from elastic_search.cost.conventions import TORCH
+from elastic_search.cost.tools import TORCH
 
 
 class Passes(NamedTuple):

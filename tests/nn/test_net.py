@@ -13,8 +13,8 @@ from elastic_search.arch.ops import Shape
 from elastic_search.arch.resnext import bottleneck, resnext
 from elastic_search.arch.split import PLAIN, TYPES, parse_split, typed
 from elastic_search.arch.zoo import published
-from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.nn.init import build, initialise
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import fvcore_counts, torch_counts

@@ -19,9 +19,9 @@ from elastic_search.arch.spec import Stage
 from elastic_search.arch.split import PLAIN
 from elastic_search.arch.zoo import HALVES, PUBLISHED, Published, published, to_dict
 from elastic_search.errors import ElasticError, EnvironmentFault, FileError, SpecError, UnknownNameError
-from elastic_search.nn import checkpoint
-from elastic_search.nn.checkpoint import convert, load_published, load_weights, save
 from elastic_search.nn.init import build
+from elastic_search.nn.weights import checkpoint, files
+from elastic_search.nn.weights.checkpoint import convert, load_published, load_weights, save
 from tests.nn.authors import authors_network, released_form
 
 RELEASED = json.loads(lzma.decompress(Path(__file__).with_name("released_state_dicts.json.xz").read_bytes()))
@@ -334,7 +334,7 @@ def test_converted_file_holds_the_spec_and_the_weights(name, file, tmp_path):
     torch.save(released_form(reference), file)
     output = tmp_path / "out.safetensors"
     convert(f"small_{name}", file, output)
-    tensors, metadata = checkpoint._read_safetensors(output)
+    tensors, metadata = files.read_safetensors(output)
     assert checkpoint._spec_inside(output, metadata, len(tensors)) == SMALL[name]
     assert metadata["elastic_search.name"] == f"small_{name}"
     assert metadata["elastic_search.source_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
