@@ -27,7 +27,7 @@ from elastic_search.data.scenes import SIZE_NAMES, Scenes, SceneSpec, make_scene
 from elastic_search.errors import EnvironmentFault
 from elastic_search.nn.init import build
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.records import put_in_place, temporary_of
+from elastic_search.search.store.records import put_in_place, temporary_of
 from elastic_search.tasks import classification
 from elastic_search.train.recipe import Recipe
 

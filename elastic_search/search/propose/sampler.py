@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.errors import NothingFitsError
-from elastic_search.search.density import Finished, Floats, log_ratios
+from elastic_search.search.propose.density import Finished, Floats, log_ratios
 from elastic_search.space.band import Band
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate, Matcher

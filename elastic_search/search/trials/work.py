@@ -18,14 +18,14 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, MismatchError
 from elastic_search.files import SearchSpace
 from elastic_search.search.claims import Claims
-from elastic_search.search.clock import Clock
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.ranking import order
-from elastic_search.search.sampler import PROPOSAL, FeasibleTPE
+from elastic_search.search.propose.sampler import PROPOSAL, FeasibleTPE
 from elastic_search.search.shared import SharedStudy
-from elastic_search.search.study import REMADE, close_study, open_study, replay, tell
-from elastic_search.search.winner import Counter, write_best
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.ranking import order
+from elastic_search.search.store.study import REMADE, close_study, open_study, replay, tell
+from elastic_search.search.store.winner import Counter, write_best
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.halving import Halving
 
 REPEATED, SEEDS = 3, 3
 """How many networks are trained again once the band is exhausted, and with how many seeds in all."""

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from elastic_search.search.density import Codes, Finished, Floats, encoded, ranked, thinned
+from elastic_search.search.propose.density import Codes, Finished, Floats, encoded, ranked, thinned
 from elastic_search.space.choice import Choice, Value
 
 NOISE = 0.6

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from elastic_search.search.density import Finished, Floats
-from elastic_search.search.process import expected_improvement
-from elastic_search.search.sampler import START, FeasibleTPE
+from elastic_search.search.propose.density import Finished, Floats
+from elastic_search.search.propose.gaussian_process import expected_improvement
+from elastic_search.search.propose.sampler import START, FeasibleTPE
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate
 

@@ -7,7 +7,7 @@ from typing import Any
 from elastic_search.arch.spec import Spec
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace
-from elastic_search.search.folder import RunFolder
+from elastic_search.search.store.folder import RunFolder
 
 
 def order(folder: RunFolder) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from elastic_search.search.folder import RunFolder
+from elastic_search.search.store.folder import RunFolder
 
 SAVED_EVERY = 5.0
 """Seconds between two records of the time used."""

@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy import URL
 
 from elastic_search.errors import EnvironmentFault
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.sampler import distributions
+from elastic_search.search.propose.sampler import distributions
+from elastic_search.search.store.folder import RunFolder
 from elastic_search.space.choice import Choice
 
 STUDY = "search"

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace, load_spec
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.ranking import network_of
-from elastic_search.search.study import close_study, differs, open_study
-from elastic_search.search.winner import best_result, best_text
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.ranking import network_of
+from elastic_search.search.store.study import close_study, differs, open_study
+from elastic_search.search.store.winner import best_result, best_text
 
 
 class Finding(NamedTuple):

@@ -21,16 +21,16 @@ from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace
-from elastic_search.search.clock import SAVED_EVERY, Clock
 from elastic_search.search.evaluator import Epoch, Evaluator, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.records import is_accuracy, is_number
-from elastic_search.search.signals import StopSignal
-from elastic_search.search.strategies import STRATEGIES
-from elastic_search.search.watchdog import Watchdog
-from elastic_search.search.winner import Counter
-from elastic_search.search.work import Job, Work
+from elastic_search.search.propose.strategies import STRATEGIES
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.records import is_accuracy, is_number
+from elastic_search.search.store.winner import Counter
+from elastic_search.search.trials.clock import SAVED_EVERY, Clock
+from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.signals import StopSignal
+from elastic_search.search.trials.watchdog import Watchdog
+from elastic_search.search.trials.work import Job, Work
 from elastic_search.space.match import Matcher
 
 MAX_FAILURES = 10
