@@ -126,7 +126,7 @@ def _layer(channels: int, width: int, growth: int, split: Split) -> Graph:
 
     b = Builder("dense layer", "x")
     y = b.relu("relu1", b.bn("norm1", "x", channels))
-    y = split_sum(b, y, split, channels, growth, body, functional=True)
+    y = split_sum(b, y, split, channels, growth, body, spelling="function")
     return b.done(b.add("concat", ops.Concat(), "x", y))
 
 
@@ -141,8 +141,8 @@ def _transition(channels: int) -> Graph:
 @lru_cache(maxsize=1024)
 def _classifier(channels: int, classes: int) -> Graph:
     b = Builder("head", "x")
-    y = b.add("relu", ops.Relu(functional=True), b.bn("norm5", "x", channels))
-    y = b.add("pool", ops.GlobalPool("function"), y)
+    y = b.add("relu", ops.Relu(), b.bn("norm5", "x", channels), spelling="function")
+    y = b.add("pool", ops.GlobalPool("window"), y, spelling="function")
     y = b.add("flatten", ops.Flatten(), y)
     return b.done(b.add("fc", ops.Linear(channels, classes), y))
 

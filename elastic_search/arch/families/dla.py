@@ -132,7 +132,7 @@ def _stem(kind: str, width: int, in_channels: int) -> Graph:
 @lru_cache(maxsize=64)
 def _classifier(channels: int, classes: int) -> Graph:
     b = Builder("head", "x")
-    y = b.add("pool", ops.GlobalPool("module"), "x")
+    y = b.add("pool", ops.GlobalPool("window"), "x")
     y = b.conv("fc", y, channels, classes, bias=True)
     return b.done(b.add("flatten", ops.Flatten(), y))
 
