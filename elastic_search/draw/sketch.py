@@ -223,7 +223,7 @@ class _Found:
     def add(self, part: Any, node: Node) -> None:
         self.parts.append(part)
         self.edges += dict.fromkeys((self.sources.get(name, IN), len(self.parts) - 1) for name in node.inputs)
-        self.sources[node.name] = len(self.parts) - 1
+        self.sources |= dict.fromkeys(node.results, len(self.parts) - 1)
 
 
 def _shapes(shapes: dict[str, Shape], node: Node) -> tuple[Shape, ...]:
@@ -270,8 +270,8 @@ def _is_block(graph: Graph) -> bool:
     return any(isinstance(op, JOINS) for op in live) or not any(isinstance(op, Graph) for op in live)
 
 
-def _items(graph: Graph, inputs: tuple[Shape, ...], sources: dict[str, int], found: _Found) -> int:
-    """Add the items of a graph, those of nested stages and trees in their place; the item that its output is of."""
+def _items(graph: Graph, inputs: tuple[Shape, ...], sources: dict[str, int], found: _Found) -> tuple[int, ...]:
+    """Add the items of a graph, those of nested stages and trees in their place; the items that its outputs are of."""
     shapes = graph.shapes(*inputs)
     for node in graph.nodes:
         if node.name not in graph.live:
@@ -279,16 +279,17 @@ def _items(graph: Graph, inputs: tuple[Shape, ...], sources: dict[str, int], fou
         before = _shapes(shapes, node)
         if isinstance(node.op, Graph) and not _is_block(node.op):
             outer = [sources[name] for name in node.inputs]
-            sources[node.name] = _items(node.op, before, dict(zip(node.op.inputs, outer, strict=True)), found)
+            inner = _items(node.op, before, dict(zip(node.op.inputs, outer, strict=True)), found)
+            sources.update(zip(node.results, inner, strict=True))
             continue
         if _silent(node.op, len(before)):
             sources[node.name] = sources[node.inputs[0]]
             continue
         alone = Graph("", node.inputs, (node,), (node.name,))
-        kind, inner = (node.op.kind, node.op) if isinstance(node.op, Graph) else ("", alone)
+        kind, drawn = (node.op.kind, node.op) if isinstance(node.op, Graph) else ("", alone)
         found.sources = sources
-        found.add(Item(kind, _detail(inner, before)), node)
-    return sources[graph.outputs[0]]
+        found.add(Item(kind, _detail(drawn, before)), node)
+    return tuple(sources[name] for name in graph.outputs)
 
 
 def _detail(graph: Graph, inputs: tuple[Shape, ...]) -> Detail:
@@ -308,7 +309,7 @@ def _detail(graph: Graph, inputs: tuple[Shape, ...]) -> Detail:
                 sources[node.name] = len(boxes) - 1
             elif isinstance(node.op, Graph):
                 inner = dict(zip(node.op.inputs, before, strict=True))
-                sources[node.name] = visit(node.op, _shapes(shapes, node), inner)[0]
+                sources.update(zip(node.results, visit(node.op, _shapes(shapes, node), inner), strict=True))
             else:
                 sources[node.name] = before[0]
         return tuple(sources[name] for name in graph.outputs)
