@@ -89,12 +89,12 @@ def classifier(channels: int, classes: int) -> Graph:
 
 
 @lru_cache(maxsize=64)
-def image_stem(kind: str, width: int) -> Graph:
-    """The stem of ResNeXt and DenseNet: 7 × 7 of stride 2 and a max-pool, or ("small") a 3 × 3 of stride 2."""
+def image_stem(kind: str, width: int, in_channels: int) -> Graph:
+    """The stem of ResNet, ResNeXt and DenseNet: 7 × 7 of stride 2 and a max-pool, or ("small") a 3 × 3 of stride 2."""
     b = Builder("stem", "x")
     if kind == "small":
-        return b.done(b.conv_bn_relu(1, "x", 3, width, 3, stride=2))
-    y = b.conv_bn_relu(1, "x", 3, width, 7, stride=2)
+        return b.done(b.conv_bn_relu(1, "x", in_channels, width, 3, stride=2))
+    y = b.conv_bn_relu(1, "x", in_channels, width, 7, stride=2)
     return b.done(b.add("pool", ops.Pool("max", 3, 2, 1), y))
 
 
