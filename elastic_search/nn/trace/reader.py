@@ -12,10 +12,10 @@ from torch import Tensor, fx, nn
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.errors import ShapeError, UsageError
+from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, shape_of
 from elastic_search.nn.trace.factory import users_code
 from elastic_search.nn.trace.nesting import IMAGE, Item, levels
-from elastic_search.nn.trace.rules import rule_of
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES, OF_WEIGHTS, VIEWS, known
 
 
@@ -83,7 +83,7 @@ class Reader:
         # Without an input of its own, a node of weights alone stands after the image.
         sources = value.sources or (IMAGE,)
         shapes = tuple(self.shape(source) for source in sources)
-        rule = rule_of(call.label)
+        rule = rules.RULES.get(call.label)
         if rule is not None:
             with users_code(f"the rule for {call.label}"):
                 macs = rule(shapes, output)

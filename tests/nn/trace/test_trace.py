@@ -316,7 +316,7 @@ def test_module_that_does_not_take_the_image_is_refused():
 
 
 def test_unknown_operation_is_named_and_can_be_given_a_rule(monkeypatch):
-    monkeypatch.setattr(rules, "_RULES", {})
+    monkeypatch.setattr(rules, "RULES", {})
     module = Function(lambda m, x: torch.erf(torch.erf(x)))
     graph = trace(module, INPUT)
     (name,) = opaque_nodes(graph)
@@ -353,7 +353,7 @@ def test_what_makes_weights_is_live():
 
 
 def test_rule_for_a_class_keeps_its_parameters(monkeypatch):
-    monkeypatch.setattr(rules, "_RULES", {})
+    monkeypatch.setattr(rules, "RULES", {})
     register_rule(Residual)(lambda inputs, output: 7)
     graph = trace(nn.Sequential(nn.Conv2d(12, 8, 1), Residual()), INPUT)
     assert isinstance(graph.at("1"), traced_ops.Custom)
@@ -361,7 +361,7 @@ def test_rule_for_a_class_keeps_its_parameters(monkeypatch):
 
 
 def test_rule_must_return_a_count(monkeypatch):
-    monkeypatch.setattr(rules, "_RULES", {})
+    monkeypatch.setattr(rules, "RULES", {})
     register_rule(Residual)(lambda inputs, output: "many")
     with pytest.raises(UsageError, match="returned 'many'"):
         trace(nn.Sequential(nn.Conv2d(12, 8, 1), Residual()), INPUT)
