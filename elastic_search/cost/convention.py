@@ -116,7 +116,6 @@ def _per_input_element(call: Call) -> int:
 FREE = Rule("0", lambda call: 0)
 CONV = Rule("H·W·C_out·(C_in/g)·k²", _per_output_element)
 CONV_TRANSPOSE = Rule("H_in·W_in·C_in·(C_out/g)·k²", _per_input_element)
-CONV_TRANSPOSE_BY_OUTPUT = Rule("H·W·C_out·(C_in/g)·k²", _per_output_element)
 LINEAR = Rule("E_in·out", lambda call: call.inputs[0].numel * call.op.out_features)
 MATMUL = Rule("E_in·columns", lambda call: call.inputs[0].numel * call.op.columns)
 CUSTOM = Rule("the user's own", lambda call: call.op.macs)

@@ -14,7 +14,6 @@ from elastic_search.arch.ops import Op
 from elastic_search.cost.convention import (
     CONV,
     CONV_TRANSPOSE,
-    CONV_TRANSPOSE_BY_OUTPUT,
     CUSTOM,
     FREE,
     LINEAR,
@@ -252,7 +251,7 @@ THOP = Convention(
     _rules(
         {
             ops.Conv: module(CONV),
-            ops.ConvTranspose: module(CONV_TRANSPOSE_BY_OUTPUT),
+            ops.ConvTranspose: module(CONV),
             ops.Linear: module(LINEAR),
             ops.BatchNorm: module(affine(4, 2)),
             traced_ops.Norm: module(of_kind(layer=affine(4, 2), instance=affine(4, 2), group=FREE)),
@@ -280,7 +279,7 @@ TORCHINFO = Convention(
     _rules(
         {
             ops.Conv: module(with_bias(CONV)),
-            ops.ConvTranspose: module(with_bias(CONV_TRANSPOSE_BY_OUTPUT)),
+            ops.ConvTranspose: module(with_bias(CONV)),
             ops.Linear: module(Rule("in·out + bias·out", WEIGHTS.count)),
             ops.BatchNorm: module(Rule("2·C", WEIGHTS.count)),
             traced_ops.Norm: module(WEIGHTS),

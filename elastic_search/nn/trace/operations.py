@@ -150,12 +150,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 MODULES: dict[type[nn.Module], Converter] = {
     nn.ReLU: lambda call, inputs, output: ops.Relu(),
     nn.Sigmoid: lambda call, inputs, output: ops.Sigmoid(),
-    nn.Softmax: _softmax,
-    nn.Softmax2d: _softmax,
-    nn.MaxPool1d: _pool("max"),
-    nn.MaxPool2d: _pool("max"),
-    nn.AvgPool1d: _pool("avg"),
-    nn.AvgPool2d: _pool("avg"),
+    **dict.fromkeys((nn.Softmax, nn.Softmax2d), _softmax),
+    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d), _pool("max")),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d), _pool("avg")),
     nn.AdaptiveAvgPool2d: _adaptive("avg"),
     nn.AdaptiveMaxPool2d: _adaptive("max"),
     nn.Upsample: _upsample,
@@ -189,10 +186,10 @@ FUNCTIONS: dict[str, Converter] = {
     **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
     **{name: _arithmetic(kind) for name, kind in ARITHMETIC.items()},
     **{name: _activation(name) for name in ACTIVATIONS},
-    **{
-        name: lambda call, inputs, output: traced_ops.Activation("dropout")
-        for name in ("dropout", "dropout2d", "feature_dropout", "alpha_dropout", "stochastic_depth", "drop_block2d")
-    },
+    **dict.fromkeys(
+        ("dropout", "dropout2d", "feature_dropout", "alpha_dropout", "stochastic_depth", "drop_block2d"),
+        lambda call, inputs, output: traced_ops.Activation("dropout"),
+    ),
     # What an Elastic convolution does beside its layers.
     "elastic_search.nn.elastic.elastic_conv.take_channels": _taken_channels,
     "elastic_search.nn.elastic.elastic_conv.pad_to_multiple": lambda call, inputs, output: ops.Pad(int(call.args[1])),
