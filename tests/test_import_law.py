@@ -29,7 +29,7 @@ ROOMS = {
     "__main__": {"cli"},
 }
 THIRD_PARTIES = {
-    "numpy": ("cost.table", "space", "search", "data"),
+    "numpy": ("space", "search", "data"),
     "pydantic": ("files",),
     "optuna": ("search",),
     "sqlalchemy": ("search",),

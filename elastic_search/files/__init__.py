@@ -20,7 +20,7 @@ from elastic_search.cost.conventions import CONVENTIONS
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files.schema import space_from, spec_from
-from elastic_search.space.band import Band, Limit, limit
+from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space
 from elastic_search.space.parts import Quantity
 from elastic_search.train.recipe import Recipe
@@ -215,10 +215,10 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
     band = Band(target, model.band.tolerance, convention, model.band.input)
     limits = []
     if model.band.params is not None:
-        limits.append(limit(base.graph().params, model.band.params, Quantity(None, band.input)))
+        limits.append(around(base.graph().params, model.band.params, Quantity(None, band.input)))
     for size in dict.fromkeys(model.band.inputs):
         if size != band.input:
             cost = tally(base.graph(), size, convention).total
-            bounds = limit(cost, band.tolerance, Quantity(convention, size))
+            bounds = around(cost, band.tolerance, Quantity(convention, size))
             limits.append(bounds if model.band.target is None else bounds.moved(Fraction(target, own)))
     return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)), tuple(limits))

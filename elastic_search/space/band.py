@@ -52,6 +52,10 @@ class Band:
     def __contains__(self, cost: int) -> bool:
         return self.low <= cost <= self.high
 
+    def change(self, cost: int) -> float:
+        """A cost's distance from the target, as a share of it."""
+        return cost / self.target - 1
+
     def __str__(self) -> str:
         percent = f"{float(100 * self.tolerance):g}%"
         return f"{self.low:,} to {self.high:,} {self.convention.name} ({percent} around {self.target:,})"
@@ -89,6 +93,6 @@ class Limit(NamedTuple):
         return f"{self.low:,} to {self.high:,} {what}"
 
 
-def limit(target: int, tolerance: Fraction, quantity: Quantity) -> Limit:
+def around(target: int, tolerance: Fraction, quantity: Quantity) -> Limit:
     """Bounds within ``tolerance`` of ``target``."""
     return Limit(ceil(target * (1 - tolerance)), floor(target * (1 + tolerance)), *quantity)

@@ -259,6 +259,12 @@ class Space:
         frame = Stage(wanted.width, (PLAIN,) * len(wanted.splits))
         return next((option for option in arm.stages[stage] if option.stage == frame), None)
 
+    def options_of(self, arm: Arm, stages: Sequence[Stage]) -> list[Option] | None:
+        """The options of an arm that give these stages, or None if it lacks one."""
+        options = [self.holds(arm, i, stage) for i, stage in enumerate(stages)]
+        found = [option for option in options if option is not None]
+        return found if len(found) == len(options) else None
+
     def values_of(self, spec: Spec) -> dict[str, Value] | None:
         """Values by choice name of a network, or None if it is not in the space."""
         if len(spec.stages) != len(self.depths) or type(spec) is not type(self.base):
@@ -266,10 +272,8 @@ class Space:
         for arm in self.arms:
             if any(getattr(spec, f.name) != getattr(arm.base, f.name) for f in fields(spec) if f.name != "stages"):
                 continue
-            options = [self.holds(arm, i, stage) for i, stage in enumerate(spec.stages)]
-            found = [option for option in options if option is not None]
-            if len(found) == len(options):
-                return self.encode(arm, found, spec.stages)
+            if options := self.options_of(arm, spec.stages):
+                return self.encode(arm, options, spec.stages)
         return None
 
     def why_not(self, spec: Spec) -> list[str]:
