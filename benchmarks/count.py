@@ -15,8 +15,8 @@ from elastic_search.arch.edit import elastic
 from elastic_search.arch.ops import image
 from elastic_search.arch.resnext import resnext
 from elastic_search.arch.zoo import HALVES
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 
 LIMIT_MS = 5.0
 

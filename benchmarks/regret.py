@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastic_search.files import SearchSpace, load_space
-from elastic_search.search import density, process, sampler
-from elastic_search.search.halving import Halving
-from elastic_search.search.strategies import STRATEGIES
+from elastic_search.search.propose import density, gaussian_process, sampler
+from elastic_search.search.propose.strategies import STRATEGIES
+from elastic_search.search.trials.halving import Halving
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate, Matcher
 
@@ -258,8 +258,8 @@ def strategies(more: bool) -> Iterator[Row]:
         ("feasible-tpe", density, {"WIDTH": 0.3}),
         ("feasible-tpe", density, {"STAYS": 0.5}),
         ("feasible-tpe", sampler, {"START": 10}),
-        ("feasible-gp", process, {"NOISE": 0.3}),
-        ("feasible-gp", process, {"UNLIKE": 0.6}),
+        ("feasible-gp", gaussian_process, {"NOISE": 0.3}),
+        ("feasible-gp", gaussian_process, {"UNLIKE": 0.6}),
         ("feasible-gp", sampler, {"START": 10}),
     )
     for name, module, settings in tried:

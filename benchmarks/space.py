@@ -22,8 +22,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from elastic_search.arch.split import parse_split
 from elastic_search.cost.tally import tally
 from elastic_search.files import SearchSpace, load_space
-from elastic_search.search.sampler import distributions
-from elastic_search.search.strategies import STRATEGIES
+from elastic_search.search.propose.sampler import distributions
+from elastic_search.search.propose.strategies import STRATEGIES
 from elastic_search.space.choice import Space
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.table import CostTable

@@ -12,8 +12,8 @@ from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import image
 from elastic_search.arch.split import parse_split, typed
 from elastic_search.arch.zoo import HALVES, PUBLISHED, published
-from elastic_search.cost.conventions import AUTHORS, CONVENTIONS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import AUTHORS, CONVENTIONS
 from elastic_search.nn.tools import TOOLS
 from elastic_search.nn.verify import verify
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from elastic_search.arch.spec import Spec
     from elastic_search.files import SearchSpace
-    from elastic_search.search.winner import Counter
+    from elastic_search.search.store.winner import Counter
 
 
 def counter_of(plan: SearchSpace, tell: Callable[[str], None] = lambda what: None) -> Counter:

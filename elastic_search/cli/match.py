@@ -44,7 +44,7 @@ def match(
     every block that may scale. The table shows --limit rows; json and csv list all.
     """
     from elastic_search.arch.ops import image
-    from elastic_search.cost.conventions import CONVENTIONS
+    from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.matches import match_json, match_rows, match_table
     from elastic_search.report.table import show, show_json
     from elastic_search.space.depths import match as matching

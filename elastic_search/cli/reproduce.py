@@ -29,8 +29,8 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from elastic_search.report.table import Column, Table, show, show_json
 
     require("torch", "optuna", "sqlalchemy", "filelock")
-    from elastic_search.search.folder import RunFolder
-    from elastic_search.search.ranking import network_of
+    from elastic_search.search.store.folder import RunFolder
+    from elastic_search.search.store.ranking import network_of
     from elastic_search.train.device import choose_device, describe, torch_version
     from elastic_search.train.proxy import ProxyTrainer
 

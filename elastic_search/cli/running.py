@@ -19,15 +19,15 @@ from elastic_search.errors import EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.report.progress import Progress
 from elastic_search.report.searches import band_json, plan_table
-from elastic_search.search.clock import Clock
 from elastic_search.search.evaluator import TrialError
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.loop import Budget, Search
 from elastic_search.search.plan import Pace, calibrate, forecast
-from elastic_search.search.ranking import best_accuracies, ranking
-from elastic_search.search.signals import StopSignal
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.ranking import best_accuracies, ranking
 from elastic_search.search.supervisor import Supervisor
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.loop import Budget, Search
+from elastic_search.search.trials.signals import StopSignal
 from elastic_search.space.match import Matcher
 from elastic_search.train.device import choose_device, describe, torch_version
 from elastic_search.train.proxy import ProxyTrainer

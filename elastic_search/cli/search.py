@@ -96,13 +96,13 @@ def search(
         if not matcher.count(one.band.low, one.band.high):
             raise matcher.nothing_fits(one.band)
     require("torch", "optuna", "sqlalchemy", "filelock")
-    from elastic_search.search.signals import StopSignal
+    from elastic_search.search.trials.signals import StopSignal
 
     stop = StopSignal()
     with stop.listening():
         from elastic_search.cli.running import Run, Settings
-        from elastic_search.search.folder import RunFolder
         from elastic_search.search.shared import SharedStudy, checked_url
+        from elastic_search.search.store.folder import RunFolder
 
         settings = Settings(trials, strategy, not no_halving, seed, device, workers, storage and checked_url(storage))
         names = [f"{title}-{_millions(target)}" for target in targets] if targets else [title]

@@ -14,11 +14,11 @@ from typing import Any
 
 from elastic_search.cli.counted import counter_of
 from elastic_search.errors import ElasticError
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.loop import Budget, Search
-from elastic_search.search.signals import StopSignal
+from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import HUNG, Reporter, end_with_parent, tell
+from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.loop import Budget, Search
+from elastic_search.search.trials.signals import StopSignal
 from elastic_search.space.match import Matcher
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import Convention
-from elastic_search.cost.tally import Count, count
+from elastic_search.cost.convention import Convention
+from elastic_search.cost.tally import Count, children
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,9 @@ class _View:
 
     def nodes(self, convention: Convention) -> dict[str, tuple[Side, _View | None, tuple[Shape, ...], tuple[str, ...]]]:
         """By name: the node's side, what is nested in it, its input shapes and its sources."""
-        values, found = dict(zip(self.graph.inputs, self.inputs, strict=True)), {}
-        for node in self.graph.nodes:
-            shapes = tuple([values[name] for name in node.inputs])
-            cost, outputs = count(node.op, shapes, convention)
+        found = {}
+        for node, shapes, outputs, cost in children(self.graph, self.inputs, convention)[0]:
             counted = self.counted and (node.name in self.graph.live or convention.counts_dead)
-            values[node.name] = outputs[0]
             below = _View(node.op, shapes, counted) if isinstance(node.op, Graph) else None
             side = Side(node.op, outputs[0], cost if counted else Count(0, cost.params, 0))
             found[node.name] = side, below, shapes, node.inputs

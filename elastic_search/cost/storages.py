@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from elastic_search.arch.graph import Graph
-from elastic_search.arch.ops import VIEWS, Op, Relu, Shape
+from elastic_search.arch.graph import Graph, Node
+from elastic_search.arch.ops import Op, Relu, Shape
+from elastic_search.arch.traced_ops import VIEWS
 
 INDEX_BYTES = 8
 """Bytes of an integer: of a max-pool's indices, of a batch norm's counter."""
@@ -156,27 +157,24 @@ class Walk:
 
     # Forward.
 
-    def run(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+    def run(self, graph: Graph, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """The outputs of a graph, held for the caller, who holds the inputs all the while."""
-        values = dict(zip(graph.inputs, inputs, strict=True))
-        for value in values.values():
-            self.keep(value.storage)
-        for node, spent in graph.steps():
-            sources = [values[name] for name in node.inputs]
+
+        def visit(node: Node, sources: tuple[Value, ...]) -> tuple[Value, ...]:
             if isinstance(node.op, Graph):
-                values[node.name] = self.run(node.op, sources)[0]
-            else:
-                overwrites = isinstance(node.op, Relu) and graph.may_overwrite(node.inputs[0])
-                value = values[node.name] = self.apply(node.op, sources, overwrites)
-                if value.record and node.weights_of is not None:
-                    value.record.shared = True
-            for name in spent:
-                self.drop(values.pop(name).storage)
-        outputs = [values[name] for name in graph.outputs]
-        for value in outputs:
+                return self.run(node.op, sources)
+            overwrites = isinstance(node.op, Relu) and graph.may_overwrite(node.inputs[0])
+            value = self.apply(node.op, sources, overwrites)
+            if value.record and node.weights_of is not None:
+                value.record.shared = True
+            return (value,)
+
+        for value in inputs:
             self.keep(value.storage)
-        for value in values.values():
-            self.drop(value.storage)
+        outputs = graph.run(inputs, visit, dead=False, drop=lambda value: self.drop(value.storage))
+        for i, name in enumerate(graph.outputs):
+            if name in graph.outputs[:i]:
+                self.keep(outputs[i].storage)
         return outputs
 
     def apply(self, op: Op, inputs: Sequence[Value], overwrites: bool) -> Value:

@@ -75,14 +75,17 @@ _FUNCTIONS: dict[type[Op], Callable[..., Tensor]] = {
 
 
 def module(op: Op) -> nn.Module | None:
-    """The op as a module, or None where it is a function."""
+    """The op as a module, or None where it is a function.
+
+    Raises:
+        SpecError: if it is neither: of a graph that was read from a module.
+    """
+    if type(op) not in _MODULES and type(op) not in _FUNCTIONS:
+        raise SpecError(f"{type(op).__name__}: a graph that was read from a module cannot be built", "run the module")
     build = _MODULES.get(type(op))
     return build(op) if build else None
 
 
-def function(op: Op) -> Callable[..., Tensor]:
+def call(op: Op, *inputs: Tensor) -> Tensor:
     """The op as a function of its input tensors."""
-    if type(op) not in _FUNCTIONS:
-        raise SpecError(f"{type(op).__name__}: a graph that was read from a module cannot be built", "run the module")
-    call = _FUNCTIONS[type(op)]
-    return lambda *inputs: call(op, *inputs)
+    return _FUNCTIONS[type(op)](op, *inputs)

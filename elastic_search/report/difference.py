@@ -9,7 +9,7 @@ from elastic_search.arch import ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.difference import Difference, Side
 from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import UNITS, Column, Table

@@ -7,8 +7,8 @@ from typing import Any
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import Split
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.report.table import Column, Table
 from elastic_search.space.depths import Matches
 

@@ -21,11 +21,11 @@ from typing import Any
 
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.search.claims import Claims
-from elastic_search.search.clock import SAVED_EVERY, Clock
 from elastic_search.search.evaluator import Epoch, Score
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.loop import Observer
-from elastic_search.search.signals import StopSignal
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.trials.clock import SAVED_EVERY, Clock
+from elastic_search.search.trials.loop import Observer
+from elastic_search.search.trials.signals import StopSignal
 
 HUNG = 75
 """Exit code of a worker whose training hung: its trial is recorded, and the worker may start again."""

@@ -9,8 +9,9 @@ from elastic_search.arch.ops import Shape, image
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Split
 from elastic_search.arch.zoo import HALVES
-from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import NothingFitsError, SpecError
 from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space

@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.data.scenes import SIZE_NAMES, Scenes, SceneSpec, make_scenes, size_classes
 from elastic_search.errors import EnvironmentFault
 from elastic_search.nn.init import build
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.records import put_in_place, temporary_of
+from elastic_search.search.store.records import put_in_place, temporary_of
 from elastic_search.tasks import classification
 from elastic_search.train.recipe import Recipe
 

@@ -21,7 +21,7 @@ from elastic_search.cost.memory import OPTIMIZERS, itemsize, memory, peak_infere
 from elastic_search.errors import UnknownNameError
 from elastic_search.nn.memory import tracked_peak
 from elastic_search.nn.net import Net
-from elastic_search.nn.trace import trace
+from elastic_search.nn.trace.tracing import trace
 from tests.strategies import specs
 
 DISTINCT = [name for name in PUBLISHED if not name.endswith("_coco")]

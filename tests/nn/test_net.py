@@ -6,15 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from elastic_search.arch import ops
+from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.graph import Builder
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.resnext import bottleneck, resnext
 from elastic_search.arch.split import PLAIN, TYPES, parse_split, typed
 from elastic_search.arch.zoo import published
-from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.nn.init import build, initialise
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import fvcore_counts, torch_counts
@@ -153,7 +153,8 @@ def test_dead_nodes_are_counted_by_the_conventions_that_run_them():
 
 
 def test_every_convention_has_a_rule_for_every_op():
-    every = {op for op in vars(ops).values() if isinstance(op, type) and issubclass(op, ops.Op)} - {ops.Op}
+    known = {**vars(ops), **vars(traced_ops)}.values()
+    every = {op for op in known if isinstance(op, type) and issubclass(op, ops.Op)} - {ops.Op}
     for convention in CONVENTIONS.values():
         assert set(convention.rules) == every
 

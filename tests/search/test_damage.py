@@ -11,12 +11,12 @@ import torch
 from elastic_search.arch.zoo import published
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import parse_space
-from elastic_search.search import integrity
 from elastic_search.search.evaluator import InterruptedTrainingError, TrialError
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.integrity import examine, repaired
-from elastic_search.search.ranking import network_of, ranking
-from elastic_search.search.records import sealed, write_atomically
+from elastic_search.search.store import integrity
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.integrity import examine, repaired
+from elastic_search.search.store.ranking import network_of, ranking
+from elastic_search.search.store.records import sealed, write_atomically
 from elastic_search.train.proxy import ProxyTrainer, _load, _optimizer
 from elastic_search.train.recipe import Recipe
 from tests.search.test_faults import counted, outcome

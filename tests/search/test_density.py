@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elastic_search.search import density
-from elastic_search.search.density import log_ratios, thinned
-from elastic_search.search.process import MOST, expected_improvement, normal_scores
+from elastic_search.search.propose import density
+from elastic_search.search.propose.density import log_ratios, thinned
+from elastic_search.search.propose.gaussian_process import MOST, expected_improvement, normal_scores
 from elastic_search.space.choice import Choice
 
 CHOICES = (Choice("depth", (1, 2, 3, 4, 5), True), Choice("split", ("a", "b", "c"), False), Choice("one", (1,), True))

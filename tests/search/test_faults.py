@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from optuna.storages import RDBStorage
 
-from elastic_search.search import records
-from elastic_search.search.halving import Halving
-from elastic_search.search.integrity import examine
-from elastic_search.search.study import open_study
+from elastic_search.search.store import records
+from elastic_search.search.store.integrity import examine
+from elastic_search.search.store.study import open_study
+from elastic_search.search.trials.halving import Halving
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 from tests.search.test_strategies import KilledError
 
@@ -150,7 +150,7 @@ def test_values_that_were_stored_in_part_are_completed_whatever_has_finished_sin
     def other(self, number, others):
         return next(c for c in search.matcher.inside(search.plan.band) if c.values["layer1.depth"] == 8)
 
-    monkeypatch.setattr("elastic_search.search.sampler.FeasibleTPE.propose", other)
+    monkeypatch.setattr("elastic_search.search.propose.sampler.FeasibleTPE.propose", other)
     assert search.run() == "trials"
     whole = start(name="whole", trials=2)
     assert proposals(search) == proposals(whole)

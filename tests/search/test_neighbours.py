@@ -6,10 +6,10 @@ import pytest
 
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.search.claims import Claims
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.integrity import examine
-from elastic_search.search.records import temporary_of, write_atomically
-from elastic_search.search.study import open_study
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.integrity import examine
+from elastic_search.search.store.records import temporary_of, write_atomically
+from elastic_search.search.store.study import open_study
 from tests.search.test_search import TEXT, Trainer, proposals, start  # noqa: F401
 from tests.search.test_strategies import KilledError, killed_at
 
@@ -113,7 +113,7 @@ def test_base_of_a_sweep_is_taken_over_only_into_a_run_that_is_ours(tmp_path):
     """Another seed's run of that name is refused, and nothing was written into it."""
     from elastic_search.cli.running import Run, Settings
     from elastic_search.files import parse_space
-    from elastic_search.search.signals import StopSignal
+    from elastic_search.search.trials.signals import StopSignal
     from elastic_search.space.match import Matcher
 
     first, other = RunFolder(tmp_path, "first"), RunFolder(tmp_path, "other")

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from elastic_search.search.evaluator import TrialError
-from elastic_search.search.integrity import examine
-from elastic_search.search.loop import MAX_FAILURES, EnvironmentFault
+from elastic_search.search.store.integrity import examine
+from elastic_search.search.trials.loop import MAX_FAILURES, EnvironmentFault
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 from tests.search.test_strategies import KilledError
 

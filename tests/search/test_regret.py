@@ -11,9 +11,9 @@ import pytest
 
 from elastic_search.cost.tally import tally
 from elastic_search.files import load_space, parse_space
-from elastic_search.search import density
-from elastic_search.search.sampler import START
-from elastic_search.search.strategies import STRATEGIES
+from elastic_search.search.propose import density
+from elastic_search.search.propose.sampler import START
+from elastic_search.search.propose.strategies import STRATEGIES
 from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT
 

@@ -10,18 +10,18 @@ import pytest
 from optuna.trial import TrialState
 
 from elastic_search.arch.ops import image
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import load_spec, parse_space
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.loop import Budget, Search
-from elastic_search.search.ranking import ranking
-from elastic_search.search.records import sealed
-from elastic_search.search.sampler import START
-from elastic_search.search.study import open_study
+from elastic_search.search.propose.sampler import START
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.ranking import ranking
+from elastic_search.search.store.records import sealed
+from elastic_search.search.store.study import open_study
+from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.loop import Budget, Search
 from elastic_search.space.match import Matcher
 from tests.test_files import SPACE
 
@@ -156,7 +156,7 @@ def test_result_on_disk_that_the_study_never_heard_of_is_told(start, monkeypatch
 
     search = start(trials=3)
     with monkeypatch.context() as patch:
-        patch.setattr("elastic_search.search.work.tell", killed)
+        patch.setattr("elastic_search.search.trials.work.tell", killed)
         with pytest.raises(KeyboardInterrupt):
             search.run()
     assert [state for _, state, _, _ in proposals(search)] == ["RUNNING"]
@@ -228,7 +228,7 @@ def test_search_prefers_what_was_good(start):
 
 def test_trial_with_little_left_is_finished_although_a_new_one_would_not_fit(start, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("elastic_search.search.trials.loop.time.monotonic", lambda: now[0])
 
     def tick(epoch):
         now[0] += 1
@@ -278,7 +278,7 @@ def test_first_trial_that_fails_ends_the_search(start):
 
 def test_time_is_kept_over_starts(start, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("elastic_search.search.trials.loop.time.monotonic", lambda: now[0])
 
     def tick(epoch):
         now[0] += 10
@@ -299,7 +299,7 @@ def test_time_is_kept_over_starts(start, monkeypatch):
 
 def test_trial_that_cannot_end_in_time_is_not_started(start, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("elastic_search.search.trials.loop.time.monotonic", lambda: now[0])
 
     def tick(epoch):
         now[0] += 1

@@ -13,11 +13,11 @@ from sqlalchemy import create_engine, text
 
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import parse_space
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.loop import Budget, Search
-from elastic_search.search.records import sealed, unsealed
 from elastic_search.search.shared import SharedStudy, checked_url
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.records import sealed, unsealed
+from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.loop import Budget, Search
 from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT, Silent, Trainer
 from tests.search.test_strategies import KilledError, killed_at
@@ -206,7 +206,7 @@ def test_machines_that_start_at_once_make_one_study(server, tmp_path):
     server.execute("DROP SCHEMA public CASCADE")
     server.execute("CREATE SCHEMA public")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom elastic_search.search.folder import RunFolder\n"
+        "import sys\nfrom pathlib import Path\nfrom elastic_search.search.store.folder import RunFolder\n"
         "from elastic_search.search.shared import SharedStudy\n"
         "shared = SharedStudy(sys.argv[1], RunFolder(Path(sys.argv[2]), 'cold'))\n"
         "with shared.alone():\n    print(len(shared.open().trials))"

@@ -4,14 +4,14 @@ import pytest
 from optuna.trial import TrialState
 
 from elastic_search.arch.ops import image
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import MismatchError
 from elastic_search.search.evaluator import TrialError
-from elastic_search.search.halving import Halving
-from elastic_search.search.sampler import START
-from elastic_search.search.strategies import STRATEGIES
-from elastic_search.search.study import open_study
+from elastic_search.search.propose.sampler import START
+from elastic_search.search.propose.strategies import STRATEGIES
+from elastic_search.search.store.study import open_study
+from elastic_search.search.trials.halving import Halving
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 
 

@@ -11,10 +11,10 @@ import pytest
 
 from elastic_search.errors import EnvironmentFault, FileError
 from elastic_search.search.claims import Claims
-from elastic_search.search.clock import Clock
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.signals import StopSignal
+from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import DEATHS, HUNG, Supervisor
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.signals import StopSignal
 from tests.search.test_search import TEXT, Silent
 
 PENDING = {"number": 4, "values": {}, "id": "x", "cost": 1, "params": 2, "seed": 0}

@@ -10,7 +10,7 @@ import pytest
 
 from elastic_search.errors import EnvironmentFault
 from elastic_search.search.supervisor import HUNG
-from elastic_search.search.watchdog import HungError, Watchdog
+from elastic_search.search.trials.watchdog import HungError, Watchdog
 from tests.conftest import ONE_THREAD
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 
@@ -56,7 +56,7 @@ def test_training_that_no_exception_ends_is_given_up():
 def test_process_that_was_stopped_for_long_is_not_taken_for_hung(monkeypatch):
     """After SIGSTOP and SIGCONT the clock has jumped, while nothing could step."""
     now, real = [0.0], time.monotonic
-    monkeypatch.setattr("elastic_search.search.watchdog.time.monotonic", lambda: real() + now[0])
+    monkeypatch.setattr("elastic_search.search.trials.watchdog.time.monotonic", lambda: real() + now[0])
     watchdog = Watchdog(lambda: 2.0, nothing, grace=5.0)
     with watchdog.watching():
         time.sleep(0.7)
@@ -67,7 +67,7 @@ def test_process_that_was_stopped_for_long_is_not_taken_for_hung(monkeypatch):
 
 
 def test_hung_trial_is_recorded_and_the_search_goes_on(start, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("elastic_search.search.loop.PATIENCE", 0.4)
+    monkeypatch.setattr("elastic_search.search.trials.loop.PATIENCE", 0.4)
 
     def hang(epoch):
         if epoch == 8:
@@ -85,7 +85,7 @@ def test_hung_trial_is_recorded_and_the_search_goes_on(start, monkeypatch):  # n
 BLOCKED = """
 import sys, time
 from pathlib import Path
-from elastic_search.search import loop, watchdog
+from elastic_search.search.trials import loop, watchdog
 from tests.search.test_search import Trainer, starter
 
 def hang(epoch):
