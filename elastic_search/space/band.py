@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -14,21 +13,6 @@ from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import FVCORE
 from elastic_search.space.parts import Quantity
-
-
-def parse_percent(text: str) -> Fraction:
-    """An exact share from ``1%``, ``0.5 %`` or ``0.01``.
-
-    Raises:
-        ValueError: if it is not a number, or outside 0 to 100 %.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", text, re.ASCII)
-    if not found:
-        raise ValueError(f"{text!r} is not a share: write 1% or 0.01")
-    share = Fraction(found[1]) / (100 if found[2] else 1)
-    if share > 1:
-        raise ValueError(f"{text!r} is more than 100%: write 1% or 0.01")
-    return share
 
 
 @dataclass(frozen=True)
