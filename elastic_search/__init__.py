@@ -6,11 +6,11 @@ The public names below are resolved on first use; importing the package loads no
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from elastic_search.arch.densenet import DenseNet as DenseNet
-    from elastic_search.arch.dla import DLA as DLA
     from elastic_search.arch.edit import elastic as elastic
+    from elastic_search.arch.families.densenet import DenseNet as DenseNet
+    from elastic_search.arch.families.dla import DLA as DLA
+    from elastic_search.arch.families.resnext import ResNeXt as ResNeXt
     from elastic_search.arch.ops import Shape as Shape
-    from elastic_search.arch.resnext import ResNeXt as ResNeXt
     from elastic_search.arch.spec import Stage as Stage
     from elastic_search.arch.split import Split as Split
     from elastic_search.arch.split import parse_split as parse_split
@@ -34,9 +34,9 @@ _HOME = {
     "Split": "elastic_search.arch.split",
     "parse_split": "elastic_search.arch.split",
     "elastic": "elastic_search.arch.edit",
-    "DLA": "elastic_search.arch.dla",
-    "DenseNet": "elastic_search.arch.densenet",
-    "ResNeXt": "elastic_search.arch.resnext",
+    "DLA": "elastic_search.arch.families.dla",
+    "DenseNet": "elastic_search.arch.families.densenet",
+    "ResNeXt": "elastic_search.arch.families.resnext",
     "Stage": "elastic_search.arch.spec",
     "published": "elastic_search.arch.zoo",
     "load_spec": "elastic_search.files",

@@ -23,13 +23,16 @@ V = TypeVar("V")
 class Node:
     """An op (or a nested graph) applied to values named by ``inputs``.
 
-    ``weights_of`` is the path of the node whose weights this one uses: its own count no parameters.
+    ``weights_of`` is the path of the node whose weights this one uses: its own count no parameters. ``spelling`` is how
+    the call is written, which some tools tell apart: as a "module", a "function" of torch.nn.functional, a "method" of
+    tensors (or a function of torch), or an "operator".
     """
 
     name: str
     op: Op | Graph
     inputs: tuple[str, ...]
     weights_of: str | None = None
+    spelling: str = "module"
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -237,11 +240,11 @@ class Builder:
         self.nodes: list[Node] = []
         self._names = set(self.inputs)
 
-    def add(self, name: str, op: Op | Graph, *inputs: str) -> str:
+    def add(self, name: str, op: Op | Graph, *inputs: str, spelling: str = "module") -> str:
         if name in self._names:
             raise SpecError(f"two values of one {self.kind} are called {name!r}")
         self._names.add(name)
-        self.nodes.append(Node(name, op, inputs))
+        self.nodes.append(Node(name, op, inputs, None, spelling))
         return name
 
     def conv(

@@ -130,7 +130,7 @@ def _same_channels(op: Op, declared: int, x: Shape) -> None:
 
 
 class Conv(Op):
-    """2-D convolution; ``functional`` for a call of a function.
+    """2-D convolution.
 
     ``padding`` may be torch's "same" or "valid": one tool overlooks such convolutions.
     """
@@ -143,7 +143,6 @@ class Conv(Op):
     groups: int = 1
     dilation: Size = 1
     bias: bool = False
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -164,7 +163,7 @@ class Conv(Op):
 
 
 class ConvTranspose(Op):
-    """2-D transposed convolution; ``functional`` where a function is called."""
+    """2-D transposed convolution."""
 
     in_channels: int
     out_channels: int
@@ -175,7 +174,6 @@ class ConvTranspose(Op):
     bias: bool = False
     output_padding: Size = 0
     dilation: Size = 1
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -206,7 +204,6 @@ class BatchNorm(Op):
     eps: float = 1e-5
     affine: bool = True
     tracked: bool = True
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -218,9 +215,7 @@ class BatchNorm(Op):
 
 
 class Relu(Op):
-    """max(x, 0); ``functional`` where the authors call a function, which tools that look at modules do not see."""
-
-    functional: bool = False
+    """max(x, 0)."""
 
 
 class Sigmoid(Op):
@@ -236,7 +231,6 @@ class Pool(Op):
     padding: Size = 0
     ceil: bool = False
     dilation: Size = 1
-    functional: bool = False
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -250,11 +244,10 @@ class Pool(Op):
 class GlobalPool(Op):
     """Mean over all positions.
 
-    ``spelling`` decides what tools count: "adaptive" is the module AdaptiveAvgPool2d(1), "module" an AvgPool2d of the
-    map's size, "function" the same as a function, "mean" a mean over the two axes.
+    ``kind`` is how it is made: an "adaptive" pool to 1 × 1, a "window" of the map's size, a "mean" over the two axes.
     """
 
-    spelling: str = "adaptive"
+    kind: str = "adaptive"
 
     def shape(self, *inputs: Shape) -> Shape:
         return Shape(inputs[0].channels, 1, 1)
@@ -278,14 +271,13 @@ class Pad(Op):
 
 
 class Upsample(Op):
-    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest, as a module or a function.
+    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest.
 
     Or to a ``size`` that was read from a module; ``scale`` is then the broken factor that led to it, if any.
     """
 
     factor: int
     mode: str
-    functional: bool = False
     size: tuple[int, int] | None = None
     scale: float | tuple[float, ...] | None = None
 
@@ -348,7 +340,6 @@ class Linear(Op):
     out_features: int
     bias: bool = True
     last: bool = False
-    functional: bool = False
 
     @property
     def params(self) -> int:

@@ -14,7 +14,6 @@ class Norm(Op):
 
     kind: str
     weights: int = 0
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -22,14 +21,9 @@ class Norm(Op):
 
 
 class Activation(Op):
-    """A function of each element, named as in torch: ``kind`` silu, gelu, hardswish …
-
-    ``spelling`` decides what one tool counts: a "module", a "function" of
-    torch.nn.functional, or a "method" of tensors.
-    """
+    """A function of each element, named as in torch: ``kind`` silu, gelu, hardswish …"""
 
     kind: str
-    spelling: str = "module"
     weights: int = 0
 
     @property
@@ -41,7 +35,6 @@ class Softmax(Op):
     """Softmax over one axis: 0 the channels, 1 the height, 2 the width."""
 
     axis: int = 0
-    spelling: str = "module"
 
 
 class AdaptivePool(Op):
@@ -50,7 +43,6 @@ class AdaptivePool(Op):
     kind: str
     height: int | None
     width: int | None
-    functional: bool = False
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
@@ -62,13 +54,9 @@ class AdaptivePool(Op):
 
 
 class Elementwise(Op):
-    """Arithmetic of tensors and numbers, ``kind`` add, sub, mul or div, broadcast to the largest.
-
-    ``functional`` where ``torch.add`` or ``x.add`` is written instead of an operator.
-    """
+    """Arithmetic of tensors and numbers, ``kind`` add, sub, mul or div, broadcast to the largest."""
 
     kind: str
-    functional: bool = False
     weights: int = 0
 
     @property
@@ -118,14 +106,11 @@ reads it has weights, or a size, that the other inputs make."""
 class FixedElementwise(Fixed):
     """Arithmetic as in ``Elementwise``, where shapes of more axes meet."""
 
-    functional: bool = False
-
 
 class MatMul(Fixed):
     """Product of two tensors: each element of the first meets ``columns`` of the second."""
 
     columns: int = 1
-    functional: bool = False
 
 
 class Custom(Fixed):

@@ -13,9 +13,10 @@ from elastic_search.cost.tally import Count, children
 
 @dataclass(frozen=True)
 class Side:
-    """A node in one of the graphs: its op, output shape and cost."""
+    """A node in one of the graphs: its op, how it is spelled, its output shape and cost."""
 
     op: Op | Graph
+    spelling: str
     output: Shape
     cost: Count
 
@@ -43,7 +44,7 @@ class _View:
         for node, shapes, outputs, cost in children(self.graph, self.inputs, convention)[0]:
             counted = self.counted and (node.name in self.graph.live or convention.counts_dead)
             below = _View(node.op, shapes, counted) if isinstance(node.op, Graph) else None
-            side = Side(node.op, outputs[0], cost if counted else Count(0, cost.params, 0))
+            side = Side(node.op, node.spelling, outputs[0], cost if counted else Count(0, cost.params, 0))
             found[node.name] = side, below, shapes, node.inputs
         return found
 
@@ -71,7 +72,7 @@ def _differences(a: _View, b: _View, convention: Convention, prefix: str) -> lis
             found.append(Difference(path, *(of[name][0] if name in of else None for of in (ours, theirs))))
             continue
         (mine, inner_a, *rest_a), (other, inner_b, *rest_b) = ours[name], theirs[name]
-        same = mine.op == other.op and mine.cost == other.cost and rest_a[0] == rest_b[0]
+        same = (mine.op, mine.spelling, mine.cost) == (other.op, other.spelling, other.cost) and rest_a[0] == rest_b[0]
         if same and _same_sources(ours[name][3], theirs[name][3], ours, theirs):
             continue
         below: list[Difference] = []

@@ -8,10 +8,10 @@ from functools import lru_cache
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.graph import Graph, Node, output_shapes
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.convention import Convention
+from elastic_search.cost.convention import Call, Convention
 
-Use = tuple[Op, tuple[Shape, ...], Shape, bool]
-"""An op, its input shapes, its output shape, and whether somebody reads its result."""
+Use = tuple[Call, bool]
+"""An op on its inputs, and whether somebody reads its result."""
 
 
 @lru_cache(maxsize=1 << 14)
@@ -26,7 +26,7 @@ def _uses(graph: Graph, inputs: tuple[Shape, ...], live: bool) -> tuple[tuple[Us
             for use, times in _uses(node.op, shapes, read):
                 found[use] = found.get(use, 0) + times
         else:
-            use = (node.op, shapes, outputs[0], read)
+            use = Call(node.op, shapes, outputs[0], node.spelling), read
             found[use] = found.get(use, 0) + 1
         return outputs
 
@@ -77,10 +77,10 @@ def by_kind(graph: Graph, input: Shape, conventions: Iterable[Convention]) -> di
     """
     table: dict[str, dict[str, int]] = {}
     chosen = list(conventions)
-    for (op, inputs, output, live), times in _uses(graph, (input,), True):
-        name = kind(op) if live else f"unread {kind(op)}"
+    for (call, live), times in _uses(graph, (input,), True):
+        name = kind(call.op) if live else f"unread {kind(call.op)}"
         row = table.setdefault(name, {convention.name: 0 for convention in chosen})
         for convention in chosen:
             if live or convention.counts_dead:
-                row[convention.name] += times * convention.rule(op)[1].count(op, inputs, output)
+                row[convention.name] += times * convention.count(call)
     return {name: row for name, row in table.items() if any(row.values())}

@@ -82,9 +82,9 @@ def memory(graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4, optimi
     sizes: list[int] = []
     buffers = 0
     for _, node in graph.leaves(dead=False):
-        if node.weights_of is not None:
-            continue
         op = node.op
+        if node.weights_of is not None or isinstance(op, Graph):
+            continue
         sizes += parameters(op)
         if isinstance(op, BatchNorm) and op.tracked:
             buffers += 2 * op.channels * itemsize + INDEX_BYTES

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.convention import Convention, activations, operator
+from elastic_search.cost.convention import Call, Convention, activations
 from elastic_search.cost.tools import MACS
 
 
@@ -48,7 +48,9 @@ class Child(NamedTuple):
 
 
 @lru_cache(maxsize=1 << 16)
-def count(op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention) -> tuple[Count, tuple[Shape, ...]]:
+def count(
+    op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention, spelling: str = "module"
+) -> tuple[Count, tuple[Shape, ...]]:
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
         found, outputs = children(op, inputs, convention)
@@ -57,7 +59,8 @@ def count(op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention) -> 
             total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
         return Count(total, params, acts), outputs
     output = op.shape(*inputs)
-    return Count(convention.rule(op)[1].count(op, inputs, output), op.params, activations(op, output)), (output,)
+    total = convention.count(Call(op, inputs, output, spelling))
+    return Count(total, op.params, activations(op, output)), (output,)
 
 
 def children(graph: Graph, inputs: tuple[Shape, ...], convention: Convention) -> tuple[list[Child], tuple[Shape, ...]]:
@@ -69,7 +72,7 @@ def children(graph: Graph, inputs: tuple[Shape, ...], convention: Convention) ->
     found: list[Child] = []
 
     def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        cost, outputs = count(node.op, shapes, convention)
+        cost, outputs = count(node.op, shapes, convention, node.spelling)
         if node.weights_of is not None:
             cost = cost._replace(params=0)
         if not convention.counts_dead and node.name not in graph.live:
@@ -134,7 +137,7 @@ class Tally:
             if not counted:
                 cost = Count(0, cost.params, 0)
             if not isinstance(node.op, Graph):
-                yield Row(path, type(node.op).__name__, operator(self.convention, node.op), outputs[0], cost)
+                yield Row(path, type(node.op).__name__, self.convention.operator(node.op), outputs[0], cost)
             elif nested:
                 below = counted and (node.name in graph.live or self.convention.counts_dead)
                 yield from self._rows(node.op, shapes, f"{path}.", nested, below)

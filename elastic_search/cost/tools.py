@@ -10,7 +10,7 @@ from math import prod
 from typing import Any
 
 from elastic_search.arch import ops, traced_ops
-from elastic_search.arch.ops import Op, Shape
+from elastic_search.arch.ops import Op
 from elastic_search.cost.convention import (
     CONV,
     CONV_TRANSPOSE,
@@ -18,10 +18,10 @@ from elastic_search.cost.convention import (
     CUSTOM,
     FREE,
     LINEAR,
-    LINEAR_BIAS,
     MATMUL,
     PER_INPUT,
     WEIGHTS,
+    Call,
     Convention,
     Namer,
     Rule,
@@ -30,7 +30,6 @@ from elastic_search.cost.convention import (
     by_mode,
     by_norm,
     by_spelling,
-    conv,
     global_pool,
     module,
     per_output,
@@ -70,7 +69,7 @@ _CLASSES: dict[type[Op], Namer] = {
     ops.BatchNorm: "BatchNorm2d",
     ops.Relu: "ReLU",
     ops.Pool: lambda op: f"{op.kind.title()}Pool2d",
-    ops.GlobalPool: lambda op: "AdaptiveAvgPool2d" if op.spelling == "adaptive" else "AvgPool2d",
+    ops.GlobalPool: lambda op: "AdaptiveAvgPool2d" if op.kind == "adaptive" else "AvgPool2d",
     traced_ops.AdaptivePool: lambda op: f"Adaptive{op.kind.title()}Pool2d",
     traced_ops.Norm: lambda op: {"group": "GroupNorm", "layer": "LayerNorm"}.get(op.kind, "InstanceNorm2d"),
 }
@@ -125,11 +124,11 @@ FVCORE = Convention(
             # The traced name of a convolution whose padding is a word is not in the tool's table.
             ops.Conv: Rule(
                 f'{CONV.formula}; padding "same" or "valid" 0',
-                lambda op, inputs, output: 0 if isinstance(op.padding, str) else conv(op, inputs, output),
+                lambda call: 0 if isinstance(call.op.padding, str) else CONV.count(call),
             ),
             ops.BatchNorm: Rule(
                 "2·E_out; without weights E_out; by the batch's own statistics 3·E_out more",
-                lambda op, inputs, output: (1 + op.affine + (0 if op.tracked else 3)) * output.numel,
+                lambda call: (1 + call.op.affine + (0 if call.op.tracked else 3)) * call.output.numel,
             ),
             traced_ops.Norm: affine(5, 4),
             ops.GlobalPool: global_pool(PER_INPUT, FREE, FREE),
@@ -156,7 +155,7 @@ AUTHORS = Convention(
     _rules(
         {
             ops.Conv: module(with_bias(CONV)),
-            ops.Linear: module(Rule("in·out", lambda op, inputs, output: op.in_features * op.out_features)),
+            ops.Linear: module(Rule("in·out", lambda call: call.op.in_features * call.op.out_features)),
             ops.BatchNorm: module(per_output(2)),
             ops.Relu: module(per_output(1)),
             ops.Pool: module(PER_INPUT),
@@ -170,27 +169,33 @@ AUTHORS = Convention(
 )
 
 
-def _interpolate(op: ops.Upsample, inputs: tuple[Shape, ...], output: Shape) -> int:
+def _interpolate(call: Call) -> int:
     """ptflops multiplies the input by the factor as it was given, and drops the fraction of a pair's."""
-    called = output.numel
-    if isinstance(op.scale, tuple):
-        called = inputs[0].numel * prod(map(int, op.scale))
-    elif op.scale is not None:
-        called = int(inputs[0].numel * op.scale**2)
-    return called if op.functional else called + output.numel
+    called, scale = call.output.numel, call.op.scale
+    if isinstance(scale, tuple):
+        called = call.inputs[0].numel * prod(map(int, scale))
+    elif scale is not None:
+        called = int(call.inputs[0].numel * scale**2)
+    return called + call.output.numel if call.spelling == "module" else called
 
 
-def _called(op: traced_ops.Elementwise | traced_ops.FixedElementwise, inputs: tuple[Shape, ...], output: Shape) -> int:
-    return output.numel if op.functional and op.kind in ("add", "mul") else 0
+def _called(call: Call) -> int:
+    return call.output.numel if call.spelling == "method" and call.op.kind in ("add", "mul") else 0
 
 
-def _adaptive(op: traced_ops.AdaptivePool, inputs: tuple[Shape, ...], output: Shape) -> int:
+def _adaptive(call: Call) -> int:
     """In floating point, as thop does: where sizes do not divide, it may lose one."""
-    window = inputs[0].height / output.height * (inputs[0].width / output.width)
+    (x, *_), output = call.inputs, call.output
+    window = x.height / output.height * (x.width / output.width)
     return int((window + 1) * output.numel)
 
 
-_TWICE_INPUT = Rule("2·E_in", lambda op, inputs, output: 2 * inputs[0].numel)
+def _softmax(call: Call) -> int:
+    size = call.output[call.op.axis]
+    return call.output.numel // size * (3 * size - 1)
+
+
+_TWICE_INPUT = twice(PER_INPUT)
 
 PTFLOPS = Convention(
     "ptflops",
@@ -199,7 +204,7 @@ PTFLOPS = Convention(
         {
             ops.Conv: module(with_bias(CONV)),
             ops.ConvTranspose: module(with_bias(CONV_TRANSPOSE)),
-            ops.Linear: module(LINEAR_BIAS),
+            ops.Linear: module(with_bias(LINEAR)),
             ops.BatchNorm: module(affine(2, 1)),
             # It asks whether a module is "affine", which a layer norm calls otherwise.
             traced_ops.Norm: module(by_norm(layer=per_output(1), group=affine(2, 1), instance=affine(2, 1))),
@@ -220,7 +225,7 @@ PTFLOPS = Convention(
             ),
             traced_ops.MatMul: Rule(
                 "torch.matmul E_in·columns; an operator 0",
-                lambda op, inputs, output: MATMUL.count(op, inputs, output) if op.functional else 0,
+                lambda call: MATMUL.count(call) if call.spelling in ("function", "method") else 0,
             ),
             traced_ops.Custom: CUSTOM,
         },
@@ -238,7 +243,7 @@ PTFLOPS_ATEN = Convention(
             **_MULTIPLY_ADDS,
             ops.Conv: with_bias(CONV),
             ops.ConvTranspose: with_bias(CONV_TRANSPOSE),
-            ops.Linear: LINEAR_BIAS,
+            ops.Linear: with_bias(LINEAR),
         },
         _ATEN_NAMES,
     ),
@@ -258,17 +263,14 @@ THOP = Convention(
             traced_ops.Norm: module(by_norm(layer=affine(4, 2), instance=affine(4, 2), group=FREE)),
             traced_ops.Activation: by_spelling(module=by_kind({"prelu": 1}), function=FREE),
             traced_ops.Softmax: by_spelling(
-                module=Rule(
-                    "E_out/C·(3·C - 1)",
-                    lambda op, inputs, output: output.numel // output[op.axis] * (3 * output[op.axis] - 1),
-                ),
+                module=Rule("E_out/C·(3·C - 1)", _softmax),
                 function=FREE,
             ),
             ops.Pool: module(pool(FREE, per_output(1))),
             traced_ops.AdaptivePool: module(pool(FREE, Rule("E_in + E_out", _adaptive))),
             traced_ops.Custom: CUSTOM,
             ops.GlobalPool: global_pool(
-                Rule("E_in + E_out", lambda op, inputs, output: inputs[0].numel + output.numel), per_output(1), FREE
+                Rule("E_in + E_out", lambda call: call.inputs[0].numel + call.output.numel), per_output(1), FREE
             ),
             ops.Upsample: module(by_mode(bilinear=11, nearest=1, bicubic=259)),
         },

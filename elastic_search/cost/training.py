@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Conv, ConvTranspose, Op, Shape
+from elastic_search.cost.convention import Call
 from elastic_search.cost.tools import TORCH
 
 
@@ -81,7 +82,7 @@ def _count(op: Op | Graph, inputs: tuple[_Input, ...]) -> tuple[Passes, tuple[_I
         return total, outputs
     shapes = tuple(value.shape for value in inputs)
     output = op.shape(*shapes)
-    forward = TORCH.rule(op)[1].count(op, shapes, output)
+    forward = TORCH.count(Call(op, shapes, output))
     needed = sum(value.needs_gradient for value in inputs)
     weights = forward if op.params else 0
     groups = op.groups if isinstance(op, (Conv, ConvTranspose)) else 1

@@ -16,6 +16,7 @@ from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.arch.traced_ops import VIEWS
+from elastic_search.cost.convention import Call
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 
@@ -87,7 +88,7 @@ def traits(graph: Graph, input: Shape, itemsize: int = 4) -> Traits:
     return Traits(
         bytes_moved=bytes_moved(flat, itemsize),
         peak_memory=peak_inference(graph, input, batch=1, itemsize=itemsize),
-        macs_live=sum(MACS.rule(step.op)[1].count(step.op, step.shapes, step.shape) for step in flat.steps),
+        macs_live=sum(MACS.count(Call(step.op, step.shapes, step.shape)) for step in flat.steps),
         depth=depth(flat),
         receptive_field=receptive_field(flat),
         shares=shares,
@@ -200,6 +201,10 @@ def _same(step: Step, axis: int) -> Reads:
     return lambda at: at, Fraction(1)
 
 
+def _unknown(step: Step, axis: int) -> None:
+    """What is read anywhere, or nobody knows where."""
+
+
 _READS: dict[type[Op], Callable[[Step, int], Reads | None]] = {
     ops.Conv: _window,
     ops.Pool: _window,
@@ -212,6 +217,13 @@ _READS: dict[type[Op], Callable[[Step, int], Reads | None]] = {
             ops.Linear, traced_ops.Norm, traced_ops.Activation, traced_ops.Elementwise,
         ),
         _same,
+    ),
+    **dict.fromkeys(
+        (
+            ops.GlobalPool, traced_ops.Softmax, traced_ops.Fixed, traced_ops.FixedElementwise, traced_ops.MatMul,
+            traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused,
+        ),
+        _unknown,
     ),
 }  # fmt: skip
 
@@ -273,7 +285,7 @@ def _field(flat: Flat, value: int, axis: int) -> int | None:
     jumps: dict[int, Fraction] = {0: Fraction(1)}
     reads: list[tuple[Step, Callable[[Interval], Interval]]] = []
     for step in _before(flat, value):
-        found = _READS[type(step.op)](step, axis) if type(step.op) in _READS else None
+        found = _READS[type(step.op)](step, axis)
         if found is None:
             return None
         # Paths that meet have one jump; what comes from a global pool alone has none, and brings no position.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from elastic_search.arch.ops import image
-from elastic_search.arch.spec import Spec
+from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.split import PLAIN, TYPES, parse_split, whole_groups
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.tools import CONVENTIONS, FVCORE
@@ -19,7 +19,6 @@ from elastic_search.errors import ElasticError
 from elastic_search.files.mistakes import told, too_deep
 from elastic_search.files.values import (
     MAX_CHOICES,
-    MAX_WIDTH,
     BaseName,
     Count,
     Depths,
@@ -134,16 +133,16 @@ def _width_mistakes(base: Spec, stages: list[str], widths: Any, cardinality: Any
     for i, name in enumerate(stages):
         values = widths.get(name) if isinstance(widths, dict) else None
         for j, width in enumerate(values if isinstance(values, list) else ()):
-            if type(width) is int and 1 <= width <= MAX_WIDTH and not cardinality:
+            if type(width) is int and 1 <= width <= MAX_COUNT and not cardinality:
                 changed = tuple(replace(s, width=width) if n == i else s for n, s in enumerate(base.stages))
                 mistakes += told(f"widths.{name}[{j}]", partial(replace, base, stages=changed))
     choices = cardinality.get("choices") if isinstance(cardinality, dict) and hasattr(base, "cardinality") else None
     for j, paths in enumerate(choices if isinstance(choices, list) else ()):
-        if type(paths) is int and 1 <= paths <= MAX_WIDTH and not widths:
+        if type(paths) is int and 1 <= paths <= MAX_COUNT and not widths:
             mistakes += told(f"cardinality.choices[{j}]", partial(_with_paths, base, paths))
     return mistakes
 
 
 def _with_paths(base: Spec, paths: int) -> Spec:
     plain = tuple(replace(stage, splits=(PLAIN,) * len(stage.splits)) for stage in base.stages)
-    return replace(base, stages=plain, **{"cardinality": paths})
+    return replace(base, stages=plain, cardinality=paths)  # type: ignore[call-arg]

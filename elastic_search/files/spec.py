@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
-from elastic_search.arch.spec import Spec
+from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.zoo import FAMILIES, from_dict, to_dict
 from elastic_search.errors import ElasticError, FileError
 from elastic_search.files import toml
@@ -43,19 +43,15 @@ class SpecModel(Strict):
     stages: Annotated[list[_StageModel], Field(min_length=1, max_length=16)]
 
 
-def _kind(default: Any) -> Any:
-    """What the field of a spec with this default may be in a file."""
-    if isinstance(default, int) and not isinstance(default, bool):
-        # A field that is 0 unless given turns something off.
-        return Count if default else Annotated[int, Field(strict=True, ge=0, le=1024)]
-    return Annotated[type(default), Field(strict=True)]
-
-
 @cache
 def _model(family: str) -> type[SpecModel]:
     """What a family's files hold: a key for each field of its specs."""
-    own = [field for field in fields(FAMILIES[family]) if field.name not in SpecModel.model_fields]
-    made: dict[str, Any] = {field.name: (_kind(field.default), field.default) for field in own}
+    kind, made = FAMILIES[family], dict[str, Any]()
+    for field in fields(kind):
+        if field.name not in (*SpecModel.model_fields, "head"):
+            low, high = kind.BOUNDS.get(field.name, (1, MAX_COUNT))
+            bounds = Field(strict=True, ge=low, le=high) if type(field.default) is int else Field(strict=True)
+            made[field.name] = (Annotated[type(field.default), bounds], field.default)
     return create_model(family, __base__=SpecModel, **made)
 
 

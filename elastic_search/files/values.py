@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from elastic_search.arch.ops import Shape
+from elastic_search.arch.spec import MAX_COUNT
 from elastic_search.arch.split import TYPES, parse_split
 from elastic_search.arch.written import MAX_EDGE, parse_percent, parse_size
 from elastic_search.arch.zoo import PUBLISHED
@@ -17,7 +18,6 @@ from elastic_search.errors import ElasticError, UnknownNameError
 
 MAX_CHOICES = 1000
 MAX_DEPTH = 1024
-MAX_WIDTH = 65_536
 
 
 class Strict(BaseModel):
@@ -87,7 +87,7 @@ def depths(value: Any) -> list[int]:
 
 def _widths(value: Any) -> list[int]:
     numbers = value if isinstance(value, list) else [value]
-    return _ascending(numbers, MAX_WIDTH, f"{value!r:.100}: widths are whole numbers from 1 to {MAX_WIDTH}")
+    return _ascending(numbers, MAX_COUNT, f"{value!r:.100}: widths are whole numbers from 1 to {MAX_COUNT}")
 
 
 def _ascending(numbers: list[Any], most: int, wrong: str) -> list[int]:
@@ -119,7 +119,7 @@ def _base_name(value: Any) -> Any:
 
 
 SplitText = Annotated[str, checked(_split_text)]
-Count = Annotated[int, Field(strict=True, ge=1, le=MAX_WIDTH)]
+Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
 Depth = Annotated[int, Field(strict=True, ge=1, le=MAX_DEPTH)]
 Depths = Annotated[list[int], checked(depths)]
 Widths = Annotated[list[int], checked(_widths)]

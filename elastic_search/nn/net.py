@@ -25,7 +25,7 @@ class Net(nn.Module):
         for node in graph.nodes:
             if not dead and node.name not in graph.live:
                 continue
-            child = Net(node.op, dead=dead) if isinstance(node.op, Graph) else layers.module(node.op)
+            child = Net(node.op, dead=dead) if isinstance(node.op, Graph) else layers.module(node.op, node.spelling)
             if isinstance(child, nn.ReLU):
                 child.inplace = graph.may_overwrite(node.inputs[0])
             if child is not None:

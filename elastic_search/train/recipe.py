@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.spec import Spec
 
 CLASSES = 10
@@ -38,4 +39,4 @@ class Recipe:
 
     def proxy(self, spec: Spec) -> Spec:
         """The network that is trained in place of ``spec``: same depths, splits and resampling."""
-        return spec.scaled(self.width, self.stem, CLASSES)
+        return replace(spec.scaled(self.width), stem=self.stem, head=Classifier(CLASSES))  # type: ignore[call-arg]

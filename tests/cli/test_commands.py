@@ -249,7 +249,7 @@ def test_validate_names_the_first_difference_and_exits_with_1(monkeypatch):
     from elastic_search.cost.convention import Rule
     from elastic_search.cost.tools import FVCORE
 
-    seven = Rule("7", lambda op, inputs, output: 7)
+    seven = Rule("7", lambda call: 7)
     monkeypatch.setitem(FVCORE.rules, ops.GlobalPool, ("adaptive_avg_pool2d", seven))
     count.cache_clear()
     done = CliRunner().invoke(cli, ["validate", "resnext50", "--input", "32"])

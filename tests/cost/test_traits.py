@@ -7,12 +7,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from elastic_search.arch import ops, traced_ops
-from elastic_search.arch.densenet import DenseNet
-from elastic_search.arch.dla import DLA
 from elastic_search.arch.edit import elastic
+from elastic_search.arch.families.densenet import DenseNet
+from elastic_search.arch.families.dla import DLA
+from elastic_search.arch.families.resnext import ResNeXt, resnext
 from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.resnext import ResNeXt, resnext
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.memory import peak_inference
@@ -182,7 +183,7 @@ def test_receptive_field_of_elastic_networks_is_where_gradients_reach(family, sp
     depths = {ResNeXt: (1, 2, 2), DLA: (1, 1, 1), DenseNet: (2, 2, 2)}[family]
     whole = published(names[family])
     spec = replace(whole, stages=whole.stages[:3]).with_depths(depths)
-    spec = elastic(spec.scaled(Fraction(1, 4), "small", 3), parse_split(split))
+    spec = elastic(replace(spec.scaled(Fraction(1, 4)), stem="small", head=Classifier(3)), parse_split(split))
     field, _ = receptive_field(flatten(spec.graph(), image(256, 256)))
     assert measured(spec.graph(), height_for(field)) == field
 

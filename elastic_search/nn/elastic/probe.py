@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from elastic_search.arch.ops import Shape
-from elastic_search.nn.elastic.verdict import Call
+from elastic_search.nn.elastic.verdict import Maps
 
 
-def probe(model: nn.Module, input: Shape, watched: dict[str, nn.Module]) -> tuple[dict[str, list[Call | None]], int]:
+def probe(model: nn.Module, input: Shape, watched: dict[str, nn.Module]) -> tuple[dict[str, list[Maps | None]], int]:
     """One forward pass of an image of zeros: the calls of each watched module, and the model's multiply-adds.
 
     A call with something other than one batch of maps is None.
     """
-    calls: dict[str, list[Call | None]] = {path: [] for path in watched}
+    calls: dict[str, list[Maps | None]] = {path: [] for path in watched}
     some = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
     x = torch.zeros(1, *input, dtype=some.dtype, device=some.device)
 

@@ -12,7 +12,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from elastic_search.arch import ops
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.arch.split import Split
-from elastic_search.cost.convention import Convention
+from elastic_search.cost.convention import Call, Convention
 from elastic_search.nn.elastic.elastic_conv import ElasticConv2d, obstacle, reach, shares
 from elastic_search.nn.net import Net
 
@@ -37,8 +37,8 @@ REASONS = {
 """Why a convolution is left as it is."""
 
 
-Call = tuple[Shape, Shape]
-"""Input and output of a call; one with a batch of n maps per image stands n times."""
+Maps = tuple[Shape, Shape]
+"""Input and output map of a call; one with a batch of n maps per image stands n times."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Change:
     """
 
     path: str
-    calls: tuple[Call, ...]
+    calls: tuple[Maps, ...]
     before: int
     after: int
     params: int
@@ -119,7 +119,7 @@ def _alteration(conv: nn.Conv2d) -> str | None:
 
 
 def judge(
-    path: str, conv: nn.Conv2d, split: Split, calls: list[Call | None], rules: Convention
+    path: str, conv: nn.Conv2d, split: Split, calls: list[Maps | None], rules: Convention
 ) -> Change | tuple[str, str]:
     """Whether to replace a convolution that can be, by all its calls in one forward pass."""
     maps = [call for call in calls if call is not None]
@@ -143,7 +143,7 @@ def _conv_count(rules: Convention, conv: nn.Conv2d, channels: int, output: Shape
 
     def count(biased: bool) -> int:
         op = ops.Conv(channels, conv.out_channels, groups=conv.groups, bias=biased)
-        return rules.rule(op)[1].count(op, (Shape(channels, *output[1:]),), output)
+        return rules.count(Call(op, (Shape(channels, *output[1:]),), output))
 
     return conv.kernel_size[0] * conv.kernel_size[1] * count(False) + (count(True) - count(False) if bias else 0)
 
@@ -155,7 +155,7 @@ def _elastic_count(rules: Convention, conv: nn.Conv2d, split: Split, x: Shape, o
     def spend(op: Op, x: Shape) -> Shape:
         nonlocal total
         y = op.shape(x)
-        total += rules.rule(op)[1].count(op, (x,), y)
+        total += rules.count(Call(op, (x,), y))
         return y
 
     for i, (branch, _, length) in enumerate(shares(conv, split)):
@@ -171,7 +171,7 @@ def _elastic_count(rules: Convention, conv: nn.Conv2d, split: Split, x: Shape, o
     return total
 
 
-def _too_small(conv: nn.Conv2d, split: Split, calls: list[Call]) -> str | None:
+def _too_small(conv: nn.Conv2d, split: Split, calls: list[Maps]) -> str | None:
     for x, _ in calls:
         for branch in split.branches:
             if branch.factor == branch.dilation == 1:

@@ -47,7 +47,7 @@ class Call:
         label: full name, for people and for registered rules.
         name: torch's short name of a function, without the underscore of an in-place one.
         module: None for a function.
-        spelling: "function" of torch.nn.functional, "method" of tensors (and functions of torch), or "operator".
+        spelling: how it is written, as a ``Node`` has it.
         mutates: whether the first argument is overwritten.
     """
 
@@ -83,6 +83,8 @@ class Call:
         mutates = overwrites or kwargs.get("inplace") is True or (len(args) > 1 and args[1] is True)
         if overwrites:
             name = _IN_PLACE.get(name, name.rstrip("_"))
+        if mutates and name in ARITHMETIC:
+            spelling = "operator"  # no tool listens to arithmetic in place
         return Call(label, name, None, spelling, args, kwargs, result, mutates)
 
     def get(self, position: int, name: str, default: Any = None) -> Any:

@@ -26,37 +26,33 @@ def line_of(value: Any, rank: int, rest: int) -> Size:
     return (rest, size[1]) if rank == 1 and isinstance(size, tuple) else size
 
 
-def _convolution(
-    weight: Tensor | nn.Parameter, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int, functional: bool
-) -> Op:
+def _convolution(weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Op:
     rank = weight.ndim - 2
     pad: Size | str = padding if isinstance(padding, str) else line_of(padding, rank, 0)
     return ops.Conv(
         int(weight.shape[1]) * groups, int(weight.shape[0]), size_of(tuple(weight.shape[2:]), rank),
-        size_of(stride, rank), pad, groups, size_of(dilation, rank), bias is not None, functional,
+        size_of(stride, rank), pad, groups, size_of(dilation, rank), bias is not None,
     )  # fmt: skip
 
 
 def _conv_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
     m: Any = call.module
-    return _convolution(m.weight, m.bias, m.stride, m.padding, m.dilation, m.groups, False)
+    return _convolution(m.weight, m.bias, m.stride, m.padding, m.dilation, m.groups)
 
 
 def _conv_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
     return _convolution(
         call.get(1, "weight"), call.get(2, "bias"), call.get(3, "stride", 1), call.get(4, "padding", 0),
-        call.get(5, "dilation", 1), call.get(6, "groups", 1), True,
+        call.get(5, "dilation", 1), call.get(6, "groups", 1),
     )  # fmt: skip
 
 
-def _transposed(
-    weight: Tensor, bias: Any, stride: Any, padding: Any, extra: Any, groups: int, dilation: Any, functional: bool
-) -> Op:
+def _transposed(weight: Tensor, bias: Any, stride: Any, padding: Any, extra: Any, groups: int, dilation: Any) -> Op:
     rank = weight.ndim - 2
     return ops.ConvTranspose(
         int(weight.shape[0]), int(weight.shape[1]) * groups, size_of(tuple(weight.shape[2:]), rank),
         size_of(stride, rank), line_of(padding, rank, 0), groups, bias is not None, line_of(extra, rank, 0),
-        size_of(dilation, rank), functional,
+        size_of(dilation, rank),
     )  # fmt: skip
 
 
@@ -64,32 +60,28 @@ def _transposed_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> 
     m: Any = call.module
     if len(call.args) > 1 and call.args[1] is not None:
         return None  # an output size that the settings do not tell
-    return _transposed(m.weight, m.bias, m.stride, m.padding, m.output_padding, m.groups, m.dilation, False)
+    return _transposed(m.weight, m.bias, m.stride, m.padding, m.output_padding, m.groups, m.dilation)
 
 
 def _transposed_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
     return _transposed(
         call.get(1, "weight"), call.get(2, "bias"), call.get(3, "stride", 1), call.get(4, "padding", 0),
-        call.get(5, "output_padding", 0), call.get(6, "groups", 1), call.get(7, "dilation", 1), True,
+        call.get(5, "output_padding", 0), call.get(6, "groups", 1), call.get(7, "dilation", 1),
     )  # fmt: skip
 
 
-def _linear(weight: Tensor, bias: Any, inputs: tuple[Shape, ...], functional: bool, vector: bool) -> Op:
-    return ops.Linear(int(weight.shape[1]), int(weight.shape[0]), bias is not None, not vector, functional)
-
-
-def _is_vector(call: Call) -> bool:
-    x = call.get(0, "input")
-    return bool(x.ndim == 1 or (x.ndim == 2 and x.shape[0] == 1))
+def _linear(weight: Tensor, bias: Any, x: Tensor) -> Op:
+    vector = x.ndim == 1 or (x.ndim == 2 and x.shape[0] == 1)
+    return ops.Linear(int(weight.shape[1]), int(weight.shape[0]), bias is not None, not vector)
 
 
 def _linear_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
     m: Any = call.module
-    return _linear(m.weight, m.bias, inputs, False, _is_vector(call))
+    return _linear(m.weight, m.bias, call.get(0, "input"))
 
 
 def _linear_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-    return _linear(call.get(1, "weight"), call.get(2, "bias"), inputs, True, _is_vector(call))
+    return _linear(call.get(1, "weight"), call.get(2, "bias"), call.get(0, "input"))
 
 
 def _batch_norm_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
@@ -104,7 +96,7 @@ def _batch_norm_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -
         names = ("weight", "bias", "running_mean", "running_var", "training")
     given = {name: call.get(i + 1, name) for i, name in enumerate(names)}
     tracked = not given["training"] and given["running_mean"] is not None
-    return ops.BatchNorm(inputs[0].channels, 0.1, 1e-5, given["weight"] is not None, tracked, True)
+    return ops.BatchNorm(inputs[0].channels, 0.1, 1e-5, given["weight"] is not None, tracked)
 
 
 def _norm_module(kind: str) -> Converter:
@@ -121,7 +113,7 @@ def _norm_function(kind: str, weight: int) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
         at = 1 if kind == "instance" and (call.label.startswith("aten.") or call.spelling == "method") else weight
         given = (call.get(at, "weight"), call.get(at + 1, "bias"))
-        return traced_ops.Norm(kind, sum(tensor.numel() for tensor in given if isinstance(tensor, Tensor)), True)
+        return traced_ops.Norm(kind, sum(tensor.numel() for tensor in given if isinstance(tensor, Tensor)))
 
     return convert
 

@@ -15,20 +15,16 @@ from elastic_search.nn.trace.layers import line_of, size_of
 def _activation(kind: str) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
         if call.module is not None:
-            return traced_ops.Activation(kind, "module", sum(p.numel() for p in call.module.parameters()))
+            return traced_ops.Activation(kind, sum(p.numel() for p in call.module.parameters()))
         weight = call.get(1, "weight") if kind == "prelu" else None
-        return traced_ops.Activation(kind, _spelling(call), weight.numel() if weight is not None else 0)
+        return traced_ops.Activation(kind, weight.numel() if weight is not None else 0)
 
     return convert
 
 
-def _spelling(call: Call) -> str:
-    return "function" if call.spelling == "function" else "method"
-
-
 def _relu_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-    patched = _spelling(call) == "function" and not call.label.endswith("_")
-    return ops.Relu(True) if patched else traced_ops.Activation("relu", "method")
+    patched = call.spelling == "function" and not call.label.endswith("_")
+    return ops.Relu() if patched else traced_ops.Activation("relu")
 
 
 def _softmax(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
@@ -39,7 +35,7 @@ def _softmax(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
         return None
     axes = {1: (0,), 2: (None, 0), 3: (None, 0, 2), 4: (None, 0, 1, 2)}.get(x.ndim)
     axis = axes[dim] if axes else None
-    return None if axis is None else traced_ops.Softmax(axis, "module" if m is not None else _spelling(call))
+    return None if axis is None else traced_ops.Softmax(axis)
 
 
 def _pool_module(kind: str) -> Converter:
@@ -65,7 +61,7 @@ def _pool_function(kind: str) -> Converter:
         dilation = call.get(4, "dilation", 1) if kind == "max" else 1
         ceil = bool(call.get(at, "ceil_mode", False))
         return ops.Pool(
-            kind, size_of(kernel), size_of(stride), size_of(call.get(3, "padding", 0)), ceil, size_of(dilation), True
+            kind, size_of(kernel), size_of(stride), size_of(call.get(3, "padding", 0)), ceil, size_of(dilation)
         )
 
     return convert
@@ -78,7 +74,7 @@ def _adaptive(kind: str) -> Converter:
             return None
         size = m.output_size if m is not None else call.get(1, "output_size")
         height, width = size if isinstance(size, (tuple, list)) else (size, size)
-        return traced_ops.AdaptivePool(kind, height, width, m is None)
+        return traced_ops.AdaptivePool(kind, height, width)
 
     return convert
 
@@ -95,14 +91,14 @@ def _upsample(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None
     mode = f"{mode}-antialias" if smooth else mode
     factors = tuple(scale) if isinstance(scale, (tuple, list)) else (scale,) * 2
     if size is None and scale is not None and factors[0] == factors[1] and float(factors[0]).is_integer():
-        return ops.Upsample(int(factors[0]), mode, m is None)
+        return ops.Upsample(int(factors[0]), mode)
     given = None if size is not None else tuple(scale) if isinstance(scale, (tuple, list)) else scale
-    return ops.Upsample(0, mode, m is None, (output.height, output.width), given)
+    return ops.Upsample(0, mode, (output.height, output.width), given)
 
 
 def _exported_upsample(mode: str) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-        return ops.Upsample(0, mode, True, (output.height, output.width))
+        return ops.Upsample(0, mode, (output.height, output.width))
 
     return convert
 
@@ -129,19 +125,18 @@ def _mean(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
 
 def _arithmetic(kind: str) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-        called = call.spelling == "method" and not call.mutates
         operands = [x for x in (call.get(0, "input"), call.get(1, "other")) if isinstance(x, Tensor)]
-        plain = not called and len(operands) == len(inputs) == 2 and all(x.ndim == 4 for x in operands)
+        plain = call.spelling != "method" and len(operands) == len(inputs) == 2 and all(x.ndim == 4 for x in operands)
         if plain and kind == "add" and inputs[0] == inputs[1]:
             return ops.Add()
         gates = [shape == Shape(output.channels, 1, 1) for shape in inputs]
         if plain and kind == "mul" and output in inputs and any(gates) and output[1:] != (1, 1):
             return ops.Gate()
-        op = traced_ops.Elementwise(kind, called)
+        op = traced_ops.Elementwise(kind)
         fits = len(operands) == len(inputs) and len({x.ndim for x in operands}) == 1
         if fits and all(len({*sizes} - {1}) < 2 for sizes in zip(*inputs, strict=True)) and op.shape(*inputs) == output:
             return op
-        return traced_ops.FixedElementwise(kind, inputs, output, functional=called)
+        return traced_ops.FixedElementwise(kind, inputs, output)
 
     return convert
 
@@ -160,10 +155,7 @@ def _matmul(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
         columns = int(first.shape[0])
     elif len(inputs) > 2:
         return None
-    return traced_ops.MatMul(
-        "bmm" if call.name == "bmm" else "matmul", inputs, output, columns=columns,
-        functional=call.spelling != "operator",
-    )  # fmt: skip
+    return traced_ops.MatMul("bmm" if call.name == "bmm" else "matmul", inputs, output, columns=columns)
 
 
 def _taken_channels(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:

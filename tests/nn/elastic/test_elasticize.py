@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from elastic_search.arch import ops
+from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import Shape
-from elastic_search.arch.resnext import resnext
 from elastic_search.arch.split import Split, parse_split
 from elastic_search.cost.pyramids import Layer, built, cost, split_ratios
 from elastic_search.cost.tally import tally
