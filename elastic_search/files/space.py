@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import elastic_search
 from elastic_search.arch.spec import Spec
@@ -23,9 +23,6 @@ from elastic_search.space.choice import Space
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
 from elastic_search.train.recipe import Recipe
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MAX_BLOCKS = 5_000_000
 """Blocks in all the options that a stage may choose from."""
@@ -78,13 +75,13 @@ class SearchSpace:
         """The exact number of distinct networks in the band."""
         return self.matcher.count(self.band.low, self.band.high)
 
-    def sample(self, number: int, rng: np.random.Generator | int = 0, measure: str = "uniform") -> list[Candidate]:
+    def sample(self, number: int, seed: int = 0, measure: str = "uniform") -> list[Candidate]:
         """Independent draws from the band; see ``Matcher.sample``.
 
         Raises:
             NothingFitsError: if the band is empty; names the nearest below and above.
         """
-        return self.matcher.sample(self.band, number, rng, measure)
+        return self.matcher.sample(self.band, number, seed, measure)
 
     def why_not(self, spec: Spec) -> list[str]:
         """What keeps a network out of the space or its band; [] if it is inside."""
