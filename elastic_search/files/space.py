@@ -16,7 +16,7 @@ from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import CONVENTIONS
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files import toml
-from elastic_search.files.mistakes import validated
+from elastic_search.files.schema import validated
 from elastic_search.files.space_schema import SpaceModel, space_mistakes
 from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space

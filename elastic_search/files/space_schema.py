@@ -16,8 +16,7 @@ from elastic_search.arch.split import PLAIN, TYPES, parse_split, whole_groups
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.tools import CONVENTIONS, FVCORE
 from elastic_search.errors import ElasticError
-from elastic_search.files.mistakes import told, too_deep
-from elastic_search.files.values import (
+from elastic_search.files.schema import (
     MAX_CHOICES,
     BaseName,
     Count,
@@ -29,12 +28,14 @@ from elastic_search.files.values import (
     SplitText,
     Strict,
     Widths,
-    among,
+    depths_of,
+    told,
+    too_deep,
 )
-from elastic_search.files.values import depths as depths_of
 from elastic_search.train.recipe import Recipe
 
 MAX_PIXELS = 4_000_000_000
+_CONVENTIONS = tuple(dict.fromkeys((FVCORE.name, *CONVENTIONS)))
 
 
 class _SplitsModel(Strict):
@@ -52,7 +53,7 @@ class _CardinalityModel(Strict):
 
 class _BandModel(Strict):
     tolerance: Share = Fraction(1, 100)
-    convention: Annotated[str, among(dict.fromkeys((FVCORE.name, *CONVENTIONS)))] = FVCORE.name
+    convention: Literal[_CONVENTIONS] = FVCORE.name  # type: ignore[valid-type]
     input: Size = image(224, 224)
     target: Annotated[int, Field(strict=True, ge=1, le=2**53)] | None = None
     params: Share | None = None

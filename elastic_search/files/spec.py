@@ -13,8 +13,7 @@ from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.zoo import FAMILIES, from_dict, to_dict
 from elastic_search.errors import ElasticError, FileError
 from elastic_search.files import toml
-from elastic_search.files.mistakes import told, too_deep, validated
-from elastic_search.files.values import Count, Depth, SplitText, Strict, among
+from elastic_search.files.schema import Count, Depth, SplitText, Strict, told, too_deep, validated
 
 
 class _StageModel(Strict):
@@ -36,7 +35,7 @@ class SpecModel(Strict):
     """What spec files of every family share."""
 
     schema_: Literal[1] = Field(alias="schema")
-    family: Annotated[str, among(FAMILIES)]
+    family: str
     name: str = ""
     stem: Literal["imagenet", "small"] = "imagenet"
     classes: Count = 1000
@@ -46,7 +45,7 @@ class SpecModel(Strict):
 @cache
 def _model(family: str) -> type[SpecModel]:
     """What a family's files hold: a key for each field of its specs."""
-    kind, made = FAMILIES[family], dict[str, Any]()
+    kind, made = FAMILIES[family], dict[str, Any](family=(Literal[tuple(FAMILIES)], ...))
     for field in fields(kind):
         if field.name not in (*SpecModel.model_fields, "head"):
             low, high = kind.BOUNDS.get(field.name, (1, MAX_COUNT))

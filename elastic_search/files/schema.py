@@ -1,0 +1,200 @@
+"""What values of files may be, and every mistake of a file at once, each by its dotted key with the legal values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from fractions import Fraction
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from elastic_search.arch.ops import Shape
+from elastic_search.arch.spec import MAX_COUNT, Spec
+from elastic_search.arch.split import TYPES, parse_split
+from elastic_search.arch.written import MAX_EDGE, parse_percent, parse_size
+from elastic_search.arch.zoo import PUBLISHED
+from elastic_search.errors import ElasticError, FileError, UnknownNameError
+
+MAX_CHOICES = 1000
+MAX_DEPTH = 1024
+MAX_BLOCKS = 1024
+"""Of a stage. In a DLA, whose depth is that of a tree, that is a depth of 10."""
+
+MAX_SHOWN, MAX_LINE = 50, 400
+"""Mistakes of a file that are shown, and characters of each."""
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A table whose keys are all known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
+
+
+def _checked(read: Callable[[Any], Any]) -> BeforeValidator:
+    """A validator that turns our errors into pydantic's, so that they are all reported at once."""
+
+    def validate(value: Any) -> Any:
+        try:
+            return read(value)
+        except ElasticError as error:
+            raise ValueError(f"{error}; {error.hint}" if error.hint else str(error)) from None
+
+    return BeforeValidator(validate)
+
+
+def _split_text(value: Any) -> Any:
+    if isinstance(value, str):
+        parse_split(value)
+    return value
+
+
+def _share(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError('write a share as text: "1%" or "0.01"')
+    return parse_percent(value)
+
+
+def _fraction(value: Any) -> Any:
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(/\d{1,6}|\.\d{1,6})?", text, re.ASCII):
+        raise ValueError(f'{text[:40]!r} is not a fraction: write "1/4"')
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError(f"{text!r} divides by zero") from None
+
+
+def depths_of(value: Any) -> list[int]:
+    """A list of depths from a list, one number, or ``"low..high"``."""
+    if isinstance(value, str):
+        low, dots, high = value.partition("..")
+        if not (dots and low.strip().isdecimal() and high.strip().isdecimal()):
+            raise ValueError(f'{value!r}: write depths as a list, or "low..high"')
+        numbers = list(range(int(low), int(high) + 1)) if int(high) <= MAX_DEPTH else [0]
+    else:
+        numbers = value if isinstance(value, list) else [value]
+    return _ascending(numbers, MAX_DEPTH, f"{value!r}: depths are whole numbers from 1 to {MAX_DEPTH}, low before high")
+
+
+def _widths(value: Any) -> list[int]:
+    numbers = value if isinstance(value, list) else [value]
+    return _ascending(numbers, MAX_COUNT, f"{value!r:.100}: widths are whole numbers from 1 to {MAX_COUNT}")
+
+
+def _ascending(numbers: list[Any], most: int, wrong: str) -> list[int]:
+    """Distinct whole numbers from 1 to ``most``."""
+    if not numbers or not all(type(number) is int and 1 <= number <= most for number in numbers):
+        raise ValueError(wrong)
+    if len(numbers) > MAX_CHOICES:
+        raise ValueError(f"more than {MAX_CHOICES} choices")
+    return sorted(set(numbers))
+
+
+def _size(value: Any) -> Any:
+    try:
+        return parse_size(str(value))
+    except ValueError:
+        raise ValueError(f'{value!r}: write 224, or "193x257" for height x width (1 to {MAX_EDGE})') from None
+
+
+def _resampling(value: Any) -> Any:
+    if value not in TYPES:
+        raise ValueError(f"{value!r}: legal are {', '.join(TYPES)}")
+    return value
+
+
+def _base_name(value: Any) -> Any:
+    if not isinstance(value, str) or value not in PUBLISHED:
+        raise UnknownNameError("network", str(value), list(PUBLISHED))
+    return value
+
+
+SplitText = Annotated[str, _checked(_split_text)]
+Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
+Depth = Annotated[int, Field(strict=True, ge=1, le=MAX_DEPTH)]
+Depths = Annotated[list[int], _checked(depths_of)]
+Widths = Annotated[list[int], _checked(_widths)]
+Share = Annotated[Fraction, _checked(_share)]
+Part = Annotated[Fraction, _checked(_fraction)]
+Size = Annotated[Shape, _checked(_size)]
+Resampling = Annotated[str, _checked(_resampling)]
+BaseName = Annotated[str, _checked(_base_name)]
+
+
+def validated(data: dict[str, Any], path: str, model: type[Model], also: list[str]) -> Model:
+    """A file's content as ``model``.
+
+    Args:
+        data: what the file holds.
+        path: of the file, for messages.
+        model: what it should hold.
+        also: mistakes that were found in other ways.
+
+    Raises:
+        FileError: naming the file and every mistake in it.
+    """
+    mistakes = []
+    try:
+        found = model.model_validate(data)
+    except ValidationError as error:
+        mistakes = [line for entry in error.errors() for line in _mistake(entry, model)]
+    mistakes += also
+    if not mistakes:
+        return found
+    head = f"{path}: {len(mistakes)} mistake{'s' if len(mistakes) > 1 else ''}"
+    shown = [line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…" for line in mistakes[:MAX_SHOWN]]
+    shown += [f"… and {len(mistakes) - MAX_SHOWN} more"] if len(mistakes) > MAX_SHOWN else []
+    raise FileError("\n  ".join([head, *shown]))
+
+
+def told(where: str, build: Callable[[], object]) -> list[str]:
+    """What keeps something from being built; [] if it can be."""
+    try:
+        build()
+    except ElasticError as error:
+        return [f"{where}: {error}" + (f" ({error.hint})" if error.hint else "")]
+    return []
+
+
+def too_deep(where: str, family: type[Spec] | Spec, depth: int) -> list[str]:
+    """Whether a stage of this depth has too many blocks."""
+    blocks = family.blocks(min(depth, MAX_BLOCKS))
+    return [f"{where}: {depth}: more than {MAX_BLOCKS} blocks"] if blocks > MAX_BLOCKS else []
+
+
+def _mistake(entry: Any, model: type[BaseModel]) -> list[str]:
+    """One line (or more) for one of pydantic's errors: dotted key, what is wrong, what is legal."""
+    where = ""
+    for part in entry["loc"]:
+        if isinstance(part, int):
+            where += f"[{part}]"
+        elif not part.startswith(("literal[", "list[", "constrained-")):
+            where += f".{part}" if where else part
+    message, kind = entry["msg"], entry["type"]
+    if kind == "extra_forbidden":
+        legal = _keys(model, entry["loc"][:-1])
+        near = get_close_matches(str(entry["loc"][-1]), legal, n=1)
+        known = f"did you mean {near[0]}?" if near else f"legal are {', '.join(legal)}"
+        return [f"{where}: unknown key; {known}"]
+    if kind == "missing":
+        return [f"{where}: missing"]
+    if kind == "literal_error":
+        return [f"{where}: {entry['input']!r}; legal: {entry['ctx']['expected']}"]
+    if kind == "value_error":
+        lines = str(entry["ctx"]["error"]).split("\n")
+        return [f"{where}: {line}" if where else line for line in lines]
+    return [f"{where}: {entry['input']!r}: {message[0].lower()}{message[1:]}"]
+
+
+def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Legal keys of the table at ``loc``."""
+    at: Any = model
+    for part in loc:
+        if isinstance(part, str):
+            annotation = at.model_fields[part].annotation
+            at = next((a for a in (annotation, *getattr(annotation, "__args__", ())) if hasattr(a, "model_fields")), at)
+    return [field.alias or name for name, field in at.model_fields.items()]
