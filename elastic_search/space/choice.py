@@ -249,15 +249,12 @@ class Space:
 
     def holds(self, arm: Arm, stage: int, wanted: Stage) -> Option | None:
         """The option of an arm that gives a stage, or None."""
-        if self.splits_per != "block":
-            return next((option for option in arm.stages[stage] if option.stage == wanted), None)
-        for j, split in enumerate(wanted.splits):
-            if split not in arm.splits and (split != PLAIN or self.base.may_scale(stage, j)):
-                return None
-            if split != PLAIN and not self.base.may_scale(stage, j):
-                return None
-        frame = Stage(wanted.width, (PLAIN,) * len(wanted.splits))
-        return next((option for option in arm.stages[stage] if option.stage == frame), None)
+        if self.splits_per == "block":
+            for j, split in enumerate(wanted.splits):
+                if not (split in arm.splits if self.base.may_scale(stage, j) else split == PLAIN):
+                    return None
+            wanted = Stage(wanted.width, (PLAIN,) * len(wanted.splits))
+        return next((option for option in arm.stages[stage] if option.stage == wanted), None)
 
     def options_of(self, arm: Arm, stages: Sequence[Stage]) -> list[Option] | None:
         """The options of an arm that give these stages, or None if it lacks one."""
