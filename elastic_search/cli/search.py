@@ -78,7 +78,7 @@ def search(
     from pathlib import Path
 
     from elastic_search.cli.extras import require
-    from elastic_search.files import at_target, load_space
+    from elastic_search.files import load_space
     from elastic_search.space.match import Matcher
 
     started = time.monotonic()
@@ -89,8 +89,8 @@ def search(
     title = plan.name if name is None else name
     if not targets:
         # A band of a sweep, or a repaired copy of one, goes on by its own name.
-        plan = at_target(plan, _target_of(root, title))
-    plans = [at_target(plan, target) for target in targets] if targets else [plan]
+        plan = plan.at(_target_of(root, title))
+    plans = [plan.at(target) for target in targets] if targets else [plan]
     matchers = [Matcher(p.space, p.band.convention, p.band.input, p.limits) for p in plans]
     for one, matcher in zip(plans, matchers, strict=True):
         if not matcher.count(one.band.low, one.band.high):

@@ -21,7 +21,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from elastic_search.errors import EnvironmentFault, UsageError
-from elastic_search.files import MAX_BYTES, SearchSpace, at_target, parse_space
+from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
 from elastic_search.search.store.records import fault_of_result, is_number, read_sealed, sealed, write_atomically
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -143,7 +143,7 @@ class RunFolder:
         if len(about["text"]) > MAX_BYTES:
             raise EnvironmentFault(f"{self.path / 'run.json'}: damaged (its text is too long)", self._hint)
         space = parse_space(about["text"], about["space"], f"{self.path / 'run.json'}, text")
-        return at_target(space, about.get("target"))
+        return space.at(about.get("target"))
 
     def begin(self, description: dict[str, Any], **about: str) -> bool:
         """Record what the run is, or check that it is the same as before; true if it is new.
