@@ -6,10 +6,10 @@ Symbols of the formulas: k kernel, g groups, C_in and C_out channels, E elements
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from elastic_search.arch import ops, traced_ops
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.ops import Op, Shape
 
 Namer = str | Callable[[Any], str]
@@ -28,16 +28,14 @@ class Call(NamedTuple):
     spelling: str = "module"
 
 
-@dataclass(frozen=True, eq=False)
-class Rule:
+class Rule(Frozen):
     """What a tool counts for an op type: the formula for people, and the count of a call."""
 
     formula: str
     count: Callable[[Call], int]
 
 
-@dataclass(frozen=True, eq=False)
-class Convention:
+class Convention(Frozen):
     """A counting convention.
 
     Attributes:
@@ -53,6 +51,8 @@ class Convention:
     meaning: str
     rules: dict[type[Op], tuple[Namer, Rule]]
     counts_dead: bool = True
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     def rule(self, op: Op) -> tuple[Namer, Rule]:
         try:

@@ -6,10 +6,10 @@ One multiply-add is one MAC. See README, "Counting conventions".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost import tools
@@ -84,8 +84,7 @@ def children(graph: Graph, inputs: tuple[Shape, ...], convention: Convention) ->
     return found, graph.run(inputs, visit)
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(Frozen):
     """The cost of a graph for one image.
 
     Attributes:
