@@ -160,7 +160,9 @@ def tally(graph: Graph, input: tuple[int, int, int], convention: Convention | st
         ShapeError: if a node cannot take its input; names the node's path.
     """
     if not isinstance(graph, Graph):
-        raise TypeError(f"tally takes a graph, not {graph!r}: a spec's is spec.graph(), a module's trace(module, shape)")
+        raise TypeError(
+            f"tally takes a graph, not {graph!r}: a spec's is spec.graph(), a module's trace(module, shape)"
+        )
     if len(input) != 3:
         raise TypeError(f"input {tuple(input)}: one image's shape is (channels, height, width)")
     shape, rules = Shape(*input), tools.convention(convention) if isinstance(convention, str) else convention
