@@ -18,6 +18,9 @@ COCO = Classifier(80)
 
 _MODULES = families.modules()
 FAMILIES: dict[str, type[Spec]] = {name: module.FAMILY for name, module in _MODULES.items()}
+BLOCK_KINDS = frozenset(family.BLOCK_KIND for family in FAMILIES.values())
+"""Kinds of the graphs that are blocks."""
+
 PUBLISHED: dict[str, Published] = {name: it for module in _MODULES.values() for name, it in module.PUBLISHED.items()}
 
 
