@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from elastic_search.cost.tools import FVCORE as FVCORE
     from elastic_search.cost.tools import MACS as MACS
     from elastic_search.cost.tools import TORCH as TORCH
+    from elastic_search.files import dump_spec as dump_spec
+    from elastic_search.files import load_space as load_space
     from elastic_search.files import load_spec as load_spec
     from elastic_search.nn.elastic.elasticize import elasticize as elasticize
     from elastic_search.nn.net import Net as Net
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from elastic_search.nn.trace.tracing import trace as trace
     from elastic_search.nn.weights.checkpoint import load_published as load_published
     from elastic_search.nn.weights.checkpoint import load_weights as load_weights
+    from elastic_search.space.choice import Space as Space
+    from elastic_search.space.depths import match as match
 
 __version__ = "0.1.0"
 
@@ -40,6 +44,10 @@ _HOME = {
     "Stage": "elastic_search.arch.spec",
     "published": "elastic_search.arch.zoo",
     "load_spec": "elastic_search.files",
+    "dump_spec": "elastic_search.files",
+    "load_space": "elastic_search.files",
+    "Space": "elastic_search.space.choice",
+    "match": "elastic_search.space.depths",
     "tally": "elastic_search.cost.tally",
     "MACS": "elastic_search.cost.tools",
     "FVCORE": "elastic_search.cost.tools",

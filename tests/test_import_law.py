@@ -27,7 +27,7 @@ ROOMS = {
     "cli": {"arch", "cost", "space", "paper", "report", "draw", "nn", "train", "search", "files", "cli"},
     "errors": set(),
     "counting": {"arch", "cost", "nn"},
-    "__init__": {"arch", "cost", "files", "nn"},  # by name only, when first used
+    "__init__": {"arch", "cost", "space", "files", "nn"},  # by name only, when first used
     "__main__": {"cli"},
 }
 THIRD_PARTIES = {

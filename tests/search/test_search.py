@@ -23,7 +23,7 @@ from elastic_search.search.store.study import open_study
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Budget, Search
 from elastic_search.space.match import Matcher
-from tests.test_files import SPACE
+from tests.staging import SPACE
 
 TEXT = SPACE.replace('"3..5"', '"3..8"').replace("[4, 6]", '"4..9"').replace("layer3 = 6", 'layer3 = "4..7"')
 
