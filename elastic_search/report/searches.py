@@ -11,7 +11,6 @@ from elastic_search.files import SearchSpace
 from elastic_search.report.matches import TRAINED
 from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
-from elastic_search.train.recipe import Recipe
 
 SCHEMA = 1
 FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
@@ -62,7 +61,7 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
         text = edits_text(spec, plan.space.base)
         shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
     trained = (TRAINED,) if any(row["spec"].trained_filters for row in rows) else ()
-    return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
+    return Table(title, tuple(columns), shown, (proxy_text(plan), f"inside: {plan.band}", *trained))
 
 
 def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
@@ -111,7 +110,7 @@ def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], 
         about = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plans[0].space.base)}
         shown.append({**row, **about, "target": target, "front": "yes" if row["front"] else "no"})
     tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
-    return Table(title, columns, shown, (proxy_text(plans[0].recipe), FRONT, tolerance))
+    return Table(title, columns, shown, (proxy_text(plans[0]), FRONT, tolerance))
 
 
 def sweep_json(name: str, of_bands: list[list[dict[str, Any]]], found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -146,11 +145,12 @@ def clock(seconds: float | None, after: str = "") -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}{after}"
 
 
-def proxy_text(recipe: Recipe) -> str:
+def proxy_text(plan: SearchSpace) -> str:
     """What the accuracies of a search are, in one line."""
     return (
-        f"proxy acc: top-1 on {recipe.test_images:,} Fashion-MNIST scenes of {recipe.input} px after {recipe.epochs} "
-        f"epochs at {recipe.width} of the width (whole paths kept); a proxy, not an ImageNet result"
+        f"proxy acc: top-1 on {plan.training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
+        f"{plan.training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
+        "ImageNet result"
     )
 
 
@@ -178,6 +178,6 @@ def search_json(
         "seed": seed,
         "ended": ended,
         "band": {**band_json(band), "networks": inside},
-        "proxy": {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()},
+        "proxy": plan.recipe,
         "networks": [{**row, "spec": to_dict(row["spec"])} for row in rows],
     }
