@@ -21,7 +21,7 @@ ROOMS = {
     "recipes": {"recipes"},
     "data": {"data"},
     "tasks": {"arch", "nn", "tasks"},
-    "train": {"arch", "cost", "nn", "data", "tasks", "recipes", "train", "search.evaluator", "search.store.records"},
+    "train": {"arch", "cost", "nn", "data", "tasks", "recipes", "train", "search.evaluator"},
     "search": {"arch", "cost", "space", "search", "files"},
     "files": {"arch", "cost", "space", "files", "recipes"},
     "cli": {"arch", "cost", "space", "paper", "report", "nn", "train", "search", "files", "cli"},

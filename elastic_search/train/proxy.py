@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id
+from elastic_search.atomic import put_in_place, temporary_of
 from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
 from elastic_search.data.scenes import SIZE_NAMES, Scenes, SceneSpec, make_scenes, size_classes
@@ -28,7 +29,6 @@ from elastic_search.errors import EnvironmentFault
 from elastic_search.nn.init import build
 from elastic_search.recipes import Proxy, Training, recipe_dict
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.store.records import put_in_place, temporary_of
 from elastic_search.tasks import classification
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from elastic_search.arch.zoo import published
+from elastic_search.atomic import sealed, write_atomically
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import parse_space
 from elastic_search.recipes import Proxy, Training, recipe_dict
@@ -17,7 +18,6 @@ from elastic_search.search.store import integrity
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.integrity import examine, repaired
 from elastic_search.search.store.ranking import network_of, ranking
-from elastic_search.search.store.records import sealed, write_atomically
 from elastic_search.train.proxy import ProxyTrainer, _load, _optimizer
 from tests.search.test_faults import counted, outcome
 from tests.search.test_search import TEXT, Trainer, start, starter  # noqa: F401
