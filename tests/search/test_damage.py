@@ -218,7 +218,7 @@ def test_repaired_copy_of_a_damaged_run_goes_on(made, start, file):  # noqa: F81
     lost = 1 if file == "trials/1.json" else None
     for number, result in found.items():
         if number == lost and lost is not None:
-            assert result["values"] == expected[number]["values"]
+            assert result.values == expected[number].values
         else:
             assert result == expected[number]
     if lost is None:
