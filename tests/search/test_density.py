@@ -57,9 +57,8 @@ def test_densities_are_those_of_their_formula():
     found = Density().judge(CHOICES[1:2], finished, [{"split": split} for split in "abc"])
     assert found == pytest.approx(expected)
     expected = [math.log((1 / 3 + here) / (1 / 3 + there)) for here, there in ((1, 0), (0, 1), (0, 0))]
-    assert Density(joint_up_to=0).judge(CHOICES[1:2], finished, [{"split": split} for split in "abc"]) == pytest.approx(
-        expected
-    )
+    found = Density(joint_up_to=0).judge(CHOICES[1:2], finished, [{"split": split} for split in "abc"])
+    assert found == pytest.approx(expected)
 
 
 def test_process_is_unsure_of_what_it_has_not_seen():
