@@ -39,13 +39,13 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     if trial != "base" and not (trial.isascii() and trial.isdecimal() and len(trial) < 10):
         raise UsageError(f"TRIAL {trial!r} is neither a number nor 'base'")
     record = folder.result(None if trial == "base" else int(trial))
-    if record is None or record["accuracy"] is None:
-        why = f"failed: {record['reason']}" if record else "is not recorded"
+    if record is None or record.accuracy is None:
+        why = f"failed: {record.reason}" if record else "is not recorded"
         raise UsageError(
             f"trial {trial} {why}", f"recorded: base, {', '.join(map(str, folder.trials())) or 'no trial'}"
         )
     spec = network_of(plan, record)
-    chosen, expected = choose_device(device), record["curve"]
+    chosen, expected = choose_device(device), list(record.curve)
     now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
     before = about.get("first_start", {})
     differing = [f"{key}: {before[key]} then, {now[key]} now" for key in now if before.get(key, now[key]) != now[key]]
@@ -54,7 +54,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         score = ProxyTrainer(plan.proxy, plan.training, chosen)(
             spec,
-            record.get("seed", about["seed"]),
+            about["seed"] if record.seed is None else record.seed,
             checkpoint=Path(scratch) / "again.pt",
             stop=lambda: False,
             report=lambda epoch: None,

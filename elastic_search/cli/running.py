@@ -22,7 +22,7 @@ from elastic_search.report.searches import band_json, plan_table
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.plan import Pace, calibrate, forecast
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.ranking import best_accuracies, ranking
+from elastic_search.search.store.ranking import Row, best_accuracies, ranking
 from elastic_search.search.supervisor import Supervisor
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.halving import Halving
@@ -88,7 +88,7 @@ class Run:
         workers = f", {self.settings.workers} workers" if self.settings.workers > 1 else ""
         return f"{self.folder.name} on {describe(self.device)}{workers}"
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[Row]:
         return ranking(self.plan, self.folder)
 
     @cached_property
@@ -105,12 +105,11 @@ class Run:
     def _known_pace(self) -> Pace | None:
         """Seconds of an epoch in the trainings that are recorded, if there are any in the band."""
         results = [self.folder.result(number) for number in self.folder.trials()[-RECENT:]]
-        trained = [r for r in results if r and r["accuracy"] is not None]
-        seconds = [r["seconds"] / len(r["curve"]) for r in trained]
+        seconds = [each for result in results if result and (each := result.epoch_seconds) is not None]
         base = self.folder.result(None)
-        if not seconds or not base:
+        if not seconds or not base or base.epoch_seconds is None:
             return None
-        return Pace(base["seconds"] / len(base["curve"]), min(seconds), max(seconds))
+        return Pace(base.epoch_seconds, min(seconds), max(seconds))
 
     @property
     def _description(self) -> dict[str, Any]:
@@ -176,7 +175,7 @@ class Run:
                 return "time"
             # Only now is it certain that the run is ours and nobody else writes in it.
             if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
-                self.folder.record(None, base)
+                self.folder.record(base)
             click.echo(f"{'new run' if new else 'resuming'} {self.folder.path} on {describe(self.device)}", err=True)
             clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
             planned = self.planned(clock.left)

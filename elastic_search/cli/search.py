@@ -12,6 +12,7 @@ import click
 
 from elastic_search.cli.options import Amounts, format_options
 from elastic_search.errors import UsageError
+from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +25,6 @@ ENDINGS = {
     "exhausted": "every network of the band has been tried, and the best with further seeds",
     "signal": "interrupted",
 }
-
-
-STRATEGIES = ("feasible-tpe", "feasible-gp", "uniform", "evolution")
 
 
 @click.command()
@@ -175,16 +173,18 @@ def _show(runs: list[Run], whys: list[str], sweep: str, fmt: str) -> None:
     """A run's ranking, or of several bands the best networks."""
     from elastic_search.report.searches import search_json, search_table, sweep_json, sweep_table
     from elastic_search.report.table import show, show_json
+    from elastic_search.search.store.ranking import curve
 
     found = [
         search_json(run.rows(), run.plan, run.folder.name, run.settings.seed, run.inside, why)
         for run, why in zip(runs, whys, strict=True)
     ]
     if sweep:
-        rows = [run.rows() for run in runs]
-        return show_json(sweep_json(sweep, rows, found)) if fmt == "json" else show(
-            sweep_table(rows, [run.plan for run in runs], f"Sweep {sweep}: the best of {len(runs)} bands"), fmt
-        )  # fmt: skip
+        rows = curve([run.rows() for run in runs])
+        title = f"Sweep {sweep}: the best of {len(runs)} bands"
+        if fmt == "json":
+            return show_json(sweep_json(sweep, rows, found))
+        return show(sweep_table(rows, [run.plan for run in runs], title), fmt)
     if fmt == "json":
         return show_json(found[0])
     show(search_table(runs[0].rows(), runs[0].plan, f"Run {runs[0].folder.name}: {ENDINGS[whys[0]]}"), fmt)

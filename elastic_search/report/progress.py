@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from elastic_search.search.evaluator import Epoch, Score
+    from elastic_search.search.evaluator import Epoch
+    from elastic_search.search.store.result import Result
 
 SECONDS_BETWEEN_LINES = 60
 
@@ -107,13 +108,13 @@ class Watched:
         self._name = ""
         self._again = False
 
-    def started(self, trial: int | None, depths: tuple[int, ...], pending: dict[str, Any]) -> None:
-        trials = self._progress.trials
+    def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None:
+        trial, trials = pending.number, self._progress.trials
         of = f" ({trial + 1}/{trials})" if trials and trial is not None else ""
-        self._again = bool(pending.get("again"))
+        self._again = again
         number = "base" if trial is None else f"trial {trial}{of}"
-        if self._again:
-            number = f"trial {trial} again, seed {pending['seed']}"
+        if again:
+            number = f"trial {trial} again, seed {pending.seed}"
         self._name = f"{number} {'-'.join(map(str, depths))}"
         self._progress.now(self._worker, f"{self._name}: started")
 
@@ -122,11 +123,11 @@ class Watched:
             self._worker, f"{self._name}: epoch {epoch.number}/{epoch.of}, accuracy {epoch.accuracy:.1%}"
         )
 
-    def finished(self, trial: int | None, score: Score | None, reason: str) -> None:
-        if score is None:
-            return self._progress.say(f"{self._name}: failed: {reason}", alone=True)
-        if reason:
-            return self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%}, {reason}")
+    def finished(self, result: Result, why: str) -> None:
+        if result.accuracy is None:
+            return self._progress.say(f"{self._name}: failed: {why}", alone=True)
+        if why:
+            return self._progress.say(f"{self._name}: accuracy {result.accuracy:.1%}, {why}")
         if not self._again:
-            self._progress.scored(trial, score.accuracy)
-        self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%} in {score.seconds:.0f} s")
+            self._progress.scored(result.number, result.accuracy)
+        self._progress.say(f"{self._name}: accuracy {result.accuracy:.1%} in {result.seconds:.0f} s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import to_dict
@@ -11,6 +11,9 @@ from elastic_search.files import SearchSpace
 from elastic_search.report.matches import TRAINED
 from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
+
+if TYPE_CHECKING:
+    from elastic_search.search.store.ranking import Row
 
 SCHEMA = 1
 FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
@@ -38,8 +41,8 @@ def edits_text(spec: Spec, base: Spec) -> str:
     return "; ".join(parts)
 
 
-def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> Table:
-    """The base network, then all finished trials, best first: rows of ``search.ranking``."""
+def search_table(rows: list[Row], plan: SearchSpace, title: str) -> Table:
+    """The base network, then all finished trials, best first."""
     columns = [
         Column("rank", "#", "text"),
         Column("trial", "trial", "number"),
@@ -53,44 +56,41 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
         Column("accuracy", "proxy acc", "percent"),
         Column("seconds", "s", "seconds"),
     ]
-    if any((row["seeds"] or 1) > 1 for row in rows):
+    if any(row.result.seeds > 1 for row in rows):
         columns.insert(-1, Column("seeds", "seeds", "number"))
-    shown: list[dict[str, Any] | None] = []
-    for row in rows:
-        spec: Spec = row["spec"]
-        text = edits_text(spec, plan.space.base)
-        shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
-    trained = (TRAINED,) if any(row["spec"].trained_filters for row in rows) else ()
+    shown = [{**row_dict(row), **_edits(row.spec, plan)} for row in rows]
+    trained = (TRAINED,) if any(row.spec.trained_filters for row in rows) else ()
     return Table(title, tuple(columns), shown, (proxy_text(plan), f"inside: {plan.band}", *trained))
 
 
-def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
-    """Which of (cost, accuracy) no other beats: by more accuracy at no more cost, or as much at less."""
-    return [
-        not any((c <= cost and a > accuracy) or (c < cost and a >= accuracy) for c, a in points)
-        for cost, accuracy in points
-    ]
+def row_dict(row: Row) -> dict[str, Any]:
+    """A row as plain values, all of them also where there are none."""
+    result, trained = row.result, row.result.accuracy is not None
+    said = {
+        "rank": row.rank,
+        "trial": result.number,
+        "spec": to_dict(row.spec),
+        "difference": row.difference,
+        "epochs": result.epochs,
+        **{key: getattr(result, key) for key in ("id", "cost", "params", "proxy_macs", "proxy_params", "accuracy")},
+        "accuracy_by_size": result.accuracy_by_size if trained else None,
+        "curve": result.curve if trained else None,
+        "seeds": result.seeds,
+        "accuracies": result.accuracies or None,
+        "seconds": result.seconds if trained else None,
+        "reason": result.reason or None,
+    }
+    if row.band is not None:
+        said["band"] = row.band
+    return said if row.front is None else {**said, "front": row.front}
 
 
-def sweep_rows(of_bands: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The base and each band's best network, cheapest first.
-
-    Beside what ``search.ranking`` says: ``band``, its number (not of the base), and ``front``, whether it is on the
-    curve of the best.
-    """
-    found = [row for row in of_bands[0] if row["rank"] == "base"]
-    found += [{**row, "band": i} for i, rows in enumerate(of_bands) for row in rows if row["rank"] == "1"]
-    rows = sorted(found, key=lambda row: row["cost"])
-    points = [(row["cost"], row["accuracy"]) for row in rows]
-    base = next((row["cost"] for row in rows if row["rank"] == "base"), 0)
-    return [
-        {**row, "difference": row["cost"] / base - 1 if base else 0.0, "front": front}
-        for row, front in zip(rows, pareto_front(points), strict=True)
-    ]
+def _edits(spec: Spec, plan: SearchSpace) -> dict[str, str]:
+    return {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plan.space.base)}
 
 
-def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], title: str) -> Table:
-    """Accuracy against cost: the best network of each band beside the base."""
+def sweep_table(rows: list[Row], plans: list[SearchSpace], title: str) -> Table:
+    """Accuracy against cost: the best network of each band beside the base, from ``search.store.ranking.curve``."""
     convention = plans[0].band.convention.name
     columns = (
         Column("target", f"band {convention}", "count"),
@@ -103,20 +103,18 @@ def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], 
         Column("accuracy", "proxy acc", "percent"),
         Column("front", "front"),
     )
-    shown: list[dict[str, Any] | None] = []
-    for row in sweep_rows(of_bands):
-        spec: Spec = row["spec"]
-        target = plans[row["band"]].band.target if "band" in row else None
-        about = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plans[0].space.base)}
-        shown.append({**row, **about, "target": target, "front": "yes" if row["front"] else "no"})
+    shown = []
+    for row in rows:
+        target = None if row.band is None else plans[row.band].band.target
+        more = {"target": target, "front": "yes" if row.front else "no"}
+        shown.append({**row_dict(row), **_edits(row.spec, plans[0]), **more})
     tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
     return Table(title, columns, shown, (proxy_text(plans[0]), FRONT, tolerance))
 
 
-def sweep_json(name: str, of_bands: list[list[dict[str, Any]]], found: list[dict[str, Any]]) -> dict[str, Any]:
+def sweep_json(name: str, rows: list[Row], found: list[dict[str, Any]]) -> dict[str, Any]:
     """The machine form of a sweep: the curve, and every band's result."""
-    networks = [{**row, "spec": to_dict(row["spec"])} for row in sweep_rows(of_bands)]
-    return {"schema": SCHEMA, "sweep": name, "networks": networks, "bands": found}
+    return {"schema": SCHEMA, "sweep": name, "networks": [row_dict(row) for row in rows], "bands": found}
 
 
 def plan_table(plan: dict[str, Any], title: str, band: str) -> Table:
@@ -165,9 +163,7 @@ def band_json(band: Band) -> dict[str, Any]:
     }
 
 
-def search_json(
-    rows: list[dict[str, Any]], plan: SearchSpace, name: str, seed: int, inside: int, ended: str
-) -> dict[str, Any]:
+def search_json(rows: list[Row], plan: SearchSpace, name: str, seed: int, inside: int, ended: str) -> dict[str, Any]:
     """The machine form of a search's result."""
     band = plan.band
     return {
@@ -179,5 +175,5 @@ def search_json(
         "ended": ended,
         "band": {**band_json(band), "networks": inside},
         "proxy": plan.recipe,
-        "networks": [{**row, "spec": to_dict(row["spec"])} for row in rows],
+        "networks": [row_dict(row) for row in rows],
     }

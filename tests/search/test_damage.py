@@ -7,6 +7,7 @@ import signal
 
 import pytest
 import torch
+from elastic_search.train.proxy import ProxyTrainer, _load, _optimizer
 
 from elastic_search.arch.zoo import published
 from elastic_search.atomic import sealed, write_atomically
@@ -18,7 +19,6 @@ from elastic_search.search.store import integrity
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.integrity import examine, repaired
 from elastic_search.search.store.ranking import network_of, ranking
-from elastic_search.train.proxy import ProxyTrainer, _load, _optimizer
 from tests.search.test_faults import counted, outcome
 from tests.search.test_search import TEXT, Trainer, start, starter  # noqa: F401
 
@@ -218,7 +218,7 @@ def test_repaired_copy_of_a_damaged_run_goes_on(made, start, file):  # noqa: F81
     lost = 1 if file == "trials/1.json" else None
     for number, result in found.items():
         if number == lost and lost is not None:
-            assert result["values"] == expected[number]["values"]
+            assert result.values == expected[number].values
         else:
             assert result == expected[number]
     if lost is None:

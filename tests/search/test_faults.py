@@ -150,7 +150,7 @@ def test_values_that_were_stored_in_part_are_completed_whatever_has_finished_sin
     def other(self, number, others):
         return next(c for c in search.matcher.inside(search.plan.band) if c.values["layer1.depth"] == 8)
 
-    monkeypatch.setattr("elastic_search.search.propose.sampler.FeasibleTPE.propose", other)
+    monkeypatch.setattr("elastic_search.search.propose.sampler.FeasibleSampler.propose", other)
     assert search.run() == "trials"
     whole = start(name="whole", trials=2)
     assert proposals(search) == proposals(whole)

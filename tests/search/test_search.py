@@ -16,7 +16,7 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import load_spec, parse_space
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.propose.sampler import START
+from elastic_search.search.propose.strategies import START
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import ranking
 from elastic_search.search.store.study import open_study
@@ -63,10 +63,10 @@ class Silent:
     def __init__(self) -> None:
         self.reasons = []
 
-    def started(self, trial, depths, pending): ...
+    def started(self, pending, depths, again): ...
     def epoch(self, epoch): ...
-    def finished(self, trial, score, reason):
-        self.reasons.append(reason)
+    def finished(self, result, why):
+        self.reasons.append(why)
 
 
 @pytest.fixture
@@ -263,8 +263,8 @@ def test_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(start):
     assert (states.count("PRUNED"), states.count("FAIL")) == (1, 1)
     assert len(states) == 6
     rows = ranking(search.plan, search.folder)
-    assert next(row["reason"] for row in rows if row["rank"] == "failed") == "the loss is nan in epoch 2"
-    assert "unforeseen" in search.folder.result(3)["traceback"]
+    assert next(row.result.reason for row in rows if row.rank == "failed") == "the loss is nan in epoch 2"
+    assert "unforeseen" in search.folder.result(3).traceback
 
 
 def test_first_trial_that_fails_ends_the_search(start):
@@ -338,9 +338,9 @@ def test_best_network_is_written_as_a_spec(start):
     best = max(search.evaluator.trained[1:], key=pretend)
     assert load_spec(search.folder.best_file) == best
     rows = ranking(search.plan, search.folder)
-    assert [row["rank"] for row in rows[:3]] == ["base", "1", "2"]
-    assert rows[1]["spec"] == best
-    assert rows[1]["accuracy"] == max(row["accuracy"] for row in rows[1:])
+    assert [row.rank for row in rows[:3]] == ["base", "1", "2"]
+    assert rows[1].spec == best
+    assert rows[1].result.accuracy == max(row.result.accuracy for row in rows[1:])
 
 
 def test_other_space_or_seed_under_the_same_name_is_refused(start):

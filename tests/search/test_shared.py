@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_second_machine_goes_on_where_the_first_ended(machine):
     assert not again.evaluator.epochs
     assert results(again) == results(second)
     assert again.folder.best_file.read_text().splitlines()[1:] == second.folder.best_file.read_text().splitlines()[1:]
-    values = {tuple(sorted(result["values"].items())) for result in results(again).values()}
+    values = {tuple(sorted(result.values.items())) for result in results(again).values()}
     assert len(values) == 6
 
 
@@ -147,11 +148,10 @@ def test_machine_that_was_late_takes_the_result_that_was_published(machine, serv
     """Both have trained a trial: all go by one result, and a later start finds nothing that contradicts it."""
     first = machine("a", trials=2)
     assert first.run() == "trials"
-    late = {number: {**result, "accuracy": 0.125} for number, result in results(first).items()}
+    late = {number: replace(result, accuracy=0.125) for number, result in results(first).items()}
     second = machine("b", trials=2)
-    for number, result in late.items():
-        second.folder.record(number, result)
-    second.folder.record(None, {**first.folder.result(None), "accuracy": 0.125})
+    for result in (first.folder.result(None), *late.values()):
+        second.folder.record(replace(result, accuracy=0.125))
     shared = SharedStudy(server.url, second.folder)
     for number in (None, *late):
         shared.publish(shared.open(), number)

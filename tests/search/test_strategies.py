@@ -8,8 +8,7 @@ from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
 from elastic_search.errors import MismatchError
 from elastic_search.search.evaluator import TrialError
-from elastic_search.search.propose.sampler import START
-from elastic_search.search.propose.strategies import STRATEGIES
+from elastic_search.search.propose.strategies import START, STRATEGIES
 from elastic_search.search.store.study import open_study
 from elastic_search.search.trials.halving import Halving
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
@@ -80,8 +79,8 @@ def test_trials_out_of_memory_are_recorded_with_their_reason_and_avoided(start):
         search = start(Small(), name=strategy, strategy=strategy, trials=40)
         assert search.run() == "trials"
         results = [search.folder.result(number) for number in search.folder.trials()]
-        failed[strategy] = [result for result in results if result["accuracy"] is None]
-        assert {result["reason"] for result in failed[strategy]} == {"out of memory"}
+        failed[strategy] = [result for result in results if result.accuracy is None]
+        assert {result.reason for result in failed[strategy]} == {"out of memory"}
     assert len(failed["feasible-tpe"]) < 0.7 * len(failed["uniform"])
 
 

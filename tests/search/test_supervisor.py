@@ -18,7 +18,7 @@ from elastic_search.search.trials.signals import StopSignal
 from tests.search.test_search import TEXT, Silent
 
 PENDING = {"number": 4, "values": {}, "id": "x", "cost": 1, "params": 2, "seed": 0}
-STARTED = json.dumps({"event": "started", "trial": 4, "depths": [3, 4], "pending": PENDING})
+STARTED = json.dumps({"event": "started", "pending": PENDING, "depths": [3, 4], "again": False})
 EPOCH = json.dumps({"event": "epoch", "number": 1, "of": 3, "loss": 1.0, "accuracy": 0.5})
 ENDED = json.dumps({"event": "ended", "why": "trials"})
 DIE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
@@ -67,8 +67,8 @@ def test_trial_that_kills_its_workers_is_recorded_as_failed(supervise):
     supervisor = supervise([*[say(STARTED) + DIE] * DEATHS, say(ENDED)])
     assert supervisor.run() == "trials"
     result = supervisor._folder.result(4)
-    assert result["accuracy"] is None
-    assert "killed its worker 3 times (signal 9)" in result["reason"]
+    assert result.accuracy is None
+    assert "killed its worker 3 times (signal 9)" in result.reason
 
 
 def test_trial_that_makes_an_epoch_between_deaths_is_not_given_up(supervise):
@@ -142,7 +142,7 @@ def test_worker_killed_in_the_middle_of_a_line_is_replaced(supervise):
 
 def test_base_that_always_hangs_ends_the_search(supervise):
     """It has no record that would keep it from being trained again and again."""
-    started = json.dumps({"event": "started", "trial": None, "depths": [3], "pending": {}})
+    started = json.dumps({"event": "started", "pending": {**PENDING, "number": None}, "depths": [3], "again": False})
     with pytest.raises(EnvironmentFault, match="die one after the other"):
         supervise(say(started) + f"raise SystemExit({HUNG})").run()
 

@@ -85,5 +85,5 @@ class Clock:
 def known_epoch_seconds(folder: RunFolder) -> float | None:
     """Seconds of an epoch in the recorded trainings."""
     results = [folder.result(number) for number in (None, *folder.trials()[-10:])]
-    seconds = [r["seconds"] / max(1, len(r["curve"])) for r in results if r and r.get("accuracy") is not None]
+    seconds = [each for result in results if result and (each := result.epoch_seconds) is not None]
     return statistics.median(seconds) if seconds else None

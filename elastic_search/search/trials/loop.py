@@ -10,8 +10,8 @@ import os
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import optuna
@@ -22,9 +22,10 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.search.evaluator import Epoch, Evaluator, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.propose.strategies import STRATEGIES
+from elastic_search.search.propose import STRATEGIES
+from elastic_search.search.propose.sampler import FeasibleSampler
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.records import is_accuracy, is_number
+from elastic_search.search.store.result import Result, is_accuracy, is_number
 from elastic_search.search.store.winner import Counter
 from elastic_search.search.trials.clock import SAVED_EVERY, Clock
 from elastic_search.search.trials.halving import Halving
@@ -62,11 +63,15 @@ class Budget:
 
 
 class Observer(Protocol):
-    """Hears what happens, to show it."""
+    """Hears what happens, to show it.
 
-    def started(self, trial: int | None, depths: tuple[int, ...], pending: dict[str, Any]) -> None: ...
+    ``started`` hears of a training that has no result yet, and whether its network was trained before, with another
+    seed; ``finished`` of the result, and why it has no accuracy, or was stopped early.
+    """
+
+    def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
-    def finished(self, trial: int | None, score: Score | None, reason: str) -> None: ...
+    def finished(self, result: Result, why: str) -> None: ...
 
 
 @dataclass
@@ -83,7 +88,7 @@ class Search:
         observer: hears of every event.
         signal: tells that the search is to end.
         halving: the rungs.
-        strategy: a name of ``STRATEGIES``.
+        strategy: one of ``STRATEGIES``.
         counter: counts the best network by an independent tool before it is written.
         epoch_seconds: what an epoch is expected to take before any was trained.
         began: when the time that counts began, by ``time.monotonic``; by default now.
@@ -101,7 +106,7 @@ class Search:
     observer: Observer
     signal: StopSignal = field(default_factory=StopSignal)
     halving: Halving | None = None
-    strategy: str = "feasible-tpe"
+    strategy: str = STRATEGIES[0]
     counter: Counter | None = None
     epoch_seconds: float | None = None
     began: float | None = None
@@ -115,8 +120,8 @@ class Search:
         self._counted = time.monotonic()
         self._done = 0
         self._work: Work | None = None
-        self._pending: dict[str, Any] = {}
-        self._ended: dict[int, list[float] | None] = {}
+        self._pending: Result | None = None
+        self._ended: dict[int, Sequence[float] | None] = {}
         self._watchdog = Watchdog(lambda: max(PATIENCE, 5 * (self.clock.expected_epoch or 0.0)), self._give_up)
 
     def run(self) -> str:
@@ -134,7 +139,7 @@ class Search:
             raise self.matcher.nothing_fits(self.plan.band)
         band, base = self.plan.band, self.plan.space.base
         try:
-            sampler = STRATEGIES[self.strategy](self.matcher, band, self.seed, base)
+            sampler = FeasibleSampler(self.matcher, band, self.seed, self.strategy, base)
             work = self._work = Work(
                 self.plan,
                 self.folder,
@@ -177,7 +182,7 @@ class Search:
             try:
                 outcome = self._evaluate(job)
                 if outcome is not None and work.record(job, outcome):
-                    self._tell_observer(job, outcome)
+                    self._tell_observer(outcome)
             finally:
                 work.release(job, ended=outcome is not None)
             if outcome is None:
@@ -189,28 +194,27 @@ class Search:
             self.clock.save()
             if time.monotonic() - self._counted > RECOUNTED_EVERY:
                 self._write_best(work)
-            failures = failures + 1 if outcome["accuracy"] is None else 0
-            if failures >= MAX_FAILURES or ("traceback" in outcome and job.number == 0 and not job.again):
+            failures = failures + 1 if outcome.accuracy is None else 0
+            if failures >= MAX_FAILURES or (outcome.traceback and job.number == 0 and not job.again):
                 raise EnvironmentFault(
-                    f"trial {job.number} failed: {outcome['reason']}", f"see {self.folder.path / 'trials'}"
+                    f"trial {job.number} failed: {outcome.reason}", f"see {self.folder.path / 'trials'}"
                 )
 
     def _write_best(self, work: Work) -> None:
         self._counted = time.monotonic()
         work.write_best(self.counter)
 
-    def _evaluate(self, job: Job) -> dict[str, Any] | None:
+    def _evaluate(self, job: Job) -> Result | None:
         """Train a network's proxy: its result, or None if it was interrupted."""
         number, spec = job.number, job.spec
         count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
-        result: dict[str, Any] = {"number": number, "values": job.values, "id": spec_id(spec), "seed": job.seed}
-        result |= {"cost": count.total, "params": count.params}
-        checkpoint = self._checkpoint(job)
+        result = Result(number, job.values, spec_id(spec), count.total, count.params, job.seed)
+        checkpoint = self.folder.checkpoint(number, job.seed if job.again else None)
         checkpoint.parent.mkdir(exist_ok=True)
         halved = number is not None and not job.again
         finished = self._curves(number) if halved and number is not None else []
-        self._pending = result if halved else {}
-        self.observer.started(number, spec.depths, self._pending or {"seed": job.seed, "again": job.again})
+        self._pending = result if halved else None
+        self.observer.started(result, spec.depths, job.again)
         self._done = 0
         self.clock.training_starts()
 
@@ -233,42 +237,34 @@ class Search:
             return None
         except TrialError as error:
             checkpoint.unlink(missing_ok=True)
-            return result | {"accuracy": None, "reason": str(error)}
+            return replace(result, reason=str(error))
         except MemoryError:
             checkpoint.unlink(missing_ok=True)
-            return result | {"accuracy": None, "reason": "out of memory"}
+            return replace(result, reason="out of memory")
         except (Exception, SystemExit, GeneratorExit) as error:
             # Libraries call sys.exit; a search that ended with them would walk into the same trial again.
             if isinstance(error, EnvironmentFault) or (number is None and isinstance(error, Exception)):
                 raise
-            return result | {"accuracy": None, "reason": _said(error), "traceback": traceback.format_exc()[-LONGEST:]}
+            return replace(result, reason=_said(error), traceback=traceback.format_exc()[-LONGEST:])
         if odd := _odd(score):
             checkpoint.unlink(missing_ok=True)
-            return result | {"accuracy": None, "reason": odd}
-        epochs = len(score.curve)
-        return result | score.to_dict() | {"epochs": epochs, "stopped": halved and epochs in self._rungs.rungs[:-1]}
+            return replace(result, reason=odd)
+        stopped = halved and len(score.curve) in self._rungs.rungs[:-1]
+        return replace(result, **vars(score) | {"curve": tuple(score.curve)}, stopped=stopped)
 
-    def _tell_observer(self, job: Job, outcome: dict[str, Any]) -> None:
+    def _tell_observer(self, outcome: Result) -> None:
         """Show a result, once it is on disk."""
-        if outcome["accuracy"] is None:
-            return self.observer.finished(job.number, None, outcome["reason"])
-        score = Score(**{key: outcome[key] for key in Score.__dataclass_fields__})
-        why = ""
-        if outcome["stopped"]:
-            why = f"not among the better half after {outcome['epochs']} of {self._rungs.epochs} epochs"
-        self.observer.finished(job.number, score, why)
+        why = outcome.reason
+        if outcome.stopped:
+            why = f"not among the better half after {outcome.epochs} of {self._rungs.epochs} epochs"
+        self.observer.finished(outcome, why)
 
-    def _curves(self, before: int) -> list[list[float]]:
+    def _curves(self, before: int) -> list[Sequence[float]]:
         """Curves of the finished trials that came before."""
         for number in self.folder.trials():
             if number < before and number not in self._ended and (result := self.folder.result(number)):
-                self._ended[number] = None if result["accuracy"] is None else result["curve"]
+                self._ended[number] = None if result.accuracy is None else result.curve
         return [curve for number, curve in sorted(self._ended.items()) if curve is not None and number < before]
-
-    def _checkpoint(self, job: Job) -> Path:
-        if job.again and job.number is not None:
-            return self.folder.repeat_checkpoint(job.number, job.seed)
-        return self.folder.checkpoint(job.number)
 
     def _epoch(self, epoch: Epoch) -> None:
         self.clock.epoch_ends()
@@ -292,8 +288,8 @@ class Search:
         print(f"error: {self.folder.name}: {reason}; recorded, and ended here", file=sys.stderr)
         print("hint: the same command goes on with the next trial", file=sys.stderr, flush=True)
         try:
-            if self._pending:
-                self.folder.record(self._pending["number"], self._pending | {"accuracy": None, "reason": reason})
+            if self._pending is not None:
+                self.folder.record(replace(self._pending, reason=reason))
             self.clock.save()
         except ElasticError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
