@@ -19,7 +19,7 @@ from elastic_search.errors import EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.report.progress import Progress
 from elastic_search.report.searches import band_json, plan_table
-from elastic_search.search.evaluator import TrialError
+from elastic_search.search.evaluator import PROXY_EVALUATOR, Evaluator, TrialError, evaluator_named
 from elastic_search.search.plan import Pace, calibrate, forecast
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Row, best_accuracies, ranking
@@ -30,7 +30,6 @@ from elastic_search.search.trials.loop import Budget, Search
 from elastic_search.search.trials.signals import StopSignal
 from elastic_search.space.match import Matcher
 from elastic_search.train.device import choose_device, describe, torch_version
-from elastic_search.train.proxy import ProxyTrainer
 
 RECENT = 20
 """Trials that tell what an epoch takes."""
@@ -71,8 +70,12 @@ class Run:
         return choose_device(self.settings.device)
 
     @cached_property
-    def trainer(self) -> ProxyTrainer:
-        return ProxyTrainer(self.plan.proxy, self.plan.training, self.device)
+    def evaluator(self) -> Evaluator:
+        return evaluator_named(PROXY_EVALUATOR, self._about())
+
+    def _about(self, worker: int = 0) -> dict[str, Any]:
+        """What an evaluator is made of."""
+        return {"recipe": self.plan.recipe, "device": self.settings.device, "worker": worker}
 
     @cached_property
     def inside(self) -> int:
@@ -98,7 +101,7 @@ class Run:
             return known
         try:
             click.echo("measuring an epoch of three networks", err=True)
-            return calibrate(self.plan, self.matcher, self.trainer.pace)
+            return calibrate(self.plan, self.matcher, self.evaluator.pace)
         except TrialError as error:
             raise EnvironmentFault(f"a proxy of the band cannot be trained: {error}", "a smaller [proxy]") from None
 
@@ -194,7 +197,7 @@ class Run:
                 plan,
                 self.matcher,
                 self.folder,
-                self.trainer,
+                self.evaluator,
                 settings.seed,
                 Budget(settings.trials, limit),
                 progress.of(0),
@@ -213,16 +216,17 @@ class Run:
     def _supervised(self, clock: Clock) -> str:
         """Have several processes search; why it ended."""
         settings = self.settings
-        self.__dict__.pop("trainer", None)  # the workers need the memory
+        self.__dict__.pop("evaluator", None)  # the workers need the memory
         deadline = None if clock.left is None else time.monotonic() + clock.left
 
         def command(worker: int) -> list[str]:
             said: dict[str, Any] = {
                 "root": str(self.folder.path.parent),
                 "name": self.folder.name,
-                "device": settings.device,
+                "evaluator": PROXY_EVALUATOR,
+                "about": self._about(worker),
             }
-            more: dict[str, Any] = {"worker": worker, "trials": settings.trials, "deadline": deadline}
+            more: dict[str, Any] = {"trials": settings.trials, "deadline": deadline}
             more |= {"storage": settings.storage, "epoch_seconds": self.pace.typical}
             text = json.dumps(said | more)
             return [sys.executable, "-m", "elastic_search.cli.worker", text]

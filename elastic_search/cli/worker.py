@@ -1,7 +1,7 @@
 """One worker of a search, started by ``search --workers``: ``python -m elastic_search.cli.worker SETTINGS``.
 
-What the run is stands in its folder. SETTINGS are JSON: root, name, device, worker, trials, deadline, storage,
-epoch_seconds.
+What the run is stands in its folder. SETTINGS are JSON: root, name, trials, deadline, storage, epoch_seconds,
+evaluator and about: which evaluator trains, and what it is made of.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from elastic_search.cli.counted import counter_of
 from elastic_search.errors import ElasticError
+from elastic_search.search.evaluator import evaluator_named
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import HUNG, Reporter, end_with_parent, tell
 from elastic_search.search.trials.halving import Halving
@@ -35,16 +36,13 @@ def main() -> None:
 
 
 def _work(settings: dict[str, Any], stop: StopSignal) -> str:
-    from elastic_search.train.device import choose_device
-    from elastic_search.train.proxy import ProxyTrainer
-
     folder = RunFolder(Path(settings["root"]), settings["name"])
     about, plan = folder.description(), folder.plan()
     search = Search(
         plan,
         Matcher(plan.space, plan.band.convention, plan.band.input, plan.limits),
         folder,
-        ProxyTrainer(plan.proxy, plan.training, choose_device(settings["device"], settings["worker"])),
+        evaluator_named(settings["evaluator"], settings["about"]),
         about["seed"],
         Budget(settings["trials"]),
         Reporter(),

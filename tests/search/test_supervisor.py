@@ -171,9 +171,8 @@ def test_workers_leave_the_run_s_time_to_the_supervisor(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path, "run")
     folder.begin({"space": "small", "text": TEXT, "seed": 0, "strategy": "uniform", "halving": False})
     monkeypatch.setattr(worker, "Search", Recorded)
-    monkeypatch.setattr("elastic_search.train.proxy.ProxyTrainer", lambda *args: None)
-    settings = {"root": str(tmp_path), "name": "run", "device": "cpu", "worker": 0, "trials": 3, "deadline": None,
-                "storage": None, "epoch_seconds": 1.0}  # fmt: skip
+    settings = {"root": str(tmp_path), "name": "run", "evaluator": "builtins:dict", "about": {}, "trials": 3,
+                "deadline": None, "storage": None, "epoch_seconds": 1.0}  # fmt: skip
     assert worker._work(settings, StopSignal()) == "trials"
     (clock,) = made
     clock.save()
