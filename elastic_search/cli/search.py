@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import Amounts, format_options
+from elastic_search.cli.options import Amounts, device_option, format_options
 from elastic_search.errors import UsageError
 from elastic_search.search.propose import STRATEGIES
 
@@ -40,7 +40,7 @@ ENDINGS = {
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option("--name", help="Of the run; by default the space's.")
 @click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
-@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
+@device_option()
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that train; "
               "each of them has a GPU of its own as far as there are any.")  # fmt: skip
 @click.option("--storage", metavar="URL", help="PostgreSQL of a study that several machines share; the same command "
