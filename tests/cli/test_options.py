@@ -5,4 +5,4 @@ from elastic_search.cost.memory import DTYPES
 
 
 def test_dtypes_are_those_that_are_counted():
-    assert options.DTYPES == list(DTYPES)
+    assert list(DTYPES) == options.DTYPES
