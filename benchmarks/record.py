@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +73,7 @@ def header(plan: SearchSpace) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "space": hashlib.sha256(plan.text.encode()).hexdigest(),
-        "recipe": {key: str(value) if key == "width" else value for key, value in asdict(plan.recipe).items()},
+        "recipe": plan.recipe,
         "draw_seed": DRAW_SEED,
         "device": describe(torch.device("cpu")),
         "versions": {
@@ -118,7 +117,7 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
         done |= {(line["network"], line["seed"]) for line in lines(part) if "network" in line}
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
     every: list[tuple[int | None, Values | None]] = [*enumerate(networks(plan, args.configurations)), (None, None)]
-    trainer = ProxyTrainer(plan.recipe, torch.device("cpu"))
+    trainer = ProxyTrainer(plan.proxy, plan.training, torch.device("cpu"))
     with tempfile.TemporaryDirectory() as folder, own.open("a") as file:
         for number, values in every:
             share = (0 if number is None else number) % args.workers == args.worker

@@ -52,7 +52,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     for line in differing:
         click.echo(line, err=True)
     with tempfile.TemporaryDirectory() as scratch:
-        score = ProxyTrainer(plan.recipe, chosen)(
+        score = ProxyTrainer(plan.proxy, plan.training, chosen)(
             spec,
             about["seed"] if record.seed is None else record.seed,
             checkpoint=Path(scratch) / "again.pt",

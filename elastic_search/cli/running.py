@@ -72,7 +72,7 @@ class Run:
 
     @cached_property
     def trainer(self) -> ProxyTrainer:
-        return ProxyTrainer(self.plan.recipe, self.device)
+        return ProxyTrainer(self.plan.proxy, self.plan.training, self.device)
 
     @cached_property
     def inside(self) -> int:
@@ -81,7 +81,7 @@ class Run:
 
     @property
     def halving(self) -> Halving:
-        return Halving(self.plan.recipe.epochs, self.settings.halving)
+        return Halving(self.plan.training.epochs, self.settings.halving)
 
     @property
     def title(self) -> str:

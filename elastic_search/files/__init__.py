@@ -20,10 +20,10 @@ from elastic_search.cost.conventions import CONVENTIONS
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files.schema import space_from, spec_from
+from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
 from elastic_search.space.band import Band, Limit, limit
 from elastic_search.space.choice import Space
 from elastic_search.space.parts import Quantity
-from elastic_search.train.recipe import Recipe
 
 MAX_BYTES = 256 * 1024
 
@@ -46,7 +46,8 @@ class SearchSpace:
         base_name: the published network whose cost is matched.
         space: what varies.
         band: costs that are allowed, of the full network at its target input.
-        recipe: how a proxy is made and trained.
+        proxy: the edit that makes a proxy.
+        training: how it is trained.
         limits: bounds beside the band: on parameters, and on the cost at other inputs.
     """
 
@@ -55,8 +56,14 @@ class SearchSpace:
     base_name: str
     space: Space
     band: Band
-    recipe: Recipe
+    proxy: Proxy
+    training: Training
     limits: tuple[Limit, ...] = ()
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Proxy and training as plain JSON: the keys of the ``[proxy]`` table."""
+        return recipe_dict(self.proxy, self.training)
 
 
 def _read(path: Path) -> str:
@@ -221,4 +228,4 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
             cost = tally(base.graph(), size, convention).total
             bounds = limit(cost, band.tolerance, Quantity(convention, size))
             limits.append(bounds if model.band.target is None else bounds.moved(Fraction(target, own)))
-    return SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)), tuple(limits))
+    return SearchSpace(name, text, model.base, space, band, *recipe_from(dict(model.proxy)), tuple(limits))

@@ -21,8 +21,8 @@ from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import PLAIN, TYPES, parse_split, whole_groups
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, from_dict, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.recipes import Proxy, Training
 from elastic_search.space.band import parse_percent
-from elastic_search.train.recipe import Recipe
 
 MAX_CHOICES = 1000
 MAX_BLOCKS = 1024
@@ -192,15 +192,15 @@ class _BandModel(_Strict):
 
 
 class _ProxyModel(_Strict):
-    width: Annotated[Fraction, _checked(_fraction)] = Fraction(1, 4)
-    stem: Literal["small", "imagenet"] = "small"
-    input: Annotated[int, Field(strict=True, ge=15, le=512)] = 64
-    epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 8
-    train_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 4000
-    test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 1000
-    batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = 64
-    learning_rate: Annotated[float, Field(gt=0, le=100)] = Recipe.learning_rate
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
+    width: Annotated[Fraction, _checked(_fraction)] = Proxy.width
+    stem: Literal["small", "imagenet"] = Proxy.stem
+    input: Annotated[int, Field(strict=True, ge=15, le=512)] = Proxy.input
+    epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Training.epochs
+    train_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = Training.train_images
+    test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = Training.test_images
+    batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = Training.batch
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = Training.learning_rate
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = Training.weight_decay
 
     @model_validator(mode="after")
     def _in_reach(self) -> _ProxyModel:

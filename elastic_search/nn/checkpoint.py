@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import zipfile
 from contextlib import suppress
@@ -22,7 +21,8 @@ from torch import Tensor, nn
 
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, SCHEMA, from_dict, published, to_dict
-from elastic_search.errors import ElasticError, EnvironmentFault, FileError, SpecError, missing_extra
+from elastic_search.atomic import write_atomically
+from elastic_search.errors import ElasticError, FileError, SpecError, missing_extra
 from elastic_search.nn.net import Net
 from elastic_search.nn.released import (
     BRANCH,
@@ -124,19 +124,7 @@ def save(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: 
         "elastic_search.name": name,
         "elastic_search.source_sha256": source_sha256,
     }
-    content = to_bytes(state, metadata)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(partial, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(Path(path), to_bytes(state, metadata), hint=None, parents=False)
 
 
 def load_weights(path: str | Path) -> Net:

@@ -11,7 +11,6 @@ from elastic_search.files import SearchSpace
 from elastic_search.report.matches import TRAINED
 from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
-from elastic_search.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from elastic_search.search.store.ranking import Row
@@ -61,7 +60,7 @@ def search_table(rows: list[Row], plan: SearchSpace, title: str) -> Table:
         columns.insert(-1, Column("seeds", "seeds", "number"))
     shown = [{**row_dict(row), **_edits(row.spec, plan)} for row in rows]
     trained = (TRAINED,) if any(row.spec.trained_filters for row in rows) else ()
-    return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
+    return Table(title, tuple(columns), shown, (proxy_text(plan), f"inside: {plan.band}", *trained))
 
 
 def row_dict(row: Row) -> dict[str, Any]:
@@ -110,7 +109,7 @@ def sweep_table(rows: list[Row], plans: list[SearchSpace], title: str) -> Table:
         more = {"target": target, "front": "yes" if row.front else "no"}
         shown.append({**row_dict(row), **_edits(row.spec, plans[0]), **more})
     tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
-    return Table(title, columns, shown, (proxy_text(plans[0].recipe), FRONT, tolerance))
+    return Table(title, columns, shown, (proxy_text(plans[0]), FRONT, tolerance))
 
 
 def sweep_json(name: str, rows: list[Row], found: list[dict[str, Any]]) -> dict[str, Any]:
@@ -144,11 +143,12 @@ def clock(seconds: float | None, after: str = "") -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}{after}"
 
 
-def proxy_text(recipe: Recipe) -> str:
+def proxy_text(plan: SearchSpace) -> str:
     """What the accuracies of a search are, in one line."""
     return (
-        f"proxy acc: top-1 on {recipe.test_images:,} Fashion-MNIST scenes of {recipe.input} px after {recipe.epochs} "
-        f"epochs at {recipe.width} of the width (whole paths kept); a proxy, not an ImageNet result"
+        f"proxy acc: top-1 on {plan.training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
+        f"{plan.training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
+        "ImageNet result"
     )
 
 
@@ -174,6 +174,6 @@ def search_json(rows: list[Row], plan: SearchSpace, name: str, seed: int, inside
         "seed": seed,
         "ended": ended,
         "band": {**band_json(band), "networks": inside},
-        "proxy": {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()},
+        "proxy": plan.recipe,
         "networks": [row_dict(row) for row in rows],
     }

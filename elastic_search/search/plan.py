@@ -36,8 +36,8 @@ class Pace:
 def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
     """Measure the base and two networks of the band; a few seconds for each."""
     found = matcher.sample(plan.band, DRAWS, np.random.default_rng(0))
-    edge = image(plan.recipe.input, plan.recipe.input)
-    costs = {spec: tally(plan.recipe.proxy(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
+    edge = image(plan.proxy.input, plan.proxy.input)
+    costs = {spec: tally(plan.proxy.of(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
     ordered = sorted(costs, key=lambda spec: costs[spec])
     base, first, last = (measure(spec) for spec in (plan.space.base, ordered[0], ordered[-1]))
     return Pace(base, min(first, last), max(first, last))

@@ -21,9 +21,9 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from elastic_search.atomic import sealed, unsealed
 from elastic_search.errors import EnvironmentFault, UsageError, missing_extra
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.records import sealed, unsealed
 from elastic_search.search.store.result import Result
 
 BEAT = 30.0

@@ -21,36 +21,31 @@ from torch import Tensor, nn
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id
+from elastic_search.atomic import put_in_place, temporary_of
 from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
 from elastic_search.data.scenes import SIZE_NAMES, Scenes, SceneSpec, make_scenes, size_classes
 from elastic_search.errors import EnvironmentFault
 from elastic_search.nn.init import build
+from elastic_search.recipes import Proxy, Training, recipe_dict
 from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.store.records import put_in_place, temporary_of
 from elastic_search.tasks import classification
-from elastic_search.train.recipe import Recipe
-
-BETAS = (0.9, 0.99)
-"""Of AdamW: the short memory of the squared gradients suits trainings of a few hundred steps."""
-
-WARM_UP = 0.4
-"""Share of the steps in which the learning rate rises to its peak; after it, it falls to zero."""
 
 
 class ProxyTrainer:
     """Evaluates networks by training their proxies on a device.
 
     Args:
-        recipe: what a proxy is and how it is trained.
+        proxy: the edit that makes a proxy.
+        training: how it is trained.
         device: holds images and weights.
         data_seed: of the scenes; equal for all runs, so that accuracies compare.
     """
 
-    def __init__(self, recipe: Recipe, device: torch.device, data_seed: int = 0) -> None:
-        self.recipe = recipe
+    def __init__(self, proxy: Proxy, training: Training, device: torch.device, data_seed: int = 0) -> None:
+        self.proxy, self.training = proxy, training
         self.device = device
-        scenes = SceneSpec(recipe.train_images, recipe.test_images, recipe.input, seed=data_seed)
+        scenes = SceneSpec(training.train_images, training.test_images, proxy.input, seed=data_seed)
         self.train: Scenes = make_scenes(scenes, "train").to(device)
         self.test: Scenes = make_scenes(scenes, "test").to(device)
         self.sizes = size_classes(self.test.object_sizes, scenes)
@@ -70,7 +65,7 @@ class ProxyTrainer:
         step: Callable[[], None] = lambda: None,
     ) -> Score:
         """Train the proxy of ``spec``; see ``search.evaluator.Evaluator``."""
-        proxy = self.recipe.proxy(spec)
+        proxy = self.proxy.of(spec)
         try:
             score, right = self._run(proxy, seed, checkpoint, stop, report, prune, step)
         except (torch.OutOfMemoryError, MemoryError):
@@ -81,7 +76,7 @@ class ProxyTrainer:
                 raise
             raise self._out_of_memory() from None
         sizes = classification.accuracy_by_group(right.cpu(), self.sizes.cpu(), SIZE_NAMES)
-        count = tally(proxy.graph(), image(self.recipe.input, self.recipe.input), MACS)
+        count = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS)
         return Score(score["curve"][-1], sizes, score["seconds"], count.total, count.params, score["curve"])
 
     def pace(self, spec: Spec, steps: int = 2) -> float:
@@ -91,9 +86,9 @@ class ProxyTrainer:
             TrialError: if there is not memory enough.
         """
         try:
-            net = build(self.recipe.proxy(spec), 0).to(self.device)
+            net = build(self.proxy.of(spec), 0).to(self.device)
             net = net.to(memory_format=self._layout)  # type: ignore[call-overload]
-            optimizer = _optimizer(net, self.recipe)
+            optimizer = _optimizer(net, self.training)
             self._train_epoch(net, optimizer, 0, 0, lambda: None, 1)  # the first step chooses kernels and buffers
             started = time.monotonic()
             self._train_epoch(net, optimizer, 0, 0, lambda: None, steps)
@@ -105,7 +100,7 @@ class ProxyTrainer:
             test = (time.monotonic() - started) / tested * len(self.test)
         except (torch.OutOfMemoryError, MemoryError):
             raise self._out_of_memory() from None
-        return step * (len(self.train) // min(self.recipe.batch, len(self.train))) + test
+        return step * (len(self.train) // min(self.training.batch, len(self.train))) + test
 
     def _finish(self) -> None:
         if self.device.type == "cuda":
@@ -131,12 +126,12 @@ class ProxyTrainer:
         started = time.monotonic()
         net = build(proxy, seed).to(self.device)
         net = net.to(memory_format=self._layout)  # type: ignore[call-overload]
-        optimizer = _optimizer(net, self.recipe)
-        identity = f"{spec_id(proxy)} {seed} {self.recipe}"
+        optimizer = _optimizer(net, self.training)
+        identity = f"{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
         state = _load(checkpoint, identity, net, optimizer, self.device)
         curve: list[float] = state["curve"]
         right = None
-        while len(curve) < self.recipe.epochs:
+        while len(curve) < self.training.epochs:
             if curve and prune(list(curve)):
                 break
             if curve and stop():
@@ -147,7 +142,7 @@ class ProxyTrainer:
             state["seconds"] += time.monotonic() - started
             started = time.monotonic()
             _save(checkpoint, net, optimizer, state)
-            report(Epoch(len(curve), self.recipe.epochs, loss, curve[-1]))
+            report(Epoch(len(curve), self.training.epochs, loss, curve[-1]))
         return state, self._test(net) if right is None else right
 
     @property
@@ -174,14 +169,14 @@ class ProxyTrainer:
         net.train()
         # From (seed, epoch) alone: every trial, resumed or not, sees the same order and flips.
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-        count, batch = len(self.train), min(self.recipe.batch, len(self.train))
+        count, batch = len(self.train), min(self.training.batch, len(self.train))
         order = torch.randperm(count, generator=generator).to(self.device)
         flips = (torch.rand(count, generator=generator) < 0.5).to(self.device)
         steps = count // batch
         total = torch.zeros((), device=self.device)
         for step in range(steps if limit is None else min(limit, steps)):
             told()
-            rate = _learning_rate(epoch * steps + step, self.recipe.epochs * steps, self.recipe.learning_rate)
+            rate = _learning_rate(epoch * steps + step, self.training.epochs * steps, self.training.learning_rate)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             at = order[step * batch : (step + 1) * batch]
@@ -213,19 +208,19 @@ class ProxyTrainer:
 
 def _learning_rate(step: int, steps: int, peak: float) -> float:
     """Triangular: up to the peak over the first steps, then down to zero."""
-    top = max(1.0, WARM_UP * steps)
+    top = max(1.0, Training.warm_up * steps)
     return peak * min((step + 1) / top, (steps - step) / max(1.0, steps - top))
 
 
-def _optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(net: nn.Module, training: Training) -> torch.optim.Optimizer:
     """AdamW, without weight decay on batch normalisation and biases.
 
     Not the paper's SGD: in the few hundred steps of a proxy, SGD leaves these deep, narrow networks near chance.
     """
     weights = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=BETAS, fused=True)
+    groups = [{"params": weights, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=True)
 
 
 def _save(path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

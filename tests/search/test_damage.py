@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from elastic_search.arch.zoo import published
+from elastic_search.atomic import sealed, write_atomically
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import parse_space
+from elastic_search.recipes import Proxy, Training, recipe_dict
 from elastic_search.search.evaluator import InterruptedTrainingError, TrialError
 from elastic_search.search.store import integrity
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.integrity import examine, repaired
 from elastic_search.search.store.ranking import network_of, ranking
-from elastic_search.search.store.records import sealed, write_atomically
 from elastic_search.train.proxy import ProxyTrainer, _load, _optimizer
-from elastic_search.train.recipe import Recipe
 from tests.search.test_faults import counted, outcome
 from tests.search.test_search import TEXT, Trainer, start, starter  # noqa: F401
 
@@ -241,8 +241,9 @@ def checkpoint(tmp_path_factory):
     """A real one, and what a training goes on with from it."""
     path = tmp_path_factory.mktemp("checkpoint") / "0.pt"
     plan = parse_space(TEXT, "small", "small.toml")
-    recipe = Recipe(width=plan.recipe.width / 8, input=16, epochs=2, train_images=20, test_images=10, batch=10)
-    trainer = ProxyTrainer(recipe, torch.device("cpu"))
+    proxied = Proxy(plan.proxy.width / 8, input=16)
+    training = Training(epochs=2, train_images=20, test_images=10, batch=10)
+    trainer = ProxyTrainer(proxied, training, torch.device("cpu"))
     with pytest.raises(InterruptedTrainingError):
         trainer(published("resnext50"), 0, checkpoint=path, stop=lambda: True, report=lambda epoch: None)
 
@@ -250,9 +251,10 @@ def checkpoint(tmp_path_factory):
         from elastic_search.arch.zoo import spec_id
         from elastic_search.nn.init import build
 
-        proxy = recipe.proxy(published("resnext50"))
+        proxy = proxied.of(published("resnext50"))
         net = build(proxy, 1)
-        state = _load(file, f"{spec_id(proxy)} 0 {recipe}", net, _optimizer(net, recipe), torch.device("cpu"))
+        identity = f"{spec_id(proxy)} 0 {recipe_dict(proxied, training)}"
+        state = _load(file, identity, net, _optimizer(net, training), torch.device("cpu"))
         return state, net.state_dict()
 
     return path, load

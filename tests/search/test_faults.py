@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from optuna.storages import RDBStorage
 
-from elastic_search.search.store import records
+from elastic_search import atomic
 from elastic_search.search.store.integrity import examine
 from elastic_search.search.store.study import open_study
 from elastic_search.search.trials.halving import Halving
@@ -26,8 +26,8 @@ class Points:
         self._dead = False
         for name in STORED:
             self._around(monkeypatch, RDBStorage, name, lambda *args, name=name: name)
-        self._around(monkeypatch, records, "put_in_place", lambda temporary, path: f"rename {path.name}")
-        self._around(monkeypatch, records, "temporary_of", lambda path: f"begin {path.name}")
+        self._around(monkeypatch, atomic, "put_in_place", lambda temporary, path: f"rename {path.name}")
+        self._around(monkeypatch, atomic, "temporary_of", lambda path: f"begin {path.name}")
         for method in ("unlink", "write_text"):
             self._around(
                 monkeypatch, Path, method, lambda path, *args, of=method: path.suffix == ".pt" and f"{of} {path.name}"
@@ -159,10 +159,10 @@ def test_values_that_were_stored_in_part_are_completed_whatever_has_finished_sin
 def test_a_process_that_dies_while_it_writes_leaves_another_s_file_alone(tmp_path):
     """Two processes that write the same file never share a temporary one."""
     file = tmp_path / "spent.json"
-    first, second = records.temporary_of(file), records.temporary_of(file)
+    first, second = atomic.temporary_of(file), atomic.temporary_of(file)
     assert first != second
     first.write_text("half")
-    records.write_atomically(file, "whole")
+    atomic.write_atomically(file, "whole")
     assert file.read_text() == "whole"
     assert first.read_text() == "half"
 

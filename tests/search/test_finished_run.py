@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from elastic_search.atomic import sealed
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.integrity import examine
 from elastic_search.search.store.ranking import order
-from elastic_search.search.store.records import sealed
 from elastic_search.search.store.winner import best_result, best_text
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from elastic_search.atomic import temporary_of, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.search.claims import Claims
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.integrity import examine
-from elastic_search.search.store.records import temporary_of, write_atomically
 from elastic_search.search.store.result import Result
 from elastic_search.search.store.study import open_study
 from tests.search.test_search import TEXT, Trainer, proposals, start  # noqa: F401

@@ -185,6 +185,6 @@ def test_recorded_networks_are_inside_the_band_by_exact_counting():
 
 def test_recorded_table_has_three_seeds_and_every_epoch():
     recorded = regret.load(BENCHMARKS / "recorded", SPACE.space.choices)
-    assert recorded.curves.shape[1:] == (3, SPACE.recipe.epochs)
+    assert recorded.curves.shape[1:] == (3, SPACE.training.epochs)
     assert len(recorded.values) == len({json.dumps(values) for values in recorded.values}) >= 32
     assert ((recorded.curves > 0) & (recorded.curves < 1)).all()

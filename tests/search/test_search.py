@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from elastic_search.arch.ops import image
+from elastic_search.atomic import sealed
 from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
@@ -18,7 +19,6 @@ from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Sco
 from elastic_search.search.propose.strategies import START
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import ranking
-from elastic_search.search.store.records import sealed
 from elastic_search.search.store.study import open_study
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Budget, Search

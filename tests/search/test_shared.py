@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from elastic_search.atomic import sealed, unsealed
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import parse_space
 from elastic_search.search.shared import SharedStudy, checked_url
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.records import sealed, unsealed
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Budget, Search
 from elastic_search.space.match import Matcher

@@ -8,21 +8,20 @@ from elastic_search.arch.edit import elastic
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import published
 from elastic_search.errors import EnvironmentFault
+from elastic_search.recipes import Proxy, Training
 from elastic_search.search.evaluator import InterruptedTrainingError, TrialError
 from elastic_search.tasks import classification
 from elastic_search.train import device as devices
 from elastic_search.train.proxy import ProxyTrainer, _learning_rate
-from elastic_search.train.recipe import Recipe
 
-RECIPE = Recipe(
-    width=Fraction(1, 16), input=32, epochs=3, train_images=60, test_images=40, batch=20, learning_rate=0.01
-)
+PROXY = Proxy(Fraction(1, 16), input=32)
+TRAINING = Training(epochs=3, train_images=60, test_images=40, batch=20)
 SPEC = elastic(published("resnext50").with_depths((2, 2, 1, 1)), parse_split("1/2,1/2"))
 
 
 @pytest.fixture(scope="module")
 def trainer():
-    return ProxyTrainer(RECIPE, torch.device("cpu"))
+    return ProxyTrainer(PROXY, TRAINING, torch.device("cpu"))
 
 
 def train(trainer, path, stop=lambda: False, seed=0):
@@ -83,15 +82,15 @@ def test_damaged_checkpoint_is_named(trainer, tmp_path):
 
 
 def test_loss_that_is_not_a_number_is_a_failed_trial(tmp_path):
-    wild = ProxyTrainer(replace(RECIPE, learning_rate=1e30), torch.device("cpu"))
+    wild = ProxyTrainer(PROXY, replace(TRAINING, learning_rate=1e30), torch.device("cpu"))
     with pytest.raises(TrialError, match="the loss is"):
         train(wild, tmp_path / "x.pt")
 
 
 @pytest.mark.slow
 def test_proxy_learns_the_embedded_task(tmp_path):
-    recipe = Recipe(width=Fraction(1, 8), input=32, epochs=5, train_images=1500, test_images=500, batch=25)
-    trainer = ProxyTrainer(recipe, torch.device("cpu"))
+    training = Training(epochs=5, train_images=1500, test_images=500, batch=25)
+    trainer = ProxyTrainer(replace(PROXY, width=Fraction(1, 8)), training, torch.device("cpu"))
     score = trainer(SPEC, 0, checkpoint=tmp_path / "x.pt", stop=lambda: False, report=lambda epoch: None)
     assert score.accuracy > 0.25
 

@@ -20,9 +20,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, at_target, parse_space
-from elastic_search.search.store.records import read_sealed, sealed, write_atomically
 from elastic_search.search.store.result import Result, is_number
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from elastic_search.arch.spec import Spec
+from elastic_search.atomic import write_atomically
 from elastic_search.errors import MismatchError
 from elastic_search.files import SearchSpace, dump_spec
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import order
-from elastic_search.search.store.records import write_atomically
 from elastic_search.search.store.result import Result
 
 Counter = Callable[[Spec], tuple[str, int, int]]

@@ -116,7 +116,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.folder, self.budget.seconds, self.began, self.deadline, self.epoch_seconds)
-        self._rungs = self.halving or Halving(self.plan.recipe.epochs, on=False)
+        self._rungs = self.halving or Halving(self.plan.training.epochs, on=False)
         self._counted = time.monotonic()
         self._done = 0
         self._work: Work | None = None

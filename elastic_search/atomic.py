@@ -1,4 +1,4 @@
-"""The machine files of a run: written whole or not at all, sealed with a checksum.
+"""The one way to write a file whole or not at all, and JSON that is sealed with a checksum.
 
 What is read here may have been damaged, or written by somebody else: it is data, whatever it says.
 """
@@ -41,23 +41,34 @@ def put_in_place(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(
+    path: Path, content: str | bytes, hint: str | None = "free space, then run again", parents: bool = True
+) -> None:
     """Write a file so that after any crash it is the old or the new one, whole.
+
+    Args:
+        path: the file; a link in its place is replaced, not followed.
+        content: text is written as UTF-8.
+        hint: the way out if it cannot be written.
+        parents: whether folders that are missing are made.
 
     Raises:
         EnvironmentFault: if it cannot be written, as on a full disk.
     """
-    temporary = temporary_of(path)
+    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_of(path)
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         put_in_place(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})", "free space, then run again") from None
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})", hint) from None
 
 
 def sealed(result: dict[str, Any]) -> str:

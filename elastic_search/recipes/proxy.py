@@ -1,0 +1,31 @@
+"""The edit that makes a candidate's proxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from elastic_search.arch.spec import Spec
+
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A candidate's own blocks, narrower, for smaller images.
+
+    Attributes:
+        width: factor on all widths; whole paths are kept.
+        stem: "small" for a 3 × 3 of stride 2 in place of the ImageNet stem.
+        input: edge of the images in pixels.
+    """
+
+    width: Fraction = Fraction(1, 4)
+    stem: Literal["small", "imagenet"] = "small"
+    input: int = 64
+
+    def of(self, spec: Spec) -> Spec:
+        """The network that is trained in place of ``spec``: same depths, splits and resampling."""
+        return spec.scaled(self.width, self.stem, CLASSES)
