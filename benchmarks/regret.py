@@ -132,7 +132,7 @@ def replay(table: Table, propose: Proposer, trials: int, number: int, halving: b
         rng = np.random.default_rng([number, 1, len(tried)])
         chosen = propose([int(i) for i in rng.permutation(sorted(left))], tried, seen, rng)
         curve = curves[chosen].tolist()
-        done = next((n for n in rungs.rungs if rungs.stops(curve[:n], ended)), epochs)
+        done = next((n for n in rungs.rungs if rungs.stops(n, curve[n - 1], ended)), epochs)
         left.remove(chosen)
         tried.append(chosen)
         ended.append(curve[:done])

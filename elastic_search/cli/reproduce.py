@@ -22,17 +22,16 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     versions are named. Exit 1 if a curve differs on a CPU; on a GPU sums are taken in varying order, and a small
     difference is only shown. Nothing of the run is changed. Needs the 'search' extra.
     """
-    import tempfile
     from pathlib import Path
 
     from elastic_search.cli.extras import require
     from elastic_search.report.table import Column, Table, show, show_json
 
     require("torch", "optuna", "sqlalchemy", "filelock")
+    from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Monitor, Verdict, evaluator_named
     from elastic_search.search.store.folder import RunFolder
     from elastic_search.search.store.ranking import network_of
     from elastic_search.train.device import choose_device, describe, torch_version
-    from elastic_search.train.proxy import ProxyTrainer
 
     folder = RunFolder(Path(root), name)
     about, plan = folder.description(), folder.plan()
@@ -51,15 +50,15 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     differing = [f"{key}: {before[key]} then, {now[key]} now" for key in now if before.get(key, now[key]) != now[key]]
     for line in differing:
         click.echo(line, err=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        score = ProxyTrainer(plan.proxy, plan.training, chosen)(
-            spec,
-            about["seed"] if record.seed is None else record.seed,
-            checkpoint=Path(scratch) / "again.pt",
-            stop=lambda: False,
-            report=lambda epoch: None,
-            prune=lambda curve: len(curve) >= len(expected),
-        )
+
+    class AsFar(Monitor):
+        """Ends the training where the recorded one ended."""
+
+        def epoch(self, result: Epoch, checkpoint: bytes) -> Verdict:
+            return Verdict.PRUNE if result.number >= len(expected) else Verdict.GO_ON
+
+    evaluate = evaluator_named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device})
+    score = evaluate(spec, about["seed"] if record.seed is None else record.seed, AsFar())
     same = score.curve == expected
     if fmt == "json":
         show_json({"schema": 1, "run": name, "trial": trial, "equal": same, "recorded": expected,

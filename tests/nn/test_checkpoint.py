@@ -359,7 +359,7 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(EnvironmentFault, match=r"out\.safetensors: cannot be written \(No space"):
         save(build(SMALL["resnext"]), SMALL["resnext"], path)
     assert path.read_bytes() == b"old"

@@ -112,9 +112,9 @@ class Odd(Trainer):
         super().__init__()
         self.faults, self.changes, self.trainings = list(FAULTS.values()), list(SCORES.values()), 0
 
-    def __call__(self, spec, seed, **rest):
+    def __call__(self, spec, seed, monitor):
         number, self.trainings = self.trainings, self.trainings + 1
-        score = super().__call__(spec, seed, **rest)
+        score = super().__call__(spec, seed, monitor)
         if number < 2 or number % 6 == 0:
             return score
         return self.faults.pop()() if self.faults else self.changes.pop()(score)
@@ -167,15 +167,12 @@ class Steps(Trainer):
         super().__init__()
         self.clock, self.each, self.steps = clock, fault, 0
 
-    def __call__(self, spec, seed, *, step, **rest):
-        def ten():
-            for _ in range(10):
-                self.steps += 1
-                self.clock.now += 1
-                self.each(self.steps)
-                step()
-
-        return super().__call__(spec, seed, step=ten, **rest)
+    def steps_of_epoch(self, monitor):
+        for _ in range(10):
+            self.steps += 1
+            self.clock.now += 1
+            self.each(self.steps)
+            monitor.step()
 
 
 def test_time_of_day_does_not_matter(start, clock):  # noqa: F811

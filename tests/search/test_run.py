@@ -71,7 +71,7 @@ def test_several_workers_make_their_evaluators_by_name(tmp_path):
 def test_search_without_a_budget_or_a_network_in_the_band_is_refused(tmp_path):
     with pytest.raises(UsageError, match="needs a budget"):
         function(SPACE, Trainer(), root=tmp_path)
-    empty = parse_space(TEXT + '[band]\ntarget = 9_000_000_000\n', "empty", "empty.toml")
+    empty = parse_space(TEXT + "[band]\ntarget = 9_000_000_000\n", "empty", "empty.toml")
     with pytest.raises(NothingFitsError):
         function(empty, Trainer(), trials=1, root=tmp_path)
     assert not list(tmp_path.iterdir())

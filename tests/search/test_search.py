@@ -1,6 +1,7 @@
 """The loop with a trainer that is told what to do, so that faults can be staged."""
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,12 +11,20 @@ import pytest
 from optuna.trial import TrialState
 
 from elastic_search.arch.ops import image
+from elastic_search.arch.zoo import spec_id
 from elastic_search.atomic import sealed
 from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import load_spec, parse_space
-from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
+from elastic_search.search.evaluator import (
+    DamagedCheckpointError,
+    Epoch,
+    InterruptedTrainingError,
+    Score,
+    TrialError,
+    Verdict,
+)
 from elastic_search.search.propose.strategies import START
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import ranking
@@ -33,6 +42,10 @@ def pretend(spec):
     return (tally(spec.graph(), image(64, 64), FVCORE).total % 1009) / 1009
 
 
+CHECKPOINT = re.compile(rb"([0-9a-f]+ \d+) ([1-3])")
+"""Of a Trainer: the network's id, the seed, and how many epochs were trained."""
+
+
 class Trainer:
     """Three epochs a trial; ``fault(epoch number over all trials)`` may raise or send a signal."""
 
@@ -42,21 +55,40 @@ class Trainer:
         self.epochs = 0
         self.trained = []
 
-    def __call__(self, spec, seed, *, checkpoint, stop, report, prune, step):
-        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    def __call__(self, spec, seed, monitor):
         curve = [0.5 * pretend(spec), pretend(spec), pretend(spec)]
-        for number in range(done + 1, 4):
-            if number > 1 and prune(curve[: number - 1]):
-                return Score(curve[number - 2], {}, self.seconds, 10, 20, curve[: number - 1])
-            if number > 1 and stop():
-                raise InterruptedTrainingError
-            step()
+        identity = f"{spec_id(spec)} {seed}"
+        done = self.done(monitor.checkpoint, identity)
+        while True:
+            if done:
+                verdict = monitor.epoch(Epoch(done, 3, 1.0, curve[done - 1]), f"{identity} {done}".encode())
+                if done == 3:
+                    break
+                if verdict is Verdict.PRUNE:
+                    return Score(curve[done - 1], {}, self.seconds, 10, 20, curve[:done])
+                if verdict is Verdict.STOP:
+                    raise InterruptedTrainingError
+            self.steps_of_epoch(monitor)
             self.epochs += 1
             self.fault(self.epochs)
-            checkpoint.write_text(str(number))
-            report(Epoch(number, 3, 1.0, 0.5))
+            done += 1
         self.trained.append(spec)
         return Score(pretend(spec), {"small": 0.1}, self.seconds, 10, 20, curve)
+
+    def done(self, checkpoint, identity):
+        """Epochs that an earlier start of this training made."""
+        if checkpoint is None:
+            return 0
+        found = CHECKPOINT.fullmatch(checkpoint)
+        if not found:
+            raise DamagedCheckpointError("torn")
+        return int(found[2]) if found[1].decode() == identity else 0
+
+    def steps_of_epoch(self, monitor):
+        monitor.step()
+
+    def pace(self, spec):
+        return self.seconds / 3
 
 
 class Silent:
@@ -216,8 +248,8 @@ def test_search_prefers_what_was_good(start):
     """After the uniform start, proposals are better than it by the pretended accuracy's own rule."""
 
     class Deep(Trainer):
-        def __call__(self, spec, seed, **kwargs):
-            score = super().__call__(spec, seed, **kwargs)
+        def __call__(self, spec, seed, monitor):
+            score = super().__call__(spec, seed, monitor)
             return replace(score, accuracy=spec.depths[1] / 20)
 
     search = start(Deep(), trials=30)

@@ -69,10 +69,10 @@ def test_halving_saves_epochs_and_keeps_the_best(start):  # noqa: F811
 
 def test_trials_out_of_memory_are_recorded_with_their_reason_and_avoided(start):  # noqa: F811
     class Small(Trainer):
-        def __call__(self, spec, seed, **rest):
+        def __call__(self, spec, seed, monitor):
             if spec.depths[0] > 5:
                 raise TrialError("out of memory")
-            return super().__call__(spec, seed, **rest)
+            return super().__call__(spec, seed, monitor)
 
     failed = {}
     for strategy in ("uniform", "feasible-tpe"):

@@ -21,14 +21,22 @@ from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace
-from elastic_search.search.evaluator import Epoch, Evaluator, InterruptedTrainingError, Score, TrialError
+from elastic_search.search.evaluator import (
+    DamagedCheckpointError,
+    Epoch,
+    Evaluator,
+    InterruptedTrainingError,
+    Score,
+    TrialError,
+)
 from elastic_search.search.propose import STRATEGIES
 from elastic_search.search.propose.sampler import FeasibleSampler
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.result import Result, is_accuracy, is_number
 from elastic_search.search.store.winner import Counter
-from elastic_search.search.trials.clock import SAVED_EVERY, Clock
+from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.monitor import TrialMonitor
 from elastic_search.search.trials.signals import StopSignal
 from elastic_search.search.trials.watchdog import Watchdog
 from elastic_search.search.trials.work import Job, Work
@@ -39,9 +47,6 @@ MAX_FAILURES = 10
 
 PATIENCE = 600.0
 """Seconds without a step of the training after which a trial counts as hung; or five epochs, if that is longer."""
-
-NOTICE = 20.0
-"""Seconds after the first signal in which an epoch may still end."""
 
 RECOUNTED_EVERY = 60.0
 """Seconds between two independent counts of the best network while the search runs."""
@@ -118,7 +123,6 @@ class Search:
         self.clock = Clock(self.folder, self.budget.seconds, self.began, self.deadline, self.epoch_seconds)
         self._rungs = self.halving or Halving(self.plan.training.epochs, on=False)
         self._counted = time.monotonic()
-        self._done = 0
         self._work: Work | None = None
         self._pending: Result | None = None
         self._ended: dict[int, Sequence[float] | None] = {}
@@ -210,31 +214,21 @@ class Search:
         count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
         result = Result(number, job.values, spec_id(spec), count.total, count.params, job.seed)
         checkpoint = self.folder.checkpoint(number, job.seed if job.again else None)
-        checkpoint.parent.mkdir(exist_ok=True)
         halved = number is not None and not job.again
-        finished = self._curves(number) if halved and number is not None else []
+        rivals = self._curves(number) if halved and number is not None else None
         self._pending = result if halved else None
         self.observer.started(result, spec.depths, job.again)
-        self._done = 0
         self.clock.training_starts()
-
-        def prune(curve: list[float]) -> bool:
-            self._done = len(curve)
-            return halved and self._rungs.stops(curve, finished)
-
+        monitor = TrialMonitor(
+            checkpoint, self.clock, self.signal, self._rungs, rivals, self._alive, self.observer.epoch
+        )
         try:
             with self._watchdog.watching():
-                score = self.evaluator(
-                    spec,
-                    job.seed,
-                    checkpoint=checkpoint,
-                    stop=self._stop,
-                    report=self._epoch,
-                    prune=prune,
-                    step=self._step,
-                )
+                score = self.evaluator(spec, job.seed, monitor)
         except InterruptedTrainingError:
             return None
+        except DamagedCheckpointError as error:
+            raise monitor.damaged(str(error)) from None
         except TrialError as error:
             checkpoint.unlink(missing_ok=True)
             return replace(result, reason=str(error))
@@ -266,22 +260,10 @@ class Search:
                 self._ended[number] = None if result.accuracy is None else result.curve
         return [curve for number, curve in sorted(self._ended.items()) if curve is not None and number < before]
 
-    def _epoch(self, epoch: Epoch) -> None:
-        self.clock.epoch_ends()
-        self._done = epoch.number
-        self._watchdog.beat()
-        self.clock.save()
-        self.observer.epoch(epoch)
-
-    def _step(self) -> None:
-        """Hear of a batch: the deadline holds inside an epoch, too."""
+    def _alive(self) -> None:
         self._watchdog.beat()
         if self._work is not None:
             self._work.beat()
-        noticed = self.signal.received is not None and time.monotonic() - self.signal.at > NOTICE
-        if self.clock.is_over or noticed:
-            raise InterruptedTrainingError
-        self.clock.save(SAVED_EVERY)
 
     def _give_up(self, reason: str) -> None:
         """A training hangs where no exception reaches it: record its trial and end the process."""
@@ -295,13 +277,6 @@ class Search:
             print(f"error: {error}", file=sys.stderr, flush=True)
         finally:
             os._exit(self.hung_code)
-
-    def _stop(self) -> bool:
-        """Whether the training ends after the epoch at hand: a rung that cannot be finished is not started."""
-        if self._why_stopped():
-            return True
-        starts_rung = self._done in self._rungs.rungs
-        return not self.clock.fits(self._rungs.next_rung(self._done) - self._done if starts_rung else 1)
 
     def _why_stopped(self) -> str | None:
         if self.signal.received is not None:
