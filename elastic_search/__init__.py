@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from elastic_search.nn.net import Net as Net
     from elastic_search.nn.trace import register_rule as register_rule
     from elastic_search.nn.trace import trace as trace
+    from elastic_search.search.run import search as search
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,7 @@ _HOME = {
     "elasticize": "elastic_search.nn.elasticize",
     "load_published": "elastic_search.nn.checkpoint",
     "load_weights": "elastic_search.nn.checkpoint",
+    "search": "elastic_search.search",
 }
 
 

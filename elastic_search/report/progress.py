@@ -4,39 +4,63 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from elastic_search.report.searches import clock, plan_table
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.live import Live
     from rich.text import Text
 
     from elastic_search.search.evaluator import Epoch
+    from elastic_search.search.plan import Plan
     from elastic_search.search.store.result import Result
 
 SECONDS_BETWEEN_LINES = 60
 
 
 class Progress:
-    """Shows what a search's workers do: device, trials, epochs, the best so far and the time left.
+    """Shows a run and what its workers do: the plan, trials, epochs, the best so far and the time left.
 
     Args:
+        name: of the run.
         device: its name.
         trials: how many there will be, or None.
-        seconds_left: seconds of the budget left, or None without a time limit.
+        workers: how many there are.
+        cautions: what is to be known of the results.
     """
 
-    def __init__(self, device: str, trials: int | None, seconds_left: Callable[[], float | None]) -> None:
-        self.device = device
-        self.trials = trials
-        self.seconds_left = seconds_left
+    def __init__(self, name: str, device: str, trials: int | None, workers: int, cautions: tuple[str, ...]) -> None:
+        self.device, self.trials, self.cautions = device, trials, cautions
+        self.title = f"{name} on {device}" + (f", {workers} workers" if workers > 1 else "")
+        self._where = self.title if workers > 1 else device
+        self.seconds_left: Callable[[], float | None] = lambda: None
         self._now: dict[int, str] = {}
         self._best: float | None = None
         self._base: float | None = None
         self._said = time.monotonic()
         self._live: Live | None = None
 
-    def __enter__(self) -> Progress:
+    def begins(self, path: Path, new: bool) -> None:
+        self.note(f"{'new run' if new else 'resuming'} {path} on {self.device}")
+
+    def note(self, what: str) -> None:
+        self.say(what, alone=True)
+
+    def planned(self, plan: Plan) -> None:
+        table = plan_table(plan, self.title)
+        lines = [f"{row['name']}: {row['text']}" for row in table.rows if row]
+        for line in (*lines, *table.notes, *self.cautions):
+            self.note(line)
+
+    @contextmanager
+    def watching(self, base: float | None, best: float | None, left: Callable[[], float | None]) -> Iterator[None]:
+        """Show a live line on a terminal, with the accuracies that are known from earlier starts."""
+        self._base, self._best, self.seconds_left = base, best, left
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -45,15 +69,12 @@ class Progress:
                 console=Console(stderr=True), transient=True, refresh_per_second=2, get_renderable=self._render
             )
             self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def known(self, base: float | None, best: float | None) -> None:
-        """Accuracies from earlier starts of the run."""
-        self._base, self._best = base, best
+        try:
+            yield
+        finally:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
 
     def of(self, worker: int) -> Watched:
         """An observer of one worker."""
@@ -78,9 +99,7 @@ class Progress:
         parts += [f"best {self._best:.1%}"] if self._best is not None else []
         left = self.seconds_left()
         if left is not None:
-            minutes, seconds = divmod(max(0, round(left)), 60)
-            hours, minutes = divmod(minutes, 60)
-            parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
+            parts.append(clock(left, " left"))
         return "; ".join(parts)
 
     def _render(self) -> Text:
@@ -88,7 +107,7 @@ class Progress:
         from rich.text import Text
 
         doing = [now for _, now in sorted(self._now.items())] or ["preparing"]
-        return Text(f"{self.device} | " + self._line("\n".join(doing)), overflow="fold")
+        return Text(f"{self._where} | " + self._line("\n".join(doing)), overflow="fold")
 
     def say(self, what: str, alone: bool = False) -> None:
         """A line that stays; ``alone`` leaves out the best so far and the time left."""

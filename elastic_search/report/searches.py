@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from elastic_search.arch.spec import Spec
@@ -13,9 +12,11 @@ from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
 
 if TYPE_CHECKING:
+    from elastic_search.search.plan import Plan
     from elastic_search.search.store.ranking import Row
 
 SCHEMA = 1
+SHORT = "the time left is too short for the base network alone"
 FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
 
 
@@ -117,22 +118,38 @@ def sweep_json(name: str, rows: list[Row], found: list[dict[str, Any]]) -> dict[
     return {"schema": SCHEMA, "sweep": name, "networks": [row_dict(row) for row in rows], "bands": found}
 
 
-def plan_table(plan: dict[str, Any], title: str, band: str) -> Table:
-    """What a budget buys: rows of name and text; ``band`` in words."""
-    seconds = plan["seconds_an_epoch"]
-    low, base, high = (f"{seconds[key]:.3g}" for key in ("cheapest", "base", "dearest"))
-    trials = f"{plan['trials']:,} trial{'' if plan['trials'] == 1 else 's'}"
+def plan_table(plan: Plan, title: str) -> Table:
+    """What a budget buys: rows of name and text."""
+    pace, fits = plan.pace, plan.fits
+    low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
+    trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
     lines = [
-        ("inside", f"{plan['inside']:,} of {plan['networks']:,} networks: {band}"),
+        ("inside", f"{plan.inside:,} of {plan.networks:,} networks: {plan.band}"),
         ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
-        ("rungs", f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}"),
-        ("fits", f"{trials}, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs"),
-        ("time", f"{clock(plan['budget_seconds'], ' left')}, {clock(plan['spent_seconds'])} used before"),
-        ("ends", f"{datetime.fromisoformat(plan['end']):%Y-%m-%d %H:%M} local time"),
+        ("rungs", f"{', '.join(map(str, plan.rungs))} epochs; {plan.strategy}"),
+        ("fits", f"{trials}, about {fits.full:,} to the last epoch; {fits.epochs:,} epochs"),
+        ("time", f"{clock(plan.budget_seconds, ' left')}, {clock(plan.spent_seconds)} used before"),
+        ("ends", f"{plan.end:%Y-%m-%d %H:%M} local time"),
     ]
-    notes = ("the time left is too short for the base network alone",) if plan["short"] else ()
+    notes = (SHORT,) if fits.short else ()
     columns = (Column("name", "plan"), Column("text", "what fits"))
     return Table(title, columns, [{"name": name, "text": text} for name, text in lines], notes)
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The machine form of a plan."""
+    return {
+        "strategy": plan.strategy,
+        "inside": plan.inside,
+        "networks": plan.networks,
+        "band": band_json(plan.band),
+        "seconds_an_epoch": vars(plan.pace),
+        "rungs": plan.rungs,
+        **vars(plan.fits),
+        "budget_seconds": plan.budget_seconds,
+        "spent_seconds": plan.spent_seconds,
+        "end": plan.end.isoformat(timespec="seconds"),
+    }
 
 
 def clock(seconds: float | None, after: str = "") -> str:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,12 +15,19 @@ from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
-from elastic_search.files import SearchSpace
+from elastic_search.files import SearchSpace, at_target
 from elastic_search.search.trials.halving import Halving
+from elastic_search.space.band import Band
 from elastic_search.space.match import Matcher
+
+if TYPE_CHECKING:
+    from elastic_search.search.store.folder import RunFolder
 
 DRAWS = 32
 """Networks of the band among which the cheapest and the dearest proxy are looked for."""
+
+RECENT = 20
+"""Trials that tell what an epoch takes."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,16 @@ class Pace:
     def typical(self) -> float:
         """Of a network of the band."""
         return (self.cheapest + self.dearest) / 2
+
+
+def known_pace(folder: RunFolder) -> Pace | None:
+    """What an epoch took in the trainings that are recorded, if there are any in the band."""
+    results = [folder.result(number) for number in folder.trials()[-RECENT:]]
+    seconds = [each for result in results if result and (each := result.epoch_seconds) is not None]
+    base = folder.result(None)
+    if not seconds or base is None or base.epoch_seconds is None:
+        return None
+    return Pace(base.epoch_seconds, min(seconds), max(seconds))
 
 
 def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
@@ -93,3 +114,55 @@ def forecast(
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
     epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
     return Forecast(number, full, epochs, used, not base_done and seconds is not None and seconds < base)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is about to do.
+
+    Attributes:
+        strategy: its name.
+        inside: number of networks in the band.
+        networks: of the space.
+        band: in which every proposal lies.
+        pace: seconds an epoch.
+        rungs: epochs after which a trial is judged.
+        fits: what fits into the budget.
+        budget_seconds: left, or None without limit.
+        spent_seconds: by earlier starts.
+        end: when the run is expected to end.
+    """
+
+    strategy: str
+    inside: int
+    networks: int
+    band: Band
+    pace: Pace
+    rungs: tuple[int, ...]
+    fits: Forecast
+    budget_seconds: float | None
+    spent_seconds: float
+    end: datetime
+
+
+def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:
+    """The runs that a search makes, by name: one, or one for each target.
+
+    A band of a sweep, or a repaired copy of one, goes on at the cost that it aimed at before.
+    """
+    if not targets:
+        return {name: at_target(space, _target_of(root / name))}
+    return {f"{name}-{_millions(target)}": at_target(space, target) for target in targets}
+
+
+def _target_of(run: Path) -> int | None:
+    """The cost that an earlier start of this run aimed at, or None."""
+    try:
+        found = json.loads((run / "run.json").read_text(encoding="utf-8")).get("target")
+    except (OSError, ValueError, AttributeError):
+        return None  # the run's own start says what is wrong
+    return found if type(found) is int and found > 0 else None
+
+
+def _millions(target: int) -> str:
+    return str(target) if target % 10**6 else f"{target // 10**6}M"

@@ -113,9 +113,8 @@ def test_result_whose_worker_died_before_it_was_told_is_told_by_another(start): 
 
 def test_base_of_a_sweep_is_taken_over_only_into_a_run_that_is_ours(tmp_path):
     """Another seed's run of that name is refused, and nothing was written into it."""
-    from elastic_search.cli.running import Run, Settings
     from elastic_search.files import parse_space
-    from elastic_search.search.trials.signals import StopSignal
+    from elastic_search.search.run import Run, Settings
     from elastic_search.space.match import Matcher
 
     first, other = RunFolder(tmp_path, "first"), RunFolder(tmp_path, "other")
@@ -123,7 +122,7 @@ def test_base_of_a_sweep_is_taken_over_only_into_a_run_that_is_ours(tmp_path):
     other.begin({"space": "small", "text": TEXT, "seed": 7})
     plan = parse_space(TEXT, "small", "small.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
-    settings = Settings(1, "uniform", False, 0, "cpu", 1, None)
+    settings = Settings(1, strategy="uniform", halving=False)
     with pytest.raises(UsageError, match="another"):
-        Run(plan, matcher, other, settings, StopSignal()).go(None, None, first)
+        Run(plan, matcher, other, settings, Trainer()).go(None, None, first)
     assert other.result(None) is None

@@ -1,7 +1,7 @@
-"""One worker of a search, started by ``search --workers``: ``python -m elastic_search.cli.worker SETTINGS``.
+"""One of several processes that search, started by ``run``: ``python -m elastic_search.search.worker SETTINGS``.
 
-What the run is stands in its folder. SETTINGS are JSON: root, name, trials, deadline, storage, epoch_seconds,
-evaluator and about: which evaluator trains, and what it is made of.
+What the run is stands in its folder. SETTINGS are JSON: root, name, trainer, worker, trials, deadline, storage,
+counter, epoch_seconds.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from elastic_search.cli.counted import counter_of
 from elastic_search.errors import ElasticError
-from elastic_search.search.evaluator import evaluator_named
+from elastic_search.search.run import Named, counter_named
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import HUNG, Reporter, end_with_parent, tell
 from elastic_search.search.trials.halving import Halving
@@ -30,26 +29,27 @@ def main() -> None:
     stop = StopSignal()
     with stop.listening():
         try:
-            tell("ended", why=_work(settings, stop))
+            tell("ended", why=work(settings, stop))
         except ElasticError as error:
             tell("error", message=str(error), hint=error.hint, code=error.exit_code)
 
 
-def _work(settings: dict[str, Any], stop: StopSignal) -> str:
+def work(settings: dict[str, Any], stop: StopSignal) -> str:
+    """Search in the run's folder; why it ended."""
     folder = RunFolder(Path(settings["root"]), settings["name"])
     about, plan = folder.description(), folder.plan()
     search = Search(
         plan,
         Matcher(plan.space, plan.band.convention, plan.band.input, plan.limits),
         folder,
-        evaluator_named(settings["evaluator"], settings["about"]),
+        Named(*settings["trainer"]).make(settings["worker"]),
         about["seed"],
         Budget(settings["trials"]),
         Reporter(),
         signal=stop,
         halving=Halving(plan.training.epochs, about["halving"]),
         strategy=about["strategy"],
-        counter=counter_of(plan),
+        counter=counter_named(settings["counter"], plan),
         epoch_seconds=settings["epoch_seconds"],
         deadline=math.inf if settings["deadline"] is None else settings["deadline"],  # the supervisor keeps the time
         hung_code=HUNG,
