@@ -49,7 +49,7 @@ def compare(
     which see the whole image, do not count.
     """
     from elastic_search.arch.ops import image
-    from elastic_search.cost.conventions import CONVENTIONS
+    from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.compare import compare, compare_json, compare_list, compare_tables
     from elastic_search.report.table import show, show_json
 

@@ -77,7 +77,7 @@ def flops(
     Spec files never run code. With an edit (--split, --down, --up, --depths) the edited network stands beside NAME.
     With --convention all every tool's count is shown, and why they differ.
     """
-    from elastic_search.cost.conventions import CONVENTIONS, FVCORE
+    from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.costs import measure
 
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
@@ -158,8 +158,9 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
     if elastic:
         from elastic_search.arch.network import Network
         from elastic_search.arch.split import parse_split, resampling_pair
-        from elastic_search.nn.elasticize import elasticize
-        from elastic_search.nn.trace import load_module, trace
+        from elastic_search.nn.elastic.elasticize import elasticize
+        from elastic_search.nn.trace.factory import load_module
+        from elastic_search.nn.trace.tracing import trace
         from elastic_search.report.elasticized import left_notes
 
         pair = resampling_pair(edits.get("down"), edits.get("up"))

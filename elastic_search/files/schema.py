@@ -280,7 +280,7 @@ def _width_mistakes(base: Spec, stages: list[str], widths: Any, cardinality: Any
 
 def _with_paths(base: Spec, paths: int) -> Spec:
     plain = tuple(replace(stage, splits=(PLAIN,) * len(stage.splits)) for stage in base.stages)
-    return replace(base, stages=plain, **{"cardinality": paths})
+    return replace(base, stages=plain, cardinality=paths)  # type: ignore[call-arg]
 
 
 def _spec_mistakes(data: dict[str, Any]) -> list[str]:

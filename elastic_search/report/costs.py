@@ -10,8 +10,9 @@ from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id, to_dict
-from elastic_search.cost.conventions import MACS, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import Row, Tally, tally
+from elastic_search.cost.tools import MACS
 from elastic_search.report.elasticized import elasticized_json
 from elastic_search.report.opaque import SEE_CLASSES, opaque_notes, own_layer_notes
 from elastic_search.report.table import Column, Table

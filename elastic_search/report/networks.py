@@ -6,8 +6,8 @@ from typing import Any
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import PUBLISHED, spec_id
-from elastic_search.cost.conventions import FVCORE, MACS
 from elastic_search.cost.tally import Tally, tally
+from elastic_search.cost.tools import FVCORE, MACS
 from elastic_search.errors import ShapeError
 from elastic_search.report.table import Column, Table
 

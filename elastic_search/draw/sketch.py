@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from elastic_search.arch import ops
+from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import count
+from elastic_search.cost.tools import MACS
 
 IN = -1
 """The source of edges that come from outside."""
@@ -154,9 +154,10 @@ LEVELS = ("stage", "block", "branch")
 """How much is drawn."""
 
 BLOCKS = ("bottleneck", "dense layer")
-JOINS = (ops.Add, ops.Concat, ops.Gate, ops.Elementwise)
+JOINS = (ops.Add, ops.Concat, ops.Gate, traced_ops.Elementwise)
 _SILENT = (
-    ops.BatchNorm, ops.Norm, ops.Relu, ops.Sigmoid, ops.Activation, ops.Softmax, ops.Pad, ops.Crop, ops.Flatten,
+    ops.BatchNorm, ops.Relu, ops.Sigmoid, ops.Pad, ops.Crop, ops.Flatten, traced_ops.Norm, traced_ops.Activation,
+    traced_ops.Softmax,
 )  # fmt: skip
 _JOINED: dict[type[Op], str] = {ops.Add: "+", ops.Concat: "concat", ops.Gate: "×"}
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
@@ -318,9 +319,9 @@ def _detail(graph: Graph, inputs: tuple[Shape, ...]) -> Detail:
 
 def _silent(op: Op | Graph, inputs: int) -> bool:
     """Whether an op is not drawn: its one input stands for its output."""
-    if isinstance(op, (ops.Elementwise, ops.FixedElementwise)):
+    if isinstance(op, (traced_ops.Elementwise, traced_ops.FixedElementwise)):
         return inputs == 1
-    view = type(op) is ops.Fixed and op.kind in ops.VIEWS and op.kind != "depends"
+    view = type(op) is traced_ops.Fixed and op.kind in traced_ops.VIEWS and op.kind != "depends"
     return bool(inputs) and (isinstance(op, _SILENT) or view)
 
 
@@ -333,9 +334,9 @@ def _box(op: Op | Graph, inputs: int, output: Shape) -> Box | None:
         return None
     if type(op) in _JOINED:
         return Box("join", _JOINED[type(op)], resolution)
-    if isinstance(op, (ops.Elementwise, ops.FixedElementwise)):
+    if isinstance(op, (traced_ops.Elementwise, traced_ops.FixedElementwise)):
         return Box("join", _SIGNS.get(op.kind, op.kind), resolution)
-    if isinstance(op, ops.Fixed):
+    if isinstance(op, traced_ops.Fixed):
         if op.kind == "depends":
             return Box("join", "weights", resolution)
         return Box("layer", op.kind, resolution)
@@ -370,7 +371,7 @@ def _pool(op: ops.Pool) -> tuple[str, str]:
     return ("layer", label) if ops.pair(op.stride) == (1, 1) else ("down", f"↓{_factor(op.stride)} {label}")
 
 
-def _adaptive(op: ops.AdaptivePool) -> tuple[str, str]:
+def _adaptive(op: traced_ops.AdaptivePool) -> tuple[str, str]:
     whole = op.height == op.width == 1
     return "down", f"global {op.kind}" if whole else f"{op.kind} to {op.height or 'H'}×{op.width or 'W'}"
 
@@ -379,7 +380,7 @@ _FORMS: dict[type[Op], Callable[[Any], tuple[str, str]]] = {
     ops.Conv: _conv,
     ops.ConvTranspose: lambda op: ("up", f"↑{_factor(op.stride)} trained"),
     ops.Pool: _pool,
-    ops.AdaptivePool: _adaptive,
+    traced_ops.AdaptivePool: _adaptive,
     ops.Upsample: lambda op: ("up", f"{op.mode} to {_edges(op.size)}" if op.size else f"↑{op.factor} {op.mode}"),
     ops.GlobalPool: lambda op: ("down", "global avg"),
     ops.Linear: lambda op: ("layer", f"linear, {op.out_features}"),
