@@ -98,8 +98,8 @@ def search(
     stop = StopSignal()
     with stop.listening():
         from elastic_search.report.progress import Progress
-        from elastic_search.search.evaluator import PROXY_EVALUATOR
-        from elastic_search.search.run import Named, Run, Settings, sweep
+        from elastic_search.search.evaluator import PROXY_EVALUATOR, Named
+        from elastic_search.search.run import Run, Settings, sweep
         from elastic_search.search.shared import SharedStudy, checked_url
         from elastic_search.search.store.folder import RunFolder
         from elastic_search.train.device import choose_device, describe, torch_version

@@ -1,17 +1,17 @@
 """What the search asks of a trainer, so that it needs no torch itself.
 
 An evaluator may run in another process than the search, so that all that passes between them is plain: a job names
-its evaluator as text and describes it in plain JSON (``evaluator_named``), and a checkpoint is bytes, which only the
-evaluator opens.
+its evaluator as text and describes it in plain JSON (``Named``), and a checkpoint is bytes, which only the evaluator
+opens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from elastic_search.arch.spec import Spec
 
@@ -127,13 +127,24 @@ class Evaluator(Protocol):
         """
 
 
-def evaluator_named(name: str, about: Mapping[str, Any]) -> Evaluator:
-    """The evaluator that a job names.
+class Named(NamedTuple):
+    """An evaluator as text: only a process that trains imports it.
 
-    Args:
-        name: "module:function"; the function's module is imported only here.
-        about: what the function takes, as plain JSON.
+    Attributes:
+        name: "module:function".
+        about: what the function takes, as plain JSON; it takes ``worker``, the number of the process, too.
     """
+
+    name: str
+    about: dict[str, Any]
+
+    def make(self, worker: int = 0) -> Evaluator:
+        made: Evaluator = named(self.name)(**self.about, worker=worker)
+        return made
+
+
+def named(name: str) -> Callable[..., Any]:
+    """The function that a text as "module:function" names; its module is imported only here."""
     module, _, function = name.partition(":")
-    made: Evaluator = getattr(import_module(module), function)(**about)
-    return made
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found

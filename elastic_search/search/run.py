@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -19,7 +18,7 @@ from elastic_search import __version__
 from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
-from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, TrialError, evaluator_named
+from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
 from elastic_search.search.plan import Pace, Plan, calibrate, forecast, known_pace
 from elastic_search.search.propose import STRATEGIES
 from elastic_search.search.store.folder import RunFolder
@@ -75,21 +74,6 @@ class Silent:
 
     def of(self, worker: int) -> Observer:
         return self
-
-
-class Named(NamedTuple):
-    """An evaluator as text: only a process that trains imports it.
-
-    Attributes:
-        name: "module:function".
-        about: what the function takes, as plain JSON; it takes ``worker``, the number of the process, too.
-    """
-
-    name: str
-    about: dict[str, Any]
-
-    def make(self, worker: int = 0) -> Evaluator:
-        return evaluator_named(self.name, {**self.about, "worker": worker})
 
 
 @dataclass(frozen=True)
@@ -306,13 +290,10 @@ def counter_named(
     """
     if name is None:
         return None
-    module, _, function = name.partition(":")
 
     def count(spec: Spec) -> tuple[str, int, int]:
         tell("counting the best network with an independent tool")
-        found: tuple[str, int, int] = getattr(import_module(module), function)(
-            spec, space.band.input, space.band.convention.name
-        )
+        found: tuple[str, int, int] = named(name)(spec, space.band.input, space.band.convention.name)
         return found
 
     return count

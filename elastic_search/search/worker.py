@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from elastic_search.errors import ElasticError
-from elastic_search.search.run import Named, counter_named
+from elastic_search.search.evaluator import Named
+from elastic_search.search.run import counter_named
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import HUNG, Reporter, end_with_parent, tell
 from elastic_search.search.trials.halving import Halving

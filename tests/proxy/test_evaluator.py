@@ -1,3 +1,5 @@
+import io
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -14,9 +16,9 @@ from elastic_search.search.evaluator import (
     PROXY_EVALUATOR,
     DamagedCheckpointError,
     InterruptedTrainingError,
+    Named,
     TrialError,
     Verdict,
-    evaluator_named,
 )
 from tests.proxy.staging import Keeper
 
@@ -40,8 +42,6 @@ def test_training_is_reproducible_and_reports_every_epoch(evaluator):
 
 
 def weights(checkpoint):
-    import io
-
     return torch.load(io.BytesIO(checkpoint), weights_only=True)["net"]
 
 
@@ -88,10 +88,11 @@ def test_loss_that_is_not_a_number_is_a_failed_trial():
 
 def test_job_names_the_evaluator_in_plain_text(evaluator):
     recipe = recipe_dict(PROXY, TRAINING)
-    named = evaluator_named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"})
+    job = json.loads(json.dumps(Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"})))
+    named = Named(*job).make()
     assert named(SPEC, 0, Keeper()).curve == evaluator(SPEC, 0, Keeper()).curve
     with pytest.raises(UnknownNameError, match="data set 'birds'"):
-        evaluator_named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"})
+        Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"}).make()
 
 
 @pytest.mark.slow

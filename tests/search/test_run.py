@@ -10,7 +10,8 @@ import elastic_search
 from elastic_search.arch.zoo import published
 from elastic_search.errors import NothingFitsError, UsageError
 from elastic_search.files import parse_space
-from elastic_search.search.run import Named, Silent
+from elastic_search.search.evaluator import Named
+from elastic_search.search.run import Silent
 from elastic_search.search.run import search as function
 from tests.search.test_search import TEXT, Trainer
 
