@@ -18,18 +18,21 @@ COCO = Classifier(80)
 
 _MODULES = families.modules()
 FAMILIES: dict[str, type[Spec]] = {name: module.FAMILY for name, module in _MODULES.items()}
+BLOCK_KINDS = frozenset(family.BLOCK_KIND for family in FAMILIES.values())
+"""Kinds of the graphs that are blocks."""
+
 PUBLISHED: dict[str, Published] = {name: it for module in _MODULES.values() for name, it in module.PUBLISHED.items()}
 
 
-def _multi_label(name: str, tables: str = "3") -> Published:
+def _multi_label(name: str, tables: tuple[int, ...] = (3,)) -> Published:
     """A network of Table 3: another one's with a score for each of the 80 classes of MS COCO."""
     base = PUBLISHED[name]
-    return Published(base.build, tables, base.elastic and f"{base.elastic}_coco", head=COCO)
+    return Published(base.make, tables, base.elastic and f"{base.elastic}_coco", head=COCO)
 
 
 PUBLISHED |= {
-    "resnext50_coco": _multi_label("resnext50", "3, 4"),
-    "resnext50_elastic_coco": _multi_label("resnext50_elastic", "3, 4"),
+    "resnext50_coco": _multi_label("resnext50", (3, 4)),
+    "resnext50_elastic_coco": _multi_label("resnext50_elastic", (3, 4)),
     "resnext101_coco": _multi_label("resnext101"),
     "resnext101_elastic_coco": _multi_label("resnext101_elastic"),
     "resnet101_coco": _multi_label("resnet101"),
@@ -48,8 +51,7 @@ def published(name: str) -> Spec:
     """
     if name not in PUBLISHED:
         raise UnknownNameError("network", name, list(PUBLISHED), "('elastic-search models' lists them)")
-    spec, head = PUBLISHED[name].build(), PUBLISHED[name].head
-    return spec if head is None else replace(spec, head=head)
+    return PUBLISHED[name].spec
 
 
 def to_dict(spec: Spec) -> dict[str, Any]:

@@ -8,7 +8,7 @@ and ``PUBLISHED``, the networks that ``zoo.published`` knows by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from os import listdir
 from typing import TYPE_CHECKING
@@ -25,18 +25,23 @@ class Published:
     """A network that is known by name.
 
     Attributes:
-        build: makes the spec.
-        table: the paper's tables that report it, "" for one that the paper does not.
+        make: makes the spec.
+        tables: of the paper, that report it.
         elastic: name of its published Elastic variant, if there is one.
         note: what a reader should know of where the description comes from.
         head: what it ends in, if that is not the spec's own.
     """
 
-    build: Callable[[], Spec]
-    table: str = ""
+    make: Callable[[], Spec]
+    tables: tuple[int, ...] = ()
     elastic: str | None = None
     note: str = ""
     head: Head | None = None
+
+    @property
+    def spec(self) -> Spec:
+        """The network, with its head."""
+        return self.make() if self.head is None else replace(self.make(), head=self.head)
 
 
 def modules() -> dict[str, ModuleType]:

@@ -154,6 +154,6 @@ def densenet(depths: tuple[int, ...], *, growth: int = 32) -> DenseNet:
 
 FAMILY = DenseNet
 PUBLISHED = {
-    "densenet201": Published(lambda: densenet((6, 12, 48, 32)), "2", "densenet201_elastic"),
-    "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), "2"),
+    "densenet201": Published(lambda: densenet((6, 12, 48, 32)), (2,), "densenet201_elastic"),
+    "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), (2,)),
 }

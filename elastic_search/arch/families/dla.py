@@ -208,8 +208,8 @@ def dla(depths: tuple[int, ...], *, cardinality: int = 32, residual_root: bool =
 
 FAMILY = DLA
 PUBLISHED = {
-    "dla_x60": Published(lambda: dla((1, 2, 3, 1)), "2, 5, 6, 7", "dla_x60_elastic"),
-    "dla_x60_elastic": Published(lambda: elastic(dla((1, 2, 3, 1)), HALVES), "2, 5, 6, 7"),
-    "dla_x102": Published(lambda: dla((1, 3, 4, 1), residual_root=True), "2", "dla_x102_elastic"),
-    "dla_x102_elastic": Published(lambda: elastic(dla((3, 3, 3, 1), cardinality=50, residual_root=True), HALVES), "2"),
+    "dla_x60": Published(lambda: dla((1, 2, 3, 1)), (2, 5, 6, 7), "dla_x60_elastic"),
+    "dla_x60_elastic": Published(lambda: elastic(dla((1, 2, 3, 1)), HALVES), (2, 5, 6, 7)),
+    "dla_x102": Published(lambda: dla((1, 3, 4, 1), residual_root=True), (2,), "dla_x102_elastic"),
+    "dla_x102_elastic": Published(lambda: elastic(dla((3, 3, 3, 1), cardinality=50, residual_root=True), HALVES), (2,)),
 }

@@ -111,7 +111,7 @@ def _bottlenecks(depths: tuple[int, ...], width: int = 64) -> ResNeXt:
 
 FAMILY = ResNet
 PUBLISHED = {
-    "resnet101": Published(lambda: _bottlenecks((3, 4, 23, 3)), "3"),
+    "resnet101": Published(lambda: _bottlenecks((3, 4, 23, 3)), (3,)),
     "resnet18": Published(lambda: resnet((2, 2, 2, 2))),
     "resnet34": Published(lambda: resnet((3, 4, 6, 3))),
     "resnet50": Published(lambda: _bottlenecks((3, 4, 6, 3))),

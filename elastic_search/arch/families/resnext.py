@@ -157,16 +157,16 @@ def resnext(depths: tuple[int, ...], *, path_width: int = 4, cardinality: int = 
 
 FAMILY = ResNeXt
 PUBLISHED = {
-    "resnext50": Published(lambda: resnext((3, 4, 6, 3)), "2, 5", "resnext50_elastic"),
-    "resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3)), HALVES), "2, 5"),
-    "se_resnext50": Published(lambda: resnext((3, 4, 6, 3), se_reduction=16), "2", "se_resnext50_elastic"),
-    "se_resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3), se_reduction=16), HALVES), "2"),
-    "resnext101": Published(lambda: resnext((3, 4, 23, 3)), "2, 5", "resnext101_elastic"),
-    "resnext101_elastic": Published(lambda: elastic(resnext((12, 14, 20, 3)), HALVES), "2, 5"),
+    "resnext50": Published(lambda: resnext((3, 4, 6, 3)), (2, 5), "resnext50_elastic"),
+    "resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3)), HALVES), (2, 5)),
+    "se_resnext50": Published(lambda: resnext((3, 4, 6, 3), se_reduction=16), (2,), "se_resnext50_elastic"),
+    "se_resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3), se_reduction=16), HALVES), (2,)),
+    "resnext101": Published(lambda: resnext((3, 4, 23, 3)), (2, 5), "resnext101_elastic"),
+    "resnext101_elastic": Published(lambda: elastic(resnext((12, 14, 20, 3)), HALVES), (2, 5)),
     # Twice the paths at the same output channels: the reading that gives the paper's 45.6 M parameters.
     "resnext50x2_elastic": Published(
         lambda: elastic(resnext((6, 8, 5, 3), cardinality=64, expansion=1), HALVES),
-        "2",
+        (2,),
         note="never released: our reading of the paper",
     ),
     "resnext26": Published(lambda: resnext((2, 2, 2, 2))),

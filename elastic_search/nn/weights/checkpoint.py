@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elastic_search.arch.spec import Spec
+from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, SCHEMA, from_dict, published, to_dict
 from elastic_search.atomic import write_atomically
 from elastic_search.errors import ElasticError, FileError, SpecError, missing_extra
@@ -34,9 +34,6 @@ from elastic_search.nn.weights.released import (
     on_meta,
     shape_text,
 )
-
-MAX_NUMBER = 65_536
-"""Of any count in a file's spec."""
 
 _STAGE: dict[str, tuple[type, ...]] = {
     "width": (int,), "depth": (int,), "split": (str,), "splits": (list,), "down": (str, list), "up": (str, list)
@@ -220,7 +217,8 @@ def _is_spec_data(data: Any, tensors: int) -> bool:
     family = FAMILIES.get(data["family"]) if isinstance(data, dict) and isinstance(data.get("family"), str) else None
     if family is None or data.get("schema") != SCHEMA or not isinstance(data.get("stages"), list):
         return False
-    kinds = {field.name: type(field.default) for field in fields(family) if field.name != "stages"}
+    kinds = {field.name: type(field.default) for field in fields(family) if field.name not in ("stages", "head")}
+    kinds["classes"] = int
     values = {key: value for key, value in data.items() if key not in ("schema", "family", "stages")}
     numbers = [value for value in values.values() if type(value) is int]
     if any(type(value) is not kinds.get(key) for key, value in values.items()):
@@ -237,4 +235,4 @@ def _is_spec_data(data: Any, tensors: int) -> bool:
             return False
         numbers.append(stage["width"])
         blocks += family.blocks(stage["depth"])
-    return blocks <= tensors and max(numbers, default=0) <= MAX_NUMBER
+    return blocks <= tensors and max(numbers, default=0) <= MAX_COUNT
