@@ -33,7 +33,7 @@ ROOMS = {
     "__main__": {"cli"},
 }
 THIRD_PARTIES = {
-    "numpy": ("cost.table", "space", "search", "data"),
+    "numpy": ("space", "search", "data"),
     "pydantic": ("files",),
     "optuna": ("search.propose", "search.store", "search.trials", "search.shared"),
     "sqlalchemy": ("search.store", "search.trials", "search.shared"),

@@ -63,6 +63,21 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1
     return span // stride + 1
 
 
+def _slide(
+    what: str, x: Shape, kernel: Size, stride: Size, padding: Size, dilation: Size, *, ceil: bool = False
+) -> tuple[int, int]:
+    """Height and width of the output of a window that slides over a map.
+
+    Raises:
+        ShapeError: if the map is too small for the window.
+    """
+    windows = zip(x[1:], *map(pair, (kernel, stride, padding, dilation)), strict=True)
+    height, width = (_window(*window, ceil=ceil) for window in windows)
+    if height < 1 or width < 1:
+        raise ShapeError(f"a {_by(kernel)} {what} without room on an input of {x}")
+    return height, width
+
+
 _REQUIRED: Any = object()
 
 
@@ -112,8 +127,8 @@ class Op:
 
     @property
     def params(self) -> int:
-        """Number of trainable parameters."""
-        return 0
+        """Number of trainable parameters: ``weights``, if the op has such a field."""
+        return int(self.__dict__.get("weights", 0))
 
     def shape(self, *inputs: Shape) -> Shape:
         """Output shape for the given input shapes.
@@ -155,11 +170,7 @@ class Conv(Op):
         if self.padding == "same":
             return Shape(self.out_channels, x.height, x.width)
         padding = 0 if isinstance(self.padding, str) else self.padding
-        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, padding, self.dilation)), strict=True)
-        height, width = (_window(*window) for window in windows)
-        if height < 1 or width < 1:
-            raise ShapeError(f"a {_by(self.kernel)} convolution without room on an input of {x}")
-        return Shape(self.out_channels, height, width)
+        return Shape(self.out_channels, *_slide("convolution", x, self.kernel, self.stride, padding, self.dilation))
 
 
 class ConvTranspose(Op):
@@ -234,11 +245,8 @@ class Pool(Op):
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, self.padding, self.dilation)), strict=True)
-        height, width = (_window(*window, ceil=self.ceil) for window in windows)
-        if height < 1 or width < 1:
-            raise ShapeError(f"a {_by(self.kernel)} pool without room on an input of {x}")
-        return Shape(x.channels, height, width)
+        size = _slide("pool", x, self.kernel, self.stride, self.padding, self.dilation, ceil=self.ceil)
+        return Shape(x.channels, *size)
 
 
 class GlobalPool(Op):

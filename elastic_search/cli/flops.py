@@ -125,6 +125,11 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
             )
         entry = PUBLISHED.get(name)
         if entry is None or entry.elastic is None:
+            if base.spec is not None and all(base.spec.paths(i) == 1 for i in range(len(base.spec.stages))):
+                raise UsageError(
+                    f"{name} has one path a block, as every ResNet has: it cannot be split",
+                    "a ResNeXt has paths to split: flops resnext50 --elastic",
+                )
             raise UsageError(f"no Elastic variant of {name} is published", f"edit it: flops {name} --split 1/2,1/2")
         variant = published(entry.elastic)
         networks.append(("elastic", Network(entry.elastic, variant.graph(), variant)))

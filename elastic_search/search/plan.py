@@ -15,7 +15,7 @@ from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
-from elastic_search.files import SearchSpace, at_target
+from elastic_search.files import SearchSpace
 from elastic_search.search.trials.halving import Halving
 from elastic_search.space.band import Band
 from elastic_search.space.match import Matcher
@@ -151,8 +151,8 @@ def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | No
     A band of a sweep, or a repaired copy of one, goes on at the cost that it aimed at before.
     """
     if not targets:
-        return {name: at_target(space, _target_of(root / name))}
-    return {f"{name}-{_millions(target)}": at_target(space, target) for target in targets}
+        return {name: space.at(_target_of(root / name))}
+    return {f"{name}-{_millions(target)}": space.at(target) for target in targets}
 
 
 def _target_of(run: Path) -> int | None:
