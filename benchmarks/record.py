@@ -106,7 +106,7 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
     """Train this worker's share of what is not recorded yet, a network with all seeds before the next network."""
     import torch
 
-    from elastic_search.search.evaluator import PROXY_EVALUATOR, Monitor, evaluator_named
+    from elastic_search.search.evaluator import PROXY_EVALUATOR, Monitor, Named
 
     torch.set_num_threads(1)
     head = header(plan)
@@ -116,7 +116,7 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
         done |= {(line["network"], line["seed"]) for line in lines(part) if "network" in line}
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
     every: list[tuple[int | None, Values | None]] = [*enumerate(networks(plan, args.configurations)), (None, None)]
-    evaluate = evaluator_named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": "cpu"})
+    evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": "cpu"}).make()
     with own.open("a") as file:
         for number, values in every:
             share = (0 if number is None else number) % args.workers == args.worker

@@ -28,7 +28,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from elastic_search.report.table import Column, Table, show, show_json
 
     require("torch", "optuna", "sqlalchemy", "filelock")
-    from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Monitor, Verdict, evaluator_named
+    from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Monitor, Named, Verdict
     from elastic_search.search.store.folder import RunFolder
     from elastic_search.search.store.ranking import network_of
     from elastic_search.train.device import choose_device, describe, torch_version
@@ -57,7 +57,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
         def epoch(self, result: Epoch, checkpoint: bytes) -> Verdict:
             return Verdict.PRUNE if result.number >= len(expected) else Verdict.GO_ON
 
-    evaluate = evaluator_named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device})
+    evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device}).make()
     score = evaluate(spec, about["seed"] if record.seed is None else record.seed, AsFar())
     same = score.curve == expected
     if fmt == "json":

@@ -1,17 +1,16 @@
 """What the search asks of a trainer, so that it needs no torch itself.
 
 An evaluator may run in another process than the search, so that all that passes between them is plain: a job names
-its evaluator as text and describes it in plain JSON (``evaluator_named``), and a checkpoint is bytes, which only the
+its evaluator as text and describes it in plain JSON (``Named``), and a checkpoint is bytes, which only the
 evaluator opens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from elastic_search.arch.spec import Spec
 
@@ -127,13 +126,19 @@ class Evaluator(Protocol):
         """
 
 
-def evaluator_named(name: str, about: Mapping[str, Any]) -> Evaluator:
-    """The evaluator that a job names.
+class Named(NamedTuple):
+    """An evaluator as text.
 
-    Args:
-        name: "module:function"; the function's module is imported only here.
+    Attributes:
+        name: "module:function"; the module is imported only where the evaluator is made.
         about: what the function takes, as plain JSON.
     """
-    module, _, function = name.partition(":")
-    made: Evaluator = getattr(import_module(module), function)(**about)
-    return made
+
+    name: str
+    about: dict[str, Any]
+
+    def make(self, **more: Any) -> Evaluator:
+        """The evaluator, with ``more`` for the function: the number of the process, as ``worker``."""
+        module, _, function = self.name.partition(":")
+        made: Evaluator = getattr(import_module(module), function)(**self.about, **more)
+        return made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
 from elastic_search.files import SearchSpace, at_target
 from elastic_search.search.trials.halving import Halving
-from elastic_search.space.band import Band
 from elastic_search.space.match import Matcher
 
 if TYPE_CHECKING:
@@ -74,6 +72,7 @@ class Forecast:
         epochs: of all trials and the base.
         seconds: until the end.
         short: whether the time is too short for the base network alone.
+        budget_seconds: what it was made for; None without limit.
     """
 
     trials: int
@@ -81,6 +80,7 @@ class Forecast:
     epochs: int
     seconds: float
     short: bool
+    budget_seconds: float | None
 
 
 def forecast(
@@ -113,36 +113,20 @@ def forecast(
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
     epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
-    return Forecast(number, full, epochs, used, not base_done and seconds is not None and seconds < base)
+    short = not base_done and seconds is not None and seconds < base
+    return Forecast(number, full, epochs, used, short, seconds)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run is about to do.
+def matcher_of(space: SearchSpace) -> Matcher:
+    """A space with its costs.
 
-    Attributes:
-        strategy: its name.
-        inside: number of networks in the band.
-        networks: of the space.
-        band: in which every proposal lies.
-        pace: seconds an epoch.
-        rungs: epochs after which a trial is judged.
-        fits: what fits into the budget.
-        budget_seconds: left, or None without limit.
-        spent_seconds: by earlier starts.
-        end: when the run is expected to end.
+    Raises:
+        NothingFitsError: if its band is empty.
     """
-
-    strategy: str
-    inside: int
-    networks: int
-    band: Band
-    pace: Pace
-    rungs: tuple[int, ...]
-    fits: Forecast
-    budget_seconds: float | None
-    spent_seconds: float
-    end: datetime
+    matcher = Matcher(space.space, space.band.convention, space.band.input, space.limits)
+    if not matcher.count(space.band.low, space.band.high):
+        raise matcher.nothing_fits(space.band)
+    return matcher
 
 
 def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:

@@ -14,9 +14,9 @@ from elastic_search.search.evaluator import (
     PROXY_EVALUATOR,
     DamagedCheckpointError,
     InterruptedTrainingError,
+    Named,
     TrialError,
     Verdict,
-    evaluator_named,
 )
 from tests.proxy.staging import Keeper
 
@@ -88,10 +88,10 @@ def test_loss_that_is_not_a_number_is_a_failed_trial():
 
 def test_job_names_the_evaluator_in_plain_text(evaluator):
     recipe = recipe_dict(PROXY, TRAINING)
-    named = evaluator_named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"})
+    named = Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"}).make()
     assert named(SPEC, 0, Keeper()).curve == evaluator(SPEC, 0, Keeper()).curve
     with pytest.raises(UnknownNameError, match="data set 'birds'"):
-        evaluator_named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"})
+        Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"}).make()
 
 
 @pytest.mark.slow
