@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,14 +17,8 @@ from elastic_search.files import SearchSpace, at_target
 from elastic_search.search.trials.halving import Halving
 from elastic_search.space.match import Matcher
 
-if TYPE_CHECKING:
-    from elastic_search.search.store.folder import RunFolder
-
 DRAWS = 32
 """Networks of the band among which the cheapest and the dearest proxy are looked for."""
-
-RECENT = 20
-"""Trials that tell what an epoch takes."""
 
 
 @dataclass(frozen=True)
@@ -40,16 +33,6 @@ class Pace:
     def typical(self) -> float:
         """Of a network of the band."""
         return (self.cheapest + self.dearest) / 2
-
-
-def known_pace(folder: RunFolder) -> Pace | None:
-    """What an epoch took in the trainings that are recorded, if there are any in the band."""
-    results = [folder.result(number) for number in folder.trials()[-RECENT:]]
-    seconds = [each for result in results if result and (each := result.epoch_seconds) is not None]
-    base = folder.result(None)
-    if not seconds or base is None or base.epoch_seconds is None:
-        return None
-    return Pace(base.epoch_seconds, min(seconds), max(seconds))
 
 
 def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:

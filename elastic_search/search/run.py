@@ -19,16 +19,19 @@ from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
 from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError
-from elastic_search.search.plan import Forecast, Pace, calibrate, forecast, known_pace, matcher_of
+from elastic_search.search.plan import Forecast, Pace, calibrate, forecast, matcher_of
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Row, ranking
 from elastic_search.search.store.result import Result
 from elastic_search.search.supervisor import Supervisor
-from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.clock import Clock, epoch_seconds
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Observer, Search, Settings
 from elastic_search.search.trials.signals import StopSignal
 from elastic_search.space.match import Matcher
+
+RECENT = 20
+"""Trials that tell what an epoch takes."""
 
 
 class RunObserver(Protocol):
@@ -119,8 +122,9 @@ class Run:
     @cached_property
     def pace(self) -> Pace:
         """Seconds of an epoch, from what was trained, else from a few steps of three networks."""
-        if known := known_pace(self.folder):
-            return known
+        recent, base = epoch_seconds(self.folder, self.folder.trials()[-RECENT:]), epoch_seconds(self.folder, (None,))
+        if recent and base:
+            return Pace(base[0], min(recent), max(recent))
         try:
             self.observer.note("measuring an epoch of three networks")
             return calibrate(self.space, self.matcher, self.evaluator.pace)
