@@ -6,26 +6,26 @@ The public names below are resolved on first use; importing the package loads no
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from elastic_search.arch.densenet import DenseNet as DenseNet
-    from elastic_search.arch.dla import DLA as DLA
     from elastic_search.arch.edit import elastic as elastic
+    from elastic_search.arch.families.densenet import DenseNet as DenseNet
+    from elastic_search.arch.families.dla import DLA as DLA
+    from elastic_search.arch.families.resnext import ResNeXt as ResNeXt
     from elastic_search.arch.ops import Shape as Shape
-    from elastic_search.arch.resnext import ResNeXt as ResNeXt
     from elastic_search.arch.spec import Stage as Stage
     from elastic_search.arch.split import Split as Split
     from elastic_search.arch.split import parse_split as parse_split
     from elastic_search.arch.zoo import published as published
-    from elastic_search.cost.conventions import FVCORE as FVCORE
-    from elastic_search.cost.conventions import MACS as MACS
-    from elastic_search.cost.conventions import TORCH as TORCH
     from elastic_search.cost.tally import tally as tally
+    from elastic_search.cost.tools import FVCORE as FVCORE
+    from elastic_search.cost.tools import MACS as MACS
+    from elastic_search.cost.tools import TORCH as TORCH
     from elastic_search.files import load_spec as load_spec
-    from elastic_search.nn.checkpoint import load_published as load_published
-    from elastic_search.nn.checkpoint import load_weights as load_weights
-    from elastic_search.nn.elasticize import elasticize as elasticize
+    from elastic_search.nn.elastic.elasticize import elasticize as elasticize
     from elastic_search.nn.net import Net as Net
-    from elastic_search.nn.trace import register_rule as register_rule
-    from elastic_search.nn.trace import trace as trace
+    from elastic_search.nn.trace.rules import register_rule as register_rule
+    from elastic_search.nn.trace.tracing import trace as trace
+    from elastic_search.nn.weights.checkpoint import load_published as load_published
+    from elastic_search.nn.weights.checkpoint import load_weights as load_weights
     from elastic_search.search.run import search as search
 
 __version__ = "0.1.0"
@@ -35,22 +35,22 @@ _HOME = {
     "Split": "elastic_search.arch.split",
     "parse_split": "elastic_search.arch.split",
     "elastic": "elastic_search.arch.edit",
-    "DLA": "elastic_search.arch.dla",
-    "DenseNet": "elastic_search.arch.densenet",
-    "ResNeXt": "elastic_search.arch.resnext",
+    "DLA": "elastic_search.arch.families.dla",
+    "DenseNet": "elastic_search.arch.families.densenet",
+    "ResNeXt": "elastic_search.arch.families.resnext",
     "Stage": "elastic_search.arch.spec",
     "published": "elastic_search.arch.zoo",
     "load_spec": "elastic_search.files",
     "tally": "elastic_search.cost.tally",
-    "MACS": "elastic_search.cost.conventions",
-    "FVCORE": "elastic_search.cost.conventions",
-    "TORCH": "elastic_search.cost.conventions",
+    "MACS": "elastic_search.cost.tools",
+    "FVCORE": "elastic_search.cost.tools",
+    "TORCH": "elastic_search.cost.tools",
     "Net": "elastic_search.nn.net",
-    "register_rule": "elastic_search.nn.trace",
-    "trace": "elastic_search.nn.trace",
-    "elasticize": "elastic_search.nn.elasticize",
-    "load_published": "elastic_search.nn.checkpoint",
-    "load_weights": "elastic_search.nn.checkpoint",
+    "register_rule": "elastic_search.nn.trace.rules",
+    "trace": "elastic_search.nn.trace.tracing",
+    "elasticize": "elastic_search.nn.elastic.elasticize",
+    "load_published": "elastic_search.nn.weights.checkpoint",
+    "load_weights": "elastic_search.nn.weights.checkpoint",
     "search": "elastic_search.search",
 }
 

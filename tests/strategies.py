@@ -4,10 +4,11 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from elastic_search.arch.densenet import DenseNet
-from elastic_search.arch.dla import DLA
 from elastic_search.arch.edit import with_splits
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.families.densenet import DenseNet
+from elastic_search.arch.families.dla import DLA
+from elastic_search.arch.families.resnext import ResNeXt
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import LEGAL_RESAMPLING, PLAIN, Branch, Split
 
@@ -52,7 +53,7 @@ def resnexts(draw) -> Spec:
         stem_width=draw(st.integers(1, 8)),
         stem=draw(STEMS),
         se_reduction=draw(st.integers(0, min(4, narrowest))),
-        classes=draw(st.integers(1, 12)),
+        head=Classifier(draw(st.integers(1, 12))),
     )
     return split_up(draw, spec)
 
@@ -70,7 +71,7 @@ def dlas(draw) -> Spec:
         residual_root=draw(st.booleans()),
         stem_width=draw(st.sampled_from((1, 16, 32))),
         stem=draw(STEMS),
-        classes=draw(st.integers(1, 12)),
+        head=Classifier(draw(st.integers(1, 12))),
     )
     return split_up(draw, spec)
 
@@ -86,7 +87,7 @@ def densenets(draw) -> Spec:
         growth=draw(st.integers(1, 4)),
         stem_width=draw(st.integers(2, 8)),
         stem=draw(STEMS),
-        classes=draw(st.integers(1, 12)),
+        head=Classifier(draw(st.integers(1, 12))),
     )
     return split_up(draw, spec)
 

@@ -3,17 +3,19 @@
 ``nn.verify`` builds the module and compares parameters, totals, activations and every operator's count.
 """
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from elastic_search.arch.edit import elastic, with_resampling
+from elastic_search.arch.edit import HALVES, elastic, with_resampling
 from elastic_search.arch.graph import Graph
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.ops import image
 from elastic_search.arch.split import parse_split, typed
-from elastic_search.arch.zoo import HALVES, PUBLISHED, published
-from elastic_search.cost.conventions import AUTHORS, CONVENTIONS
+from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import AUTHORS, CONVENTIONS
 from elastic_search.nn.tools import TOOLS
 from elastic_search.nn.verify import verify
 
@@ -30,7 +32,7 @@ EDITS = {
     "dilated, pooled": lambda spec: elastic(spec, parse_split("1/2@1,1/2@1~2ap")),
     "a third": lambda spec: elastic(spec, parse_split("1/2@1,1/2@1/3")),
     "resampling": lambda spec: with_resampling(elastic(spec, parse_split("1/2,1/2")), None, "nearest"),
-    "proxy": lambda spec: spec.scaled(Fraction(1, 8), "small", 10),
+    "proxy": lambda spec: replace(spec.scaled(Fraction(1, 8)), stem="small", head=Classifier(10)),
 }
 
 

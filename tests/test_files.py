@@ -56,7 +56,7 @@ def mistakes(tmp_path, text, load=load_spec):
 def test_every_mistake_of_a_spec_is_named_at_once(tmp_path):
     text = """
 schema = 2
-family = "resnet"
+family = "resmext"
 cardinalty = 32
 classes = 0
 [[stages]]
@@ -70,7 +70,7 @@ width = 256
     for expected in (
         "7 mistakes",
         "schema: 2; legal: 1",
-        "family: 'resnet'; legal: 'resnext'",
+        "family: 'resmext'; legal: 'resnext'",
         "cardinalty: unknown key; did you mean cardinality?",
         "classes: 0",
         "stages[0].width: '128'",

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from elastic_search.arch.ops import image
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import ElasticError
 from elastic_search.files import dump_spec, load_spec
 from elastic_search.nn.tools import fvcore_counts

@@ -8,8 +8,8 @@ import pytest
 
 from elastic_search.arch.ops import image
 from elastic_search.arch.zoo import PUBLISHED, published
-from elastic_search.cost.conventions import CONVENTIONS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from elastic_search.arch import ops
+from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.spec import Spec
 
@@ -39,6 +39,6 @@ def opaque_nodes(graph: Graph) -> dict[str, int]:
     """Operations of a graph without a rule, and how often each occurs."""
     found: dict[str, int] = {}
     for _, op in graph.walk():
-        if isinstance(op, ops.Opaque):
+        if isinstance(op, traced_ops.Opaque):
             found[op.kind] = found.get(op.kind, 0) + 1
     return found

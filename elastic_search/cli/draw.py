@@ -38,9 +38,9 @@ def draw(name: str, output: Path | None, fmt: str | None, by: str, size: tuple[i
     if output is None and fmt == "svg" and sys.stdout.isatty():
         raise UsageError("an SVG is no reading for a terminal", f"write it with -o: draw {name} -o net.svg")
     from elastic_search.arch.ops import image
-    from elastic_search.report.chart import dot, mermaid
-    from elastic_search.report.draw import svg
-    from elastic_search.report.sketch import sketch
+    from elastic_search.draw.charts import dot, mermaid
+    from elastic_search.draw.sketch import sketch
+    from elastic_search.draw.svg import svg
 
     writers = {"svg": svg, "dot": dot, "mermaid": mermaid}
     network = load_graph(name, size)

@@ -11,6 +11,8 @@ from elastic_search.cli.options import (
     Amount,
     Depths,
     convention_option,
+    device_option,
+    dtype_option,
     edit_options,
     edited,
     format_options,
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
     from elastic_search.report.costs import Costs
-
-DTYPES = ("fp32", "bf16", "fp16")
 
 
 @click.command()
@@ -43,17 +43,11 @@ DTYPES = ("fp32", "bf16", "fp16")
 @click.option(
     "--batch", type=click.IntRange(1, 65_536), help="Images at once: --training 32, --latency 1 unless given."
 )
-@click.option("--dtype", type=click.Choice(DTYPES), default="fp32", show_default=True, help="Of --training.")
+@dtype_option("Of --training.")
 @click.option(
     "--optimizer", type=click.Choice(["sgd", "adamw", "none"]), default="sgd", show_default=True, help="Of --training."
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cuda", "mps", "cpu"]),
-    default="auto",
-    show_default=True,
-    help="Of --latency.",
-)
+@device_option("Of --latency.")
 @format_options
 def flops(
     name: str,
@@ -83,7 +77,7 @@ def flops(
     Spec files never run code. With an edit (--split, --down, --up, --depths) the edited network stands beside NAME.
     With --convention all every tool's count is shown, and why they differ.
     """
-    from elastic_search.cost.conventions import CONVENTIONS, FVCORE
+    from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.costs import measure
 
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
@@ -164,8 +158,9 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
     if elastic:
         from elastic_search.arch.network import Network
         from elastic_search.arch.split import parse_split, resampling_pair
-        from elastic_search.nn.elasticize import elasticize
-        from elastic_search.nn.trace import load_module, trace
+        from elastic_search.nn.elastic.elasticize import elasticize
+        from elastic_search.nn.trace.factory import load_module
+        from elastic_search.nn.trace.tracing import trace
         from elastic_search.report.elasticized import left_notes
 
         pair = resampling_pair(edits.get("down"), edits.get("up"))

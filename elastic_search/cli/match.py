@@ -45,8 +45,8 @@ def match(
     every block that may scale. The table shows --limit rows; json and csv list all.
     """
     from elastic_search.arch.ops import image
-    from elastic_search.cost.conventions import CONVENTIONS, MACS
     from elastic_search.cost.tally import tally
+    from elastic_search.cost.tools import CONVENTIONS, MACS
     from elastic_search.errors import NothingFitsError
     from elastic_search.report.matches import match_json, match_rows, match_table
     from elastic_search.report.table import show, show_json

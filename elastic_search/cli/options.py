@@ -16,6 +16,18 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 MAX_EDGE = 4096
 CONVENTIONS = ["macs", "fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"]
+DTYPES = ["fp32", "bf16", "fp16"]
+DEVICES = ["auto", "cuda", "mps", "cpu"]
+
+
+def dtype_option(help: str) -> Callable[[Command], Command]:
+    """The dtype of what a count is of; legal are the names of ``cost.memory.DTYPES``."""
+    return click.option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True, help=help)
+
+
+def device_option(help: str | None = None) -> Callable[[Command], Command]:
+    """The device that works; see ``train.device.choose_device``."""
+    return click.option("--device", type=click.Choice(DEVICES), default=DEVICES[0], show_default=True, help=help)
 
 
 def _is_number(text: str) -> bool:
@@ -199,7 +211,8 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
 
         require("torch")
         from elastic_search.arch.ops import Shape, image
-        from elastic_search.nn.trace import load_module, trace
+        from elastic_search.nn.trace.factory import load_module
+        from elastic_search.nn.trace.tracing import trace
 
         shape = image(*size) if len(size) == 2 else Shape(*size)
         module = load_module(name)

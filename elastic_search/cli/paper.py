@@ -70,7 +70,7 @@ def _figure4(output: Path | None, fmt: str) -> None:
     from elastic_search.cli.extras import require
 
     require("plotext", extra="plot")
-    from elastic_search.report.plot import terminal
+    from elastic_search.draw.figure4 import terminal
 
     click.echo(terminal(figure4()))
 
@@ -90,6 +90,6 @@ def _write(figure: Figure4, output: Path, fmt: str) -> None:
     from elastic_search.cli.extras import require
 
     require("matplotlib", extra="plot")
-    from elastic_search.report.plot import picture
+    from elastic_search.draw.figure4 import picture
 
     write_output(output, picture(figure, suffix[1:]))

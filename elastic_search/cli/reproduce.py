@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import format_options
+from elastic_search.cli.options import device_option, format_options
 from elastic_search.errors import UsageError
 
 
@@ -13,7 +13,7 @@ from elastic_search.errors import UsageError
 @click.argument("name")
 @click.argument("trial")
 @click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
-@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
+@device_option()
 @format_options
 def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     """Train a trial of the run NAME again: the same configuration, seed and epochs.

@@ -12,7 +12,7 @@ from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import Split
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import count
 
 Costs = NDArray[np.int64]

@@ -16,8 +16,8 @@ import elastic_search
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import from_dict, published, to_dict
-from elastic_search.cost.conventions import CONVENTIONS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files.schema import space_from, spec_from
 from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from

@@ -8,16 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from fractions import Fraction
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.spec import Spec
+from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.split import PLAIN, TYPES, parse_split, whole_groups
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, from_dict, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
@@ -107,7 +107,7 @@ def _resampling(value: Any) -> Any:
 
 
 SplitText = Annotated[str, _checked(_split_text)]
-Count = Annotated[int, Field(strict=True, ge=1, le=65_536)]
+Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
 
 
 class _Strict(BaseModel):
@@ -135,32 +135,26 @@ class SpecModel(_Strict):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     schema_: Literal[1] = Field(alias="schema")
-    family: Literal["resnext", "dla", "densenet"]
+    family: str
     name: str = ""
     stem: Literal["imagenet", "small"] = "imagenet"
     classes: Count = 1000
     stages: Annotated[list[_StageModel], Field(min_length=1, max_length=16)]
 
 
-class _ResNeXtModel(SpecModel):
-    cardinality: Count = 32
-    expansion: Count = 2
-    stem_width: Count = 64
-    se_reduction: Annotated[int, Field(strict=True, ge=0, le=1024)] = 0
+def _family_model(name: str, family: type[Spec]) -> type[SpecModel]:
+    """The model of a family's files, from the fields of its spec and their bounds."""
+    found: dict[str, Any] = {"family": (Literal[tuple(FAMILIES)], ...)}
+    for field in fields(family):
+        least, most = family.BOUNDS.get(field.name, (1, MAX_COUNT))
+        if type(field.default) is bool:
+            found[field.name] = (Annotated[bool, Field(strict=True)], field.default)
+        elif type(field.default) is int:
+            found[field.name] = (Annotated[int, Field(strict=True, ge=least, le=most)], field.default)
+    return create_model(name, __base__=SpecModel, **found)
 
 
-class _DLAModel(SpecModel):
-    cardinality: Count = 32
-    residual_root: Annotated[bool, Field(strict=True)] = False
-    stem_width: Count = 16
-
-
-class _DenseNetModel(SpecModel):
-    growth: Count = 32
-    stem_width: Count = 64
-
-
-_SPEC_MODELS: dict[str, type[SpecModel]] = {"resnext": _ResNeXtModel, "dla": _DLAModel, "densenet": _DenseNetModel}
+_SPEC_MODELS = {name: _family_model(name, family) for name, family in FAMILIES.items()}
 
 
 def _base_name(value: Any) -> Any:
@@ -280,7 +274,7 @@ def _width_mistakes(base: Spec, stages: list[str], widths: Any, cardinality: Any
 
 def _with_paths(base: Spec, paths: int) -> Spec:
     plain = tuple(replace(stage, splits=(PLAIN,) * len(stage.splits)) for stage in base.stages)
-    return replace(base, stages=plain, **{"cardinality": paths})
+    return replace(base, stages=plain, cardinality=paths)  # type: ignore[call-arg]
 
 
 def _spec_mistakes(data: dict[str, Any]) -> list[str]:
@@ -328,8 +322,7 @@ def _told(where: str, build: Callable[[], object]) -> list[str]:
 def _spec_model(data: dict[str, Any]) -> type[SpecModel]:
     """The model of the family that a file names; the default shows what is wrong with the name."""
     family = data.get("family")
-    found: type[SpecModel] = _SPEC_MODELS.get(str(family), _ResNeXtModel)
-    return found
+    return _SPEC_MODELS.get(str(family), next(iter(_SPEC_MODELS.values())))
 
 
 def spec_from(data: dict[str, Any], path: str) -> SpecModel:

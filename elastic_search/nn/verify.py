@@ -10,8 +10,8 @@ from torch import nn
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
-from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS
 from elastic_search.errors import ElasticError
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS, fvcore_counts

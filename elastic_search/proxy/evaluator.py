@@ -14,8 +14,8 @@ import torch
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.data.scenes import SIZE_NAMES, SceneSpec, make_scenes, size_classes
 from elastic_search.errors import UnknownNameError
 from elastic_search.nn.init import build

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -28,4 +28,5 @@ class Proxy:
 
     def of(self, spec: Spec) -> Spec:
         """The network that is trained in place of ``spec``: same depths, splits and resampling."""
-        return spec.scaled(self.width, self.stem, CLASSES)
+        head = replace(spec.head, classes=CLASSES)  # type: ignore[type-var]
+        return replace(spec.scaled(self.width), stem=self.stem, head=head)  # type: ignore[call-arg]

@@ -10,9 +10,10 @@ from typing import Any
 from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import MACS, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.memory import itemsize
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.cost.traits import Share, Traits, traits
 from elastic_search.report.opaque import opaque_notes
 from elastic_search.report.table import GAP, Column, Table

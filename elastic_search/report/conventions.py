@@ -7,9 +7,10 @@ from typing import Any
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import CONVENTIONS, FREE, Convention
+from elastic_search.cost.convention import FREE, Convention
 from elastic_search.cost.explain import by_kind, kind_of_type
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS
 from elastic_search.report.costs import Costs, rows_by
 from elastic_search.report.opaque import opaque_notes, own_layer_notes, own_layers
 from elastic_search.report.table import Column, Table

@@ -6,7 +6,7 @@ from typing import Any
 
 from elastic_search.arch.split import Split
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import MACS
+from elastic_search.cost.tools import MACS
 from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
 from elastic_search.space.match import Candidate, Matcher

@@ -6,8 +6,8 @@ from typing import Any
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import PUBLISHED, spec_id
-from elastic_search.cost.conventions import FVCORE, MACS
 from elastic_search.cost.tally import Tally, tally
+from elastic_search.cost.tools import FVCORE, MACS
 from elastic_search.errors import ShapeError
 from elastic_search.report.table import Column, Table
 
@@ -18,7 +18,7 @@ def models_data(input: Shape) -> list[dict[str, Any]]:
     """A row for each network of the paper, counted from its graph."""
     rows = []
     for name, entry in PUBLISHED.items():
-        spec = entry.build()
+        spec = entry.spec
         try:
             macs: Tally | None = tally(spec.graph(), input, MACS)
             fvcore: Tally | None = tally(spec.graph(), input, FVCORE)
@@ -34,7 +34,7 @@ def models_data(input: Shape) -> list[dict[str, Any]]:
                 "macs": macs and macs.total,
                 "fvcore": fvcore and fvcore.total,
                 "activations": macs and macs.activations,
-                "paper_tables": [int(number) for number in entry.table.split(",")],
+                "paper_tables": list(entry.tables),
                 "elastic": entry.elastic,
                 "note": entry.note,
                 "id": spec_id(spec),

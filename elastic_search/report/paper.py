@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from elastic_search.cost.conventions import MACS
+from elastic_search.cost.tools import MACS
 from elastic_search.paper.figure4 import TITLES, Figure4, Point
 from elastic_search.paper.reproduce import INPUT, Cell, Reproduction, Row, round_half_up
 from elastic_search.report.table import Column, Table

@@ -1,4 +1,4 @@
-"""The table and JSON of ``convert``: what became of a file's keys, a ``Conversion`` of ``nn.checkpoint``."""
+"""The table and JSON of ``convert``: what became of a file's keys, a ``Conversion`` of ``nn.weights.checkpoint``."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """What the search asks of a trainer, so that it needs no torch itself.
 
 An evaluator may run in another process than the search, so that all that passes between them is plain: a job names
-its evaluator as text and describes it in plain JSON (``Named``), and a checkpoint is bytes, which only the
-evaluator opens.
+its evaluator as text and describes it in plain JSON (``Named``), and a checkpoint is bytes, which only the evaluator
+opens.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from importlib import import_module
@@ -127,18 +128,23 @@ class Evaluator(Protocol):
 
 
 class Named(NamedTuple):
-    """An evaluator as text.
+    """An evaluator as text: only a process that trains imports it.
 
     Attributes:
-        name: "module:function"; the module is imported only where the evaluator is made.
-        about: what the function takes, as plain JSON.
+        name: "module:function".
+        about: what the function takes, as plain JSON; it takes ``worker``, the number of the process, too.
     """
 
     name: str
     about: dict[str, Any]
 
-    def make(self, **more: Any) -> Evaluator:
-        """The evaluator, with ``more`` for the function: the number of the process, as ``worker``."""
-        module, _, function = self.name.partition(":")
-        made: Evaluator = getattr(import_module(module), function)(**self.about, **more)
+    def make(self, worker: int = 0) -> Evaluator:
+        made: Evaluator = named(self.name)(**self.about, worker=worker)
         return made
+
+
+def named(name: str) -> Callable[..., Any]:
+    """The function that a text as "module:function" names; its module is imported only here."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    return found

@@ -11,8 +11,8 @@ import numpy as np
 
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.files import SearchSpace, at_target
 from elastic_search.search.trials.halving import Halving
 from elastic_search.space.match import Matcher

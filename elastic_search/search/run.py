@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +17,7 @@ from elastic_search import __version__
 from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
-from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError
+from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
 from elastic_search.search.plan import Forecast, Pace, calibrate, forecast, matcher_of
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Row, ranking
@@ -212,9 +211,8 @@ class Run:
     def _counted(self, spec: Spec) -> tuple[str, int, int]:
         """The independent count that the best network must pass."""
         self.observer.note("counting the best network with an independent tool")
-        module, _, function = str(self.settings.counter).partition(":")
-        band, count = self.space.band, getattr(import_module(module), function)
-        found: tuple[str, int, int] = count(spec, band.input, band.convention.name)
+        band = self.space.band
+        found: tuple[str, int, int] = named(str(self.settings.counter))(spec, band.input, band.convention.name)
         return found
 
     def _by_several(self, clock: Clock) -> str:

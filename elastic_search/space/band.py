@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
-from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.space.parts import Quantity
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Split
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.table import ends_costs, stage_costs
 from elastic_search.errors import SpecError
 from elastic_search.space.choice import Space

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.errors import NothingFitsError, SpecError
 from elastic_search.space.band import Band, Limit
 from elastic_search.space.chain import BlockWay, Chain, Join, StageWay

@@ -14,8 +14,9 @@ from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Split
-from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import count
+from elastic_search.cost.tools import FVCORE
 
 Shapes = tuple[Shape, ...]
 Vector = tuple[int, ...]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastic_search.arch.ops import Shape
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.table import ends_costs, stage_costs
 from elastic_search.errors import SpecError
 from elastic_search.space.choice import Space

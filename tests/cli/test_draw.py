@@ -13,11 +13,11 @@ from elastic_search.arch.graph import Builder
 from elastic_search.arch.network import Network
 from elastic_search.arch.ops import image
 from elastic_search.arch.zoo import published
+from elastic_search.draw.charts import dot, mermaid
+from elastic_search.draw.pieces import path
+from elastic_search.draw.sketch import LEVELS, colours, sketch, text_colour
+from elastic_search.draw.svg import svg
 from elastic_search.files import dump_spec
-from elastic_search.report.chart import dot, mermaid
-from elastic_search.report.draw import svg
-from elastic_search.report.pieces import path
-from elastic_search.report.sketch import LEVELS, colours, sketch, text_colour
 from tests.cli.test_paper import on_a_terminal
 from tests.test_import_law import HEAVY, loaded_by
 

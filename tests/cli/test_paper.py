@@ -13,8 +13,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
+from elastic_search.draw.figure4 import ROWS
 from elastic_search.paper.figure4 import TITLES, figure4
-from elastic_search.report.plot import ROWS
 from tests.test_import_law import HEAVY, loaded_by
 
 WHAT = ("table2", "table6", "table7", "figure4")
@@ -190,7 +190,7 @@ def test_figure_is_an_svg_with_its_labels_and_always_the_same(command, tmp_path)
 @pytest.mark.parametrize("fmt", ("pdf", "png", "svg"))
 def test_pictures_are_reproducible(fmt):
     pytest.importorskip("matplotlib")
-    from elastic_search.report.plot import picture
+    from elastic_search.draw.figure4 import picture
 
     first = picture(figure4(), fmt)
     assert first == picture(figure4(), fmt)
@@ -199,7 +199,7 @@ def test_pictures_are_reproducible(fmt):
 
 def test_labels_touch_neither_one_another_nor_a_point():
     pytest.importorskip("matplotlib")
-    from elastic_search.report.plot import PANELS, _figure
+    from elastic_search.draw.figure4 import PANELS, _figure
 
     figure = figure4()
     drawn = _figure(figure)
@@ -218,7 +218,7 @@ def test_labels_touch_neither_one_another_nor_a_point():
 
 def test_points_lie_at_their_costs_and_arrows_lead_to_elastic():
     pytest.importorskip("matplotlib")
-    from elastic_search.report.plot import _figure
+    from elastic_search.draw.figure4 import _figure
 
     figure = figure4()
     drawn = _figure(figure)
@@ -234,7 +234,8 @@ def test_points_lie_at_their_costs_and_arrows_lead_to_elastic():
 def test_no_display_and_no_pyplot_is_needed():
     pytest.importorskip("matplotlib")
     code = (
-        "import sys; from elastic_search.paper.figure4 import figure4; from elastic_search.report.plot import picture\n"
+        "import sys; from elastic_search.paper.figure4 import figure4\n"
+        "from elastic_search.draw.figure4 import picture\n"
         "picture(figure4(), 'png'); picture(figure4(), 'svg')\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from elastic_search.arch import ops
 from elastic_search.arch.split import parse_split
-from elastic_search.cost.conventions import FVCORE, MACS, TORCH
 from elastic_search.cost.pyramids import METHODS, Layer, built, cost, graph, inputs, split_ratios
+from elastic_search.cost.tools import FVCORE, MACS, TORCH
 from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
 from elastic_search.nn.tools import fvcore_counts
 from elastic_search.nn.verify import empty_net

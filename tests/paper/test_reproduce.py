@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from elastic_search.arch.ops import image
 from elastic_search.arch.zoo import PUBLISHED, published
-from elastic_search.cost.conventions import AUTHORS, MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import AUTHORS, MACS
 from elastic_search.paper import tables
 from elastic_search.paper.figure4 import TITLES, figure4
 from elastic_search.paper.reproduce import METHODS, TABLES, Cell, round_half_up, table2, table6, table7

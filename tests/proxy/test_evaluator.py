@@ -1,3 +1,5 @@
+import io
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -40,8 +42,6 @@ def test_training_is_reproducible_and_reports_every_epoch(evaluator):
 
 
 def weights(checkpoint):
-    import io
-
     return torch.load(io.BytesIO(checkpoint), weights_only=True)["net"]
 
 
@@ -88,7 +88,8 @@ def test_loss_that_is_not_a_number_is_a_failed_trial():
 
 def test_job_names_the_evaluator_in_plain_text(evaluator):
     recipe = recipe_dict(PROXY, TRAINING)
-    named = Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"}).make()
+    job = json.loads(json.dumps(Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"})))
+    named = Named(*job).make()
     assert named(SPEC, 0, Keeper()).curve == evaluator(SPEC, 0, Keeper()).curve
     with pytest.raises(UnknownNameError, match="data set 'birds'"):
         Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"}).make()

@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from elastic_search.arch.ops import image
 from elastic_search.arch.zoo import spec_id
 from elastic_search.atomic import sealed
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import load_spec, parse_space
 from elastic_search.search.evaluator import (

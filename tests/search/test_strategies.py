@@ -4,8 +4,8 @@ import pytest
 from optuna.trial import TrialState
 
 from elastic_search.arch.ops import image
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import MismatchError
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.propose.strategies import START, STRATEGIES

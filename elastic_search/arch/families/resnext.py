@@ -9,19 +9,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import Self
+from typing import ClassVar, Self
 
 from elastic_search.arch import ops
-from elastic_search.arch.blocks import bottleneck_path, classifier, image_stem, projection, split_sum, squeeze_excite
+from elastic_search.arch.blocks import bottleneck_path, image_stem, projection, split_sum, squeeze_excite
+from elastic_search.arch.edit import HALVES, elastic
+from elastic_search.arch.families import Published
 from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_in
+from elastic_search.arch.ops import Conv, Linear, Op
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
 from elastic_search.errors import SpecError
 
-STEMS = ("imagenet", "small")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ResNeXt(Spec):
     """A ResNeXt: stages of bottleneck blocks whose 3 × 3 is grouped; every stage but the first halves the resolution.
 
@@ -45,19 +47,24 @@ class ResNeXt(Spec):
     stem: str = "imagenet"
     se_reduction: int = 0
 
-    def __post_init__(self) -> None:
-        for name in ("cardinality", "expansion", "stem_width", "classes"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"{name} {getattr(self, name)}: must be at least 1")
-        if self.stem not in STEMS:
-            raise SpecError(f"stem {self.stem!r}: legal are {', '.join(STEMS)}")
+    RANK = 1
+    BLOCK_KIND = "bottleneck"
+    BOUNDS: ClassVar = {"se_reduction": (0, 1024)}
+    RELEASED_NAMES = (
+        (r"^(stem|head)\.", ""),
+        (r"\.shortcut\.conv\.", ".downsample.0."),
+        (r"\.shortcut\.bn\.", ".downsample.1."),
+        (r"\.se\.squeeze\.", ".selayer.conv1."),
+        (r"\.se\.excite\.", ".selayer.conv2."),
+    )
+
+    def check_widths(self) -> None:
         for i, stage in enumerate(self.stages):
             where = self.stage_name(i)
             if stage.width < 1 or stage.width % self.cardinality:
                 raise SpecError(f"width {stage.width} at {where} is not a multiple of {self.cardinality} paths")
-            if self.se_reduction < 0 or (self.se_reduction and stage.width * self.expansion < self.se_reduction):
+            if self.se_reduction and stage.width * self.expansion < self.se_reduction:
                 raise SpecError(f"se_reduction {self.se_reduction} leaves no channel at {where}")
-        self.check_splits()
 
     def stride(self, stage: int, block: int) -> int:
         return 2 if stage > 0 and block == 0 else 1
@@ -73,7 +80,7 @@ class ResNeXt(Spec):
         return self.stages[stage].width * self.expansion
 
     def stem_graph(self) -> Graph:
-        return image_stem(self.stem, self.stem_width)
+        return image_stem(self.stem, self.stem_width, self.in_channels)
 
     def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
         width = self.stages[stage].width
@@ -85,10 +92,21 @@ class ResNeXt(Spec):
     def block_channels(self, stage: int, in_channels: int) -> int:
         return self.stages[stage].width * self.expansion
 
-    def head_graph(self, in_channels: int) -> Graph:
-        return classifier(in_channels, self.classes)
+    @property
+    def halved(self) -> bool:
+        return self.cardinality > 1
 
-    def scaled(self, factor: Fraction, stem: str, classes: int) -> Self:
+    def initial(self, path: str, op: Op, halves: int) -> tuple[Initial, Initial]:
+        """He normal by fan-in, but PyTorch's default in the shortcut; a block's last batch norm starts at 0."""
+        match op:
+            case Conv():
+                last = path.endswith(".conv3")
+                return DEFAULT if ".shortcut." in path else he_fan_in(op, halves if last else 1), ZERO
+            case Linear():
+                return Initial("normal", 0.01), ZERO
+        return ZERO if path.endswith(".bn3") else ONE, ZERO
+
+    def scaled(self, factor: Fraction) -> Self:
         """The same depths, splits and types with narrower paths: the proxy of this network.
 
         Every path keeps at least one channel, so that all shares stay whole groups.
@@ -97,8 +115,7 @@ class ResNeXt(Spec):
             replace(stage, width=max(1, round(stage.width // self.cardinality * factor)) * self.cardinality)
             for stage in self.stages
         )
-        stem_width = max(1, round(self.stem_width * factor))
-        return replace(self, stages=stages, stem_width=stem_width, stem=stem, classes=classes)
+        return replace(self, stages=stages, stem_width=max(1, round(self.stem_width * factor)))
 
 
 @lru_cache(maxsize=4096)
@@ -136,3 +153,22 @@ def resnext(depths: tuple[int, ...], *, path_width: int = 4, cardinality: int = 
     """A plain ResNeXt of ``cardinality`` × ``path_width`` d, whose width doubles from stage to stage."""
     stages = tuple(Stage(cardinality * path_width * 2**i, (PLAIN,) * depth) for i, depth in enumerate(depths))
     return ResNeXt(stages, cardinality=cardinality, expansion=expansion, se_reduction=se_reduction)
+
+
+FAMILY = ResNeXt
+PUBLISHED = {
+    "resnext50": Published(lambda: resnext((3, 4, 6, 3)), (2, 5), "resnext50_elastic"),
+    "resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3)), HALVES), (2, 5)),
+    "se_resnext50": Published(lambda: resnext((3, 4, 6, 3), se_reduction=16), (2,), "se_resnext50_elastic"),
+    "se_resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3), se_reduction=16), HALVES), (2,)),
+    "resnext101": Published(lambda: resnext((3, 4, 23, 3)), (2, 5), "resnext101_elastic"),
+    "resnext101_elastic": Published(lambda: elastic(resnext((12, 14, 20, 3)), HALVES), (2, 5)),
+    # Twice the paths at the same output channels: the reading that gives the paper's 45.6 M parameters.
+    "resnext50x2_elastic": Published(
+        lambda: elastic(resnext((6, 8, 5, 3), cardinality=64, expansion=1), HALVES),
+        (2,),
+        note="never released: our reading of the paper",
+    ),
+    "resnext26": Published(lambda: resnext((2, 2, 2, 2))),
+    "resnext101_64x4d": Published(lambda: resnext((3, 4, 23, 3), cardinality=64, expansion=1)),
+}

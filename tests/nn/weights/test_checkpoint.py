@@ -5,23 +5,25 @@ import json
 import lzma
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from elastic_search.arch.densenet import DenseNet
-from elastic_search.arch.dla import DLA, dla
-from elastic_search.arch.edit import elastic
-from elastic_search.arch.resnext import resnext
+from elastic_search.arch.edit import HALVES, elastic
+from elastic_search.arch.families.densenet import DenseNet
+from elastic_search.arch.families.dla import DLA, dla
+from elastic_search.arch.families.resnext import resnext
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.spec import Stage
 from elastic_search.arch.split import PLAIN
-from elastic_search.arch.zoo import HALVES, PUBLISHED, Published, published, to_dict
+from elastic_search.arch.zoo import PUBLISHED, Published, published, to_dict
 from elastic_search.errors import ElasticError, EnvironmentFault, FileError, SpecError, UnknownNameError
-from elastic_search.nn import checkpoint
-from elastic_search.nn.checkpoint import convert, load_published, load_weights, save
 from elastic_search.nn.init import build
+from elastic_search.nn.weights import checkpoint, files
+from elastic_search.nn.weights.checkpoint import convert, load_published, load_weights, save
 from tests.nn.authors import authors_network, released_form
 
 RELEASED = json.loads(lzma.decompress(Path(__file__).with_name("released_state_dicts.json.xz").read_bytes()))
@@ -34,16 +36,18 @@ TWELVE = (
 def small_dla(depths=(1, 2, 3, 1), widths=(32, 64, 64, 96), **edit):
     return DLA(
         tuple(Stage(width, (PLAIN,) * 2**depth) for width, depth in zip(widths, depths, strict=True)),
-        stem_width=8, classes=10, **edit,
+        stem_width=8, head=Classifier(10), **edit,
     )  # fmt: skip
 
 
 def small_densenet():
-    return DenseNet(tuple(Stage(16, (PLAIN,) * depth) for depth in (2, 3, 3, 2)), growth=8, stem_width=16, classes=10)
+    return DenseNet(
+        tuple(Stage(16, (PLAIN,) * depth) for depth in (2, 3, 3, 2)), growth=8, stem_width=16, head=Classifier(10)
+    )
 
 
 def small_resnext(**edit):
-    return resnext((2, 3, 2), path_width=2, cardinality=8, **edit).scaled(1, "imagenet", 10)
+    return replace(resnext((2, 3, 2), path_width=2, cardinality=8, **edit), head=Classifier(10))
 
 
 SMALL = {
@@ -51,7 +55,7 @@ SMALL = {
     "resnext_elastic": elastic(small_resnext(), HALVES),
     "se_resnext": small_resnext(se_reduction=4),
     "se_resnext_elastic": elastic(small_resnext(se_reduction=4), HALVES),
-    "resnet": resnext((2, 2, 1), path_width=8, cardinality=1, expansion=4).scaled(1, "imagenet", 10),
+    "resnet": replace(resnext((2, 2, 1), path_width=8, cardinality=1, expansion=4), head=Classifier(10)),
     "dla": small_dla(),
     "dla_residual": small_dla((1, 3, 2, 1), residual_root=True),
     "dla_elastic": elastic(small_dla(), HALVES),
@@ -334,7 +338,7 @@ def test_converted_file_holds_the_spec_and_the_weights(name, file, tmp_path):
     torch.save(released_form(reference), file)
     output = tmp_path / "out.safetensors"
     convert(f"small_{name}", file, output)
-    tensors, metadata = checkpoint._read_safetensors(output)
+    tensors, metadata = files.read_safetensors(output)
     assert checkpoint._spec_inside(output, metadata, len(tensors)) == SMALL[name]
     assert metadata["elastic_search.name"] == f"small_{name}"
     assert metadata["elastic_search.source_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()

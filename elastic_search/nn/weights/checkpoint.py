@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from elastic_search.arch.spec import Spec
+from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, SCHEMA, from_dict, published, to_dict
 from elastic_search.atomic import write_atomically
 from elastic_search.errors import ElasticError, FileError, SpecError, missing_extra
 from elastic_search.nn.net import Net
-from elastic_search.nn.released import (
+from elastic_search.nn.weights.files import listing, read, read_safetensors
+from elastic_search.nn.weights.released import (
     BRANCH,
     COUNTER,
     COUNTS,
@@ -36,12 +34,6 @@ from elastic_search.nn.released import (
     on_meta,
     shape_text,
 )
-
-LISTED = 10
-"""Keys that an error lists of each kind."""
-
-MAX_NUMBER = 65_536
-"""Of any count in a file's spec."""
 
 _STAGE: dict[str, tuple[type, ...]] = {
     "width": (int,), "depth": (int,), "split": (str,), "splits": (list,), "down": (str, list), "up": (str, list)
@@ -134,7 +126,7 @@ def load_weights(path: str | Path) -> Net:
         FileError: if the file cannot be read, has no spec of ours inside, or its tensors are not the spec's.
     """
     path = Path(path)
-    tensors, metadata = _read_safetensors(path)
+    tensors, metadata = read_safetensors(path)
     net = on_meta(_spec_inside(path, metadata, len(tensors)))
     expected = net.state_dict()
     mistakes: dict[str, list[str]] = {
@@ -148,16 +140,16 @@ def load_weights(path: str | Path) -> Net:
         ],
     }
     if any(mistakes.values()):
-        raise FileError(_listing(f"{path}: its tensors are not those of the spec inside", mistakes))
+        raise FileError(listing(f"{path}: its tensors are not those of the spec inside", mistakes))
     return _filled(net, tensors)
 
 
 def _convert(name: str, file: Path) -> tuple[Net, Conversion]:
     spec = published(name)
-    tensors = _read(file)
+    tensors = read(file)
     fit = fit_keys(spec, tensors)
     if any(fit.mistakes.values()):
-        raise FileError(_listing(f"{file}: not the weights of {name}", fit.mistakes), _hint(name, file, tensors, fit))
+        raise FileError(listing(f"{file}: not the weights of {name}", fit.mistakes), _hint(name, file, tensors, fit))
     net = on_meta(spec)
     state = fit.state(tensors)
     with open(file, "rb") as source:
@@ -182,18 +174,6 @@ def _filled(net: Net, state: dict[str, Tensor]) -> Net:
     return net.eval()
 
 
-# Messages.
-
-
-def _listing(head: str, mistakes: dict[str, list[str]]) -> str:
-    lines = [head]
-    for kind, keys in mistakes.items():
-        lines += [f"{kind} {key}" for key in keys[:LISTED]]
-        if len(keys) > LISTED:
-            lines.append(f"and {len(keys) - LISTED} more {kind}")
-    return "\n  ".join(lines)
-
-
 def _hint(name: str, file: Path, tensors: dict[str, Tensor], fit: Fit) -> str | None:
     """What the file may be instead."""
     if any(BRANCH.search(key) for key in tensors):
@@ -210,86 +190,6 @@ def _hint(name: str, file: Path, tensors: dict[str, Tensor], fit: Fit) -> str | 
     if all(text.startswith(heads) for texts in fit.mistakes.values() for text in texts) and fit.mistakes["wrong"]:
         return "the classifier has another number of classes"
     return None
-
-
-# Files.
-
-
-def _read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a published file, by key; nothing in it is run, and none is larger than what the file holds."""
-    if file.suffix == ".safetensors":
-        return _without_prefix(_read_safetensors(file)[0])
-    _check_file(file)
-    try:
-        # Explicitly, since an environment variable can turn the default into one that runs code.
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        what = f"asks for {found[1]}" if found else "is damaged, or holds more than tensors"
-        raise FileError(
-            f"{file}: refused: the pickle inside {what}", "have it saved again as a state dict of tensors alone"
-        ) from None
-    except Exception as error:  # a damaged file makes the reader fail in any way
-        raise FileError(f"{file}: not a checkpoint that can be read ({type(error).__name__})") from None
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content:
-        raise FileError(f"{file}: holds no state dict", "the tensors by key, or such a dict under 'state_dict'")
-    strange = [str(key) for key, value in content.items() if not (isinstance(key, str) and _is_sound(value))]
-    if strange:
-        raise FileError(_listing(f"{file}: not a dict of tensors that the file holds in full", {"not one:": strange}))
-    return _without_prefix(content)
-
-
-def _check_file(file: Path) -> None:
-    """Refuse what is no file, and archives that grow when they are read."""
-    if not file.is_file():
-        raise FileError(f"{file}: {'not a file' if file.exists() else 'no such file'}")
-    try:
-        with open(file, "rb") as stream:
-            if stream.read(4) != b"PK\x03\x04":
-                return
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-    except OSError as error:
-        raise FileError(f"{file}: {(error.strerror or 'cannot be read').lower()}") from None
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        raise FileError(f"{file}: damaged: {error}") from None
-    compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    if compressed or sum(member.file_size for member in members) > 1.1 * file.stat().st_size + 2**20:
-        raise FileError(f"{file}: refused: its archive is compressed, which torch.save never does")
-
-
-def _is_sound(value: object) -> bool:
-    """Whether this is a plain tensor whose every element is in the file: none that one number was expanded to."""
-    if type(value) not in (Tensor, nn.Parameter):
-        return False
-    assert isinstance(value, Tensor)
-    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_nested:
-        return False
-    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-
-
-def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keys without the ``module.`` of torch's DataParallel, where all have it."""
-    prefix = "module."
-    shared = all(key.startswith(prefix) for key in tensors)
-    return {key.removeprefix(prefix) if shared else key: tensor for key, tensor in tensors.items()}
-
-
-def _read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file."""
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ModuleNotFoundError:
-        raise missing_extra("safetensors", "weights") from None
-
-    _check_file(file)
-    try:
-        with safe_open(file, framework="pt", device="cpu") as content:
-            return {key: content.get_tensor(key) for key in content.keys()}, content.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, MemoryError, UnicodeError) as error:
-        raise FileError(f"{file}: not a safetensors file that can be read ({error})") from None
 
 
 def _spec_inside(file: Path, metadata: dict[str, str], tensors: int) -> Spec:
@@ -317,7 +217,8 @@ def _is_spec_data(data: Any, tensors: int) -> bool:
     family = FAMILIES.get(data["family"]) if isinstance(data, dict) and isinstance(data.get("family"), str) else None
     if family is None or data.get("schema") != SCHEMA or not isinstance(data.get("stages"), list):
         return False
-    kinds = {field.name: type(field.default) for field in fields(family) if field.name != "stages"}
+    kinds = {field.name: type(field.default) for field in fields(family) if field.name not in ("stages", "head")}
+    kinds["classes"] = int
     values = {key: value for key, value in data.items() if key not in ("schema", "family", "stages")}
     numbers = [value for value in values.values() if type(value) is int]
     if any(type(value) is not kinds.get(key) for key, value in values.items()):
@@ -334,4 +235,4 @@ def _is_spec_data(data: Any, tensors: int) -> bool:
             return False
         numbers.append(stage["width"])
         blocks += family.blocks(stage["depth"])
-    return blocks <= tensors and max(numbers, default=0) <= MAX_NUMBER
+    return blocks <= tensors and max(numbers, default=0) <= MAX_COUNT

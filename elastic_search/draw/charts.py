@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from elastic_search.report.sketch import (
+from elastic_search.draw.sketch import (
     IN,
     Detail,
     Panel,

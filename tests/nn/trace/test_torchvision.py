@@ -5,10 +5,10 @@ import torch
 
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import image
-from elastic_search.cost.conventions import CONVENTIONS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS
 from elastic_search.nn.tools import fvcore_counts, torch_counts
-from elastic_search.nn.trace import trace
+from elastic_search.nn.trace.tracing import trace
 
 NAMES = (
     "alexnet", "vgg11_bn", "resnet18", "resnext50_32x4d", "densenet121", "mobilenet_v2", "mobilenet_v3_small",

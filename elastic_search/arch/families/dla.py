@@ -14,7 +14,11 @@ from typing import Self
 
 from elastic_search.arch import ops
 from elastic_search.arch.blocks import bottleneck_path, projection, split_sum
+from elastic_search.arch.edit import HALVES, elastic
+from elastic_search.arch.families import Published
 from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_out
+from elastic_search.arch.ops import Conv, Op
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
 from elastic_search.errors import SpecError
@@ -23,7 +27,7 @@ PATHS = 32
 """Paths of a block whose inner width is its stage's width."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DLA(Spec):
     """A DLA-X: levels 2, 3, … are trees of bottlenecks, each entered with stride 2.
 
@@ -45,23 +49,28 @@ class DLA(Spec):
     stem_width: int = 16
     stem: str = "imagenet"
 
+    RANK = 3
     FIRST_STAGE = 2
+    BLOCK_KIND = "bottleneck"
+    RELEASED_NAMES = (
+        (r"^stem\.conv_base\.", "base_layer.0."),
+        (r"^stem\.bn_base\.", "base_layer.1."),
+        (r"^stem\.conv(\d)\.", r"level\1.0."),
+        (r"^stem\.bn(\d)\.", r"level\1.1."),
+        (r"\.project\.conv\.", ".project.0."),
+        (r"\.project\.bn\.", ".project.1."),
+        (r"^head\.", ""),
+    )
     STAGE_WORD = "level"
     IS_CHAIN = False
     WHY_DEAD = "the first subtree projects for itself; the published networks hold and count them all the same"
 
-    def __post_init__(self) -> None:
-        for name in ("cardinality", "stem_width", "classes"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"{name} {getattr(self, name)}: must be at least 1")
-        if self.stem not in ("imagenet", "small"):
-            raise SpecError(f"stem {self.stem!r}: legal are imagenet, small")
+    def check_widths(self) -> None:
         for i, stage in enumerate(self.stages):
             if stage.width < PATHS or stage.width % PATHS:
                 raise SpecError(f"width {stage.width} at {self.stage_name(i)} is not a multiple of {PATHS}")
             if stage.splits and len(stage.splits) != 2 ** self.depth(i):
                 raise SpecError(f"{len(stage.splits)} blocks at {self.stage_name(i)} do not make a tree: 2, 4, 8, …")
-        self.check_splits()
 
     @staticmethod
     def blocks(depth: int) -> int:
@@ -84,7 +93,7 @@ class DLA(Spec):
         return self.stages[stage].width
 
     def stem_graph(self) -> Graph:
-        return _stem(self.stem, self.stem_width)
+        return _stem(self.stem, self.stem_width, self.in_channels)
 
     def stage_graph(self, stage: int, in_channels: int) -> Graph:
         this = self.stages[stage]
@@ -93,32 +102,37 @@ class DLA(Spec):
             in_channels, this.width, 2, level_root, (), this.splits, self.cardinality, self.residual_root, "stage"
         )
 
-    def head_graph(self, in_channels: int) -> Graph:
-        return _head(in_channels, self.classes)
+    def classifier_graph(self, in_channels: int, classes: int) -> Graph:
+        return _classifier(in_channels, classes)
 
-    def scaled(self, factor: Fraction, stem: str, classes: int) -> Self:
+    def initial(self, path: str, op: Op, halves: int) -> tuple[Initial, Initial]:
+        """He normal by fan-out; biases keep PyTorch's default."""
+        if isinstance(op, Conv):
+            return he_fan_out(op, 1 if path.endswith(".conv3") else halves), DEFAULT
+        return ONE, ZERO
+
+    def scaled(self, factor: Fraction) -> Self:
         stages = tuple(
             replace(stage, width=max(1, round(stage.width // PATHS * factor)) * PATHS) for stage in self.stages
         )
-        stem_width = max(1, round(self.stem_width * factor))
-        return replace(self, stages=stages, stem_width=stem_width, stem=stem, classes=classes)
+        return replace(self, stages=stages, stem_width=max(1, round(self.stem_width * factor)))
 
 
 @lru_cache(maxsize=64)
-def _stem(kind: str, width: int) -> Graph:
+def _stem(kind: str, width: int, in_channels: int) -> Graph:
     b = Builder("stem", "x")
     if kind == "small":
-        y = b.conv_bn_relu("_base", "x", 3, width, 3)
+        y = b.conv_bn_relu("_base", "x", in_channels, width, 3)
     else:
-        y = b.conv_bn_relu("_base", "x", 3, width, 7)
+        y = b.conv_bn_relu("_base", "x", in_channels, width, 7)
         y = b.conv_bn_relu("0", y, width, width, 3)
     return b.done(b.conv_bn_relu("1", y, width, 2 * width, 3, stride=2))
 
 
 @lru_cache(maxsize=64)
-def _head(channels: int, classes: int) -> Graph:
+def _classifier(channels: int, classes: int) -> Graph:
     b = Builder("head", "x")
-    y = b.add("pool", ops.GlobalPool("module"), "x")
+    y = b.add("pool", ops.GlobalPool("window"), "x")
     y = b.conv("fc", y, channels, classes, bias=True)
     return b.done(b.add("flatten", ops.Flatten(), y))
 
@@ -190,3 +204,12 @@ def dla(depths: tuple[int, ...], *, cardinality: int = 32, residual_root: bool =
     """A plain DLA-X of 128, 256, … channels."""
     stages = tuple(Stage(128 * 2**i, (PLAIN,) * 2**depth) for i, depth in enumerate(depths))
     return DLA(stages, cardinality=cardinality, residual_root=residual_root)
+
+
+FAMILY = DLA
+PUBLISHED = {
+    "dla_x60": Published(lambda: dla((1, 2, 3, 1)), (2, 5, 6, 7), "dla_x60_elastic"),
+    "dla_x60_elastic": Published(lambda: elastic(dla((1, 2, 3, 1)), HALVES), (2, 5, 6, 7)),
+    "dla_x102": Published(lambda: dla((1, 3, 4, 1), residual_root=True), (2,), "dla_x102_elastic"),
+    "dla_x102_elastic": Published(lambda: elastic(dla((3, 3, 3, 1), cardinality=50, residual_root=True), HALVES), (2,)),
+}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from elastic_search.report.sketch import INK, printable
+from elastic_search.draw.sketch import INK, printable
 
 FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 FAINT, LINE, PAPER, PANEL = "#6a6f7a", "#555a66", "#ffffff", "#f3f4f7"

@@ -14,13 +14,17 @@ from typing import Self
 
 from elastic_search.arch import ops
 from elastic_search.arch.blocks import image_stem, split_sum
+from elastic_search.arch.edit import HALVES, elastic
+from elastic_search.arch.families import Published
 from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_out
+from elastic_search.arch.ops import Conv, Linear, Op
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
 from elastic_search.errors import SpecError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DenseNet(Spec):
     """A DenseNet-BC with compression 1/2.
 
@@ -40,17 +44,23 @@ class DenseNet(Spec):
     stem_width: int = 64
     stem: str = "imagenet"
 
+    RANK = 4
     STAGE_WORD = "block"
+    BLOCK_KIND = "dense layer"
+    LAST_CONV = "conv2"
+    RELEASED_NAMES = (
+        (r"^stem\.conv1\.", "features.conv0."),
+        (r"^stem\.bn1\.", "features.norm0."),
+        (r"^block(\d+)\.transition\.", r"features.transition\1."),
+        (r"^block(\d+)\.(\d+)\.", lambda found: f"features.denseblock{found[1]}.denselayer{int(found[2]) + 1}."),
+        (r"\.bn1\.", ".norm2."),
+        (r"^head\.norm5\.", "features.norm_final."),
+        (r"^head\.fc\.", "classifier."),
+    )
 
-    def __post_init__(self) -> None:
-        for name in ("growth", "stem_width", "classes"):
-            if getattr(self, name) < 1:
-                raise SpecError(f"{name} {getattr(self, name)}: must be at least 1")
-        if self.stem not in ("imagenet", "small"):
-            raise SpecError(f"stem {self.stem!r}: legal are imagenet, small")
+    def check_widths(self) -> None:
         if any(stage.width < 1 for stage in self.stages):
             raise SpecError("width: must be at least 1")
-        self.check_splits()
 
     def stride(self, stage: int, block: int) -> int:
         return 1
@@ -67,7 +77,7 @@ class DenseNet(Spec):
         return channels if stage == len(self.stages) - 1 else channels // 2
 
     def stem_graph(self) -> Graph:
-        return image_stem(self.stem, self.stem_width)
+        return image_stem(self.stem, self.stem_width, self.in_channels)
 
     def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
         return _layer(in_channels, self.stages[stage].width, self.growth, split)
@@ -78,10 +88,19 @@ class DenseNet(Spec):
     def tail_graph(self, stage: int, in_channels: int) -> Graph | None:
         return _transition(in_channels) if stage < len(self.stages) - 1 else None
 
-    def head_graph(self, in_channels: int) -> Graph:
-        return _head(in_channels, self.classes)
+    def classifier_graph(self, in_channels: int, classes: int) -> Graph:
+        return _classifier(in_channels, classes)
 
-    def scaled(self, factor: Fraction, stem: str, classes: int) -> Self:
+    def initial(self, path: str, op: Op, halves: int) -> tuple[Initial, Initial]:
+        """He normal by fan-out; the classifier keeps PyTorch's default but for a bias of 0."""
+        match op:
+            case Conv():
+                return he_fan_out(op, 1 if path.endswith(".conv2") else halves), DEFAULT
+            case Linear():
+                return DEFAULT, ZERO
+        return ONE, ZERO
+
+    def scaled(self, factor: Fraction) -> Self:
         growth = max(1, round(self.growth * factor))
         # The smallest number of channels that all of this network's splits divide, so that shares stay whole.
         stages = []
@@ -89,7 +108,7 @@ class DenseNet(Spec):
             whole = _denominator(stage.splits)
             stages.append(replace(stage, width=max(1, round(stage.width * factor / whole)) * whole))
         stem_width = max(1, round(self.stem_width * factor))
-        return replace(self, stages=tuple(stages), growth=growth, stem_width=stem_width, stem=stem, classes=classes)
+        return replace(self, stages=tuple(stages), growth=growth, stem_width=stem_width)
 
 
 def _denominator(splits: tuple[Split, ...]) -> int:
@@ -107,7 +126,7 @@ def _layer(channels: int, width: int, growth: int, split: Split) -> Graph:
 
     b = Builder("dense layer", "x")
     y = b.relu("relu1", b.bn("norm1", "x", channels))
-    y = split_sum(b, y, split, channels, growth, body, functional=True)
+    y = split_sum(b, y, split, channels, growth, body, spelling="function")
     return b.done(b.add("concat", ops.Concat(), "x", y))
 
 
@@ -120,10 +139,10 @@ def _transition(channels: int) -> Graph:
 
 
 @lru_cache(maxsize=1024)
-def _head(channels: int, classes: int) -> Graph:
+def _classifier(channels: int, classes: int) -> Graph:
     b = Builder("head", "x")
-    y = b.add("relu", ops.Relu(functional=True), b.bn("norm5", "x", channels))
-    y = b.add("pool", ops.GlobalPool("function"), y)
+    y = b.add("relu", ops.Relu(), b.bn("norm5", "x", channels), spelling="function")
+    y = b.add("pool", ops.GlobalPool("window"), y, spelling="function")
     y = b.add("flatten", ops.Flatten(), y)
     return b.done(b.add("fc", ops.Linear(channels, classes), y))
 
@@ -131,3 +150,10 @@ def _head(channels: int, classes: int) -> Graph:
 def densenet(depths: tuple[int, ...], *, growth: int = 32) -> DenseNet:
     """A plain DenseNet-BC whose bottlenecks have 4 × growth channels."""
     return DenseNet(tuple(Stage(4 * growth, (PLAIN,) * depth) for depth in depths), growth=growth)
+
+
+FAMILY = DenseNet
+PUBLISHED = {
+    "densenet201": Published(lambda: densenet((6, 12, 48, 32)), (2,), "densenet201_elastic"),
+    "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), (2,)),
+}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from elastic_search.report.pieces import (
+from elastic_search.draw.pieces import (
     BOX,
     EDGE,
     FAINT,
@@ -30,7 +30,7 @@ from elastic_search.report.pieces import (
     text,
     text_width,
 )
-from elastic_search.report.sketch import (
+from elastic_search.draw.sketch import (
     IN,
     Box,
     Detail,

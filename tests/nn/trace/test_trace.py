@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from elastic_search.arch import ops
+from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import Shape
-from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.errors import ElasticError, ShapeError, UsageError
-from elastic_search.nn import trace as tracing
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS, fvcore_counts
-from elastic_search.nn.trace import load_module, register_rule, trace
+from elastic_search.nn.trace import rules
+from elastic_search.nn.trace.factory import load_module
+from elastic_search.nn.trace.rules import register_rule
+from elastic_search.nn.trace.tracing import trace
 
 INPUT = Shape(12, 10, 14)
 
@@ -306,7 +308,7 @@ def test_module_that_does_not_take_the_image_is_refused():
 
 
 def test_unknown_operation_is_named_and_can_be_given_a_rule(monkeypatch):
-    monkeypatch.setattr(tracing, "_RULES", {})
+    monkeypatch.setattr(rules, "_RULES", {})
     module = Function(lambda m, x: torch.erf(torch.erf(x)))
     graph = trace(module, INPUT)
     (name,) = opaque_nodes(graph)
@@ -343,15 +345,15 @@ def test_what_makes_weights_is_live():
 
 
 def test_rule_for_a_class_keeps_its_parameters(monkeypatch):
-    monkeypatch.setattr(tracing, "_RULES", {})
+    monkeypatch.setattr(rules, "_RULES", {})
     register_rule(Residual)(lambda inputs, output: 7)
     graph = trace(nn.Sequential(nn.Conv2d(12, 8, 1), Residual()), INPUT)
-    assert isinstance(graph.at("1"), ops.Custom)
+    assert isinstance(graph.at("1"), traced_ops.Custom)
     assert graph.at("1").params == 8 * 8 * 9 + 8 + 16
 
 
 def test_rule_must_return_a_count(monkeypatch):
-    monkeypatch.setattr(tracing, "_RULES", {})
+    monkeypatch.setattr(rules, "_RULES", {})
     register_rule(Residual)(lambda inputs, output: "many")
     with pytest.raises(UsageError, match="returned 'many'"):
         trace(nn.Sequential(nn.Conv2d(12, 8, 1), Residual()), INPUT)

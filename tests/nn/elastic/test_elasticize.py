@@ -9,19 +9,19 @@ from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from elastic_search.arch import ops
+from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import Shape
-from elastic_search.arch.resnext import resnext
 from elastic_search.arch.split import Split, parse_split
-from elastic_search.cost.conventions import CONVENTIONS, MACS, TORCH
 from elastic_search.cost.pyramids import Layer, built, cost, split_ratios
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS, MACS, TORCH
 from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
-from elastic_search.nn.elastic_conv import ElasticConv2d
-from elastic_search.nn.elasticize import REASONS, Change, Left, elasticize
+from elastic_search.nn.elastic.elastic_conv import ElasticConv2d
+from elastic_search.nn.elastic.elasticize import REASONS, Change, Left, elasticize
 from elastic_search.nn.init import build
 from elastic_search.nn.tools import authors_counts, fvcore_counts, torch_counts
-from elastic_search.nn.trace import trace
+from elastic_search.nn.trace.tracing import trace
 
 
 @pytest.fixture(autouse=True)

@@ -7,15 +7,12 @@ as two halves, of which the second has ``_d`` at the end of its modules' names.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from elastic_search.arch.densenet import DenseNet
-from elastic_search.arch.dla import DLA
-from elastic_search.arch.resnext import ResNeXt
 from elastic_search.arch.spec import Spec
 from elastic_search.nn.net import Net
 
@@ -27,34 +24,6 @@ FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 COUNTS = ".num_batches_tracked"
 STATISTICS = (".running_mean", ".running_var")
 BRANCH = re.compile(r"\.at([12])\.")
-_LAST = {ResNeXt: "conv3", DLA: "conv3", DenseNet: "conv2"}
-_RENAMES: dict[type[Spec], tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]] = {
-    ResNeXt: (
-        (r"^(stem|head)\.", ""),
-        (r"\.shortcut\.conv\.", ".downsample.0."),
-        (r"\.shortcut\.bn\.", ".downsample.1."),
-        (r"\.se\.squeeze\.", ".selayer.conv1."),
-        (r"\.se\.excite\.", ".selayer.conv2."),
-    ),
-    DLA: (
-        (r"^stem\.conv_base\.", "base_layer.0."),
-        (r"^stem\.bn_base\.", "base_layer.1."),
-        (r"^stem\.conv(\d)\.", r"level\1.0."),
-        (r"^stem\.bn(\d)\.", r"level\1.1."),
-        (r"\.project\.conv\.", ".project.0."),
-        (r"\.project\.bn\.", ".project.1."),
-        (r"^head\.", ""),
-    ),
-    DenseNet: (
-        (r"^stem\.conv1\.", "features.conv0."),
-        (r"^stem\.bn1\.", "features.norm0."),
-        (r"^block(\d+)\.transition\.", r"features.transition\1."),
-        (r"^block(\d+)\.(\d+)\.", lambda found: f"features.denseblock{found[1]}.denselayer{int(found[2]) + 1}."),
-        (r"\.bn1\.", ".norm2."),
-        (r"^head\.norm5\.", "features.norm_final."),
-        (r"^head\.fc\.", "classifier."),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -85,7 +54,7 @@ def fit_keys(spec: Spec, tensors: dict[str, Tensor]) -> Fit:
     ours = on_meta(spec, dead=True).state_dict()
     modules = [key.split(".")[:-1] for key in tensors]
     halved = {".".join(module[:-1]) for module in modules if module and module[-1].endswith("_d")}
-    if not (isinstance(spec, ResNeXt) or spec.elastic_blocks):
+    if not spec.halved:
         # Plain DLA and DenseNet are whole; halves are of the Elastic network, whose merged weights could fit here.
         halved = set()
     sources: dict[str, tuple[tuple[str, ...], int]] = {}
@@ -94,12 +63,12 @@ def fit_keys(spec: Spec, tensors: dict[str, Tensor]) -> Fit:
     for name, tensor in ours.items():
         if name.endswith(COUNTS):
             continue
-        keys = _keys_of(type(spec), name, ours.keys(), halved)
+        keys = _keys_of(spec, name, ours.keys(), halved)
         if name.startswith(dead):
             dropped |= {key: DEAD for key in keys if key in tensors}
             continue
         # Halves lie side by side in the channels inside a block: outputs, but inputs of its last convolution.
-        dim = 1 if keys[0].split(".")[-2] == _LAST[type(spec)] else 0
+        dim = 1 if keys[0].split(".")[-2] == spec.LAST_CONV else 0
         sources[name] = keys, dim
         wanted = list(tensor.shape)
         wanted[dim] //= len(keys)
@@ -115,13 +84,13 @@ def fit_keys(spec: Spec, tensors: dict[str, Tensor]) -> Fit:
     return Fit(sources, dropped, mistakes)
 
 
-def _keys_of(family: type[Spec], name: str, names: Collection[str], halved: set[str]) -> tuple[str, ...]:
+def _keys_of(spec: Spec, name: str, names: Collection[str], halved: set[str]) -> tuple[str, ...]:
     """The authors' keys of one of our tensors: two, where a whole block here is two halves in the file.
 
     Published splits are whole blocks, or halves of which the second (``_d``) works at half the resolution.
     """
     key = BRANCH.sub(".", name)
-    for pattern, new in _RENAMES[family]:
+    for pattern, new in spec.RELEASED_NAMES:
         key = re.sub(pattern, new, key)
     branch = BRANCH.search(name)
     if branch is None:
