@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import Amounts, device_option, format_options
+from elastic_search.cli.options import Amounts, format_options
 from elastic_search.errors import UsageError
 from elastic_search.search.propose import STRATEGIES
 
@@ -41,7 +41,7 @@ ENDINGS = {
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
 @click.option("--name", help="Of the run; by default the space's.")
 @click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
-@device_option()
+@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that train; "
               "each of them has a GPU of its own as far as there are any.")  # fmt: skip
 @click.option("--storage", metavar="URL", help="PostgreSQL of a study that several machines share; the same command "
@@ -78,8 +78,7 @@ def search(
 
     from elastic_search.cli.extras import require
     from elastic_search.files import load_space
-    from elastic_search.search.plan import bands
-    from elastic_search.space.match import Matcher
+    from elastic_search.search.plan import bands, matcher_of
 
     started = time.monotonic()
     seconds = _seconds(hours, minutes, until)
@@ -88,10 +87,7 @@ def search(
     plan = load_space(space)
     title = plan.name if name is None else name
     plans = bands(plan, title, Path(root), targets)
-    matchers = [Matcher(p.space, p.band.convention, p.band.input, p.limits) for p in plans.values()]
-    for one, matcher in zip(plans.values(), matchers, strict=True):
-        if not matcher.count(one.band.low, one.band.high):
-            raise matcher.nothing_fits(one.band)
+    matchers = list(map(matcher_of, plans.values()))
     require("torch", "optuna", "sqlalchemy", "filelock")
     from elastic_search.search.trials.signals import StopSignal
 
@@ -99,9 +95,10 @@ def search(
     with stop.listening():
         from elastic_search.report.progress import Progress
         from elastic_search.search.evaluator import PROXY_EVALUATOR, Named
-        from elastic_search.search.run import Run, Settings, sweep
+        from elastic_search.search.run import Run, sweep
         from elastic_search.search.shared import SharedStudy, checked_url
         from elastic_search.search.store.folder import RunFolder
+        from elastic_search.search.trials.loop import Settings
         from elastic_search.train.device import choose_device, describe, torch_version
 
         address = storage and checked_url(storage)
@@ -110,12 +107,11 @@ def search(
         # Two processes with a thread for every core slow one another down many times over.
         threads = max(1, (os.cpu_count() or 1) // workers) if chosen.type == "cpu" else None
         settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
-        cautions: tuple[str, ...] = ()
+        cautions = []
         if workers > 1 or storage is not None:
-            cautions = ("several workers: the trials depend on which of them is quicker",)
+            cautions.append("several workers: the trials depend on which of them is quicker")
         elif chosen.type != "cpu":
-            cautions = ("on a GPU, equal seeds give nearly equal accuracies only",)
-        shows = [Progress(of, about["device"], trials, workers, cautions) for of in plans]
+            cautions.append("on a GPU, equal seeds give nearly equal accuracies only")
         runs = [
             Run(
                 one,
@@ -124,25 +120,26 @@ def search(
                 settings,
                 Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device}),
                 about,
-                show,
+                Progress(*cautions),
                 stop,
             )
-            for (of, one), matcher, show in zip(plans.items(), matchers, shows, strict=True)
+            for (of, one), matcher in zip(plans.items(), matchers, strict=True)
         ]
         total = seconds
         if seconds is not None and until is not None:
             # A time of day, whatever was used before.
             total = seconds + sum(run.folder.spent_seconds for run in runs)
         if dry_run:
-            return _show_plans(runs, [show.title for show in shows], total, fmt)
+            return _show_plans(runs, total, fmt)
         if address is not None:
             SharedStudy(address, runs[0].folder).close()  # a server that is away is told before anything else
         stop.notice = "stopping after this epoch; once more stops at once"
-        whys = sweep(runs, total, started)
-        _show(runs[: len(whys)], whys, title if targets else "", fmt)
-    if whys[-1] == "time" and not any(run.folder.result(None) for run in runs):
+        sweep(runs, total, started)
+        done = [run for run in runs if run.ended]
+        _show(done, title if targets else "", fmt)
+    if done[-1].ended == "time" and not any(run.folder.result(None) for run in runs):
         click.echo("nothing was trained to the end: the time was too short for the base network", err=True)
-    if whys[-1] == "signal" and stop.received is not None:
+    if done[-1].ended == "signal" and stop.received is not None:
         click.echo("interrupted: the same command resumes", err=True)
         raise SystemExit(128 + stop.received)
     for run in runs:
@@ -150,40 +147,35 @@ def search(
             click.echo(f"best network: elastic-search flops {_short(run.folder.best_file)}", err=True)
 
 
-def _show_plans(runs: list[Run], titles: list[str], seconds: float | None, fmt: str) -> None:
+def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """What fits into the budget of each band."""
     from elastic_search.report.searches import plan_json, plan_table
     from elastic_search.report.table import show, show_json
     from elastic_search.search.run import share
 
-    plans = [run.plan(share(runs, number, seconds)) for number, run in enumerate(runs)]
+    plans = [(run, run.plan(share(runs, number, seconds))) for number, run in enumerate(runs)]
     if fmt == "json":
-        found = [plan_json(plan) for plan in plans]
+        found = [plan_json(run, fits) for run, fits in plans]
         return show_json({"schema": 1, **found[0]} if len(found) == 1 else {"schema": 1, "bands": found})
-    for title, plan in zip(titles, plans, strict=True):
-        show(plan_table(plan, title), fmt)
+    for run, fits in plans:
+        show(plan_table(run, fits), fmt)
 
 
-def _show(runs: list[Run], whys: list[str], sweep: str, fmt: str) -> None:
+def _show(runs: list[Run], sweep: str, fmt: str) -> None:
     """A run's ranking, or of several bands the best networks."""
     from elastic_search.report.searches import search_json, search_table, sweep_json, sweep_table
     from elastic_search.report.table import show, show_json
     from elastic_search.search.store.ranking import curve
 
-    rows = [run.rows() for run in runs]
-    found = [
-        search_json(ranked, run.space, run.folder.name, run.settings.seed, run.inside, why)
-        for ranked, run, why in zip(rows, runs, whys, strict=True)
-    ]
-    if sweep:
-        best = curve(rows)
-        title = f"Sweep {sweep}: the best of {len(runs)} bands"
-        if fmt == "json":
-            return show_json(sweep_json(sweep, best, found))
-        return show(sweep_table(best, [run.space for run in runs], title), fmt)
+    run = runs[0]
+    if not sweep and fmt == "json":
+        return show_json(search_json(run))
+    if not sweep:
+        return show(search_table(run.rows(), run.space, f"Run {run.folder.name}: {ENDINGS[run.ended]}"), fmt)
+    best = curve([run.rows() for run in runs])
     if fmt == "json":
-        return show_json(found[0])
-    show(search_table(rows[0], runs[0].space, f"Run {runs[0].folder.name}: {ENDINGS[whys[0]]}"), fmt)
+        return show_json(sweep_json(sweep, best, [search_json(run) for run in runs]))
+    show(sweep_table(best, [run.space for run in runs], f"Sweep {sweep}: the best of {len(runs)} bands"), fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

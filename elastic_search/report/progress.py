@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from elastic_search.report.searches import clock, plan_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.live import Live
     from rich.text import Text
 
     from elastic_search.search.evaluator import Epoch
-    from elastic_search.search.plan import Plan
+    from elastic_search.search.plan import Forecast
+    from elastic_search.search.run import Run
     from elastic_search.search.store.result import Result
 
 SECONDS_BETWEEN_LINES = 60
@@ -27,17 +26,12 @@ class Progress:
     """Shows a run and what its workers do: the plan, trials, epochs, the best so far and the time left.
 
     Args:
-        name: of the run.
-        device: its name.
-        trials: how many there will be, or None.
-        workers: how many there are.
-        cautions: what is to be known of the results.
+        cautions: what is to be known of its results.
     """
 
-    def __init__(self, name: str, device: str, trials: int | None, workers: int, cautions: tuple[str, ...]) -> None:
-        self.device, self.trials, self.cautions = device, trials, cautions
-        self.title = f"{name} on {device}" + (f", {workers} workers" if workers > 1 else "")
-        self._where = self.title if workers > 1 else device
+    def __init__(self, *cautions: str) -> None:
+        self._cautions, self._where = cautions, ""
+        self.trials: int | None = None
         self.seconds_left: Callable[[], float | None] = lambda: None
         self._now: dict[int, str] = {}
         self._best: float | None = None
@@ -45,22 +39,21 @@ class Progress:
         self._said = time.monotonic()
         self._live: Live | None = None
 
-    def begins(self, path: Path, new: bool) -> None:
-        self.note(f"{'new run' if new else 'resuming'} {path} on {self.device}")
-
     def note(self, what: str) -> None:
         self.say(what, alone=True)
 
-    def planned(self, plan: Plan) -> None:
-        table = plan_table(plan, self.title)
+    def planned(self, run: Run, fits: Forecast) -> None:
+        table = plan_table(run, fits)
         lines = [f"{row['name']}: {row['text']}" for row in table.rows if row]
-        for line in (*lines, *table.notes, *self.cautions):
+        for line in (*lines, *table.notes, *self._cautions):
             self.note(line)
 
     @contextmanager
-    def watching(self, base: float | None, best: float | None, left: Callable[[], float | None]) -> Iterator[None]:
+    def watching(self, run: Run, left: Callable[[], float | None]) -> Iterator[None]:
         """Show a live line on a terminal, with the accuracies that are known from earlier starts."""
-        self._base, self._best, self.seconds_left = base, best, left
+        self._where, self.trials = run.title if run.settings.workers > 1 else run.device, run.settings.trials
+        known = {row.rank: row.result.accuracy for row in run.rows()}
+        self._base, self._best, self.seconds_left = known.get("base"), known.get("1"), left
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from elastic_search.arch.spec import Spec
@@ -12,7 +13,8 @@ from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
 
 if TYPE_CHECKING:
-    from elastic_search.search.plan import Plan
+    from elastic_search.search.plan import Forecast
+    from elastic_search.search.run import Run
     from elastic_search.search.store.ranking import Row
 
 SCHEMA = 1
@@ -118,38 +120,41 @@ def sweep_json(name: str, rows: list[Row], found: list[dict[str, Any]]) -> dict[
     return {"schema": SCHEMA, "sweep": name, "networks": [row_dict(row) for row in rows], "bands": found}
 
 
-def plan_table(plan: Plan, title: str) -> Table:
+def plan_table(run: Run, fits: Forecast) -> Table:
     """What a budget buys: rows of name and text."""
-    pace, fits = plan.pace, plan.fits
+    pace, rungs = run.pace, ", ".join(map(str, run.halving.rungs))
     low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
     trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
     lines = [
-        ("inside", f"{plan.inside:,} of {plan.networks:,} networks: {plan.band}"),
+        ("inside", f"{run.inside:,} of {run.matcher.size:,} networks: {run.space.band}"),
         ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
-        ("rungs", f"{', '.join(map(str, plan.rungs))} epochs; {plan.strategy}"),
+        ("rungs", f"{rungs} epochs; {run.settings.strategy}"),
         ("fits", f"{trials}, about {fits.full:,} to the last epoch; {fits.epochs:,} epochs"),
-        ("time", f"{clock(plan.budget_seconds, ' left')}, {clock(plan.spent_seconds)} used before"),
-        ("ends", f"{plan.end:%Y-%m-%d %H:%M} local time"),
+        ("time", f"{clock(fits.budget_seconds, ' left')}, {clock(run.folder.spent_seconds)} used before"),
+        ("ends", f"{_end(fits):%Y-%m-%d %H:%M} local time"),
     ]
     notes = (SHORT,) if fits.short else ()
     columns = (Column("name", "plan"), Column("text", "what fits"))
-    return Table(title, columns, [{"name": name, "text": text} for name, text in lines], notes)
+    return Table(run.title, columns, [{"name": name, "text": text} for name, text in lines], notes)
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
+def plan_json(run: Run, fits: Forecast) -> dict[str, Any]:
     """The machine form of a plan."""
     return {
-        "strategy": plan.strategy,
-        "inside": plan.inside,
-        "networks": plan.networks,
-        "band": band_json(plan.band),
-        "seconds_an_epoch": vars(plan.pace),
-        "rungs": plan.rungs,
-        **vars(plan.fits),
-        "budget_seconds": plan.budget_seconds,
-        "spent_seconds": plan.spent_seconds,
-        "end": plan.end.isoformat(timespec="seconds"),
+        "strategy": run.settings.strategy,
+        "inside": run.inside,
+        "networks": run.matcher.size,
+        "band": band_json(run.space.band),
+        "seconds_an_epoch": vars(run.pace),
+        "rungs": run.halving.rungs,
+        **vars(fits),
+        "spent_seconds": run.folder.spent_seconds,
+        "end": _end(fits).isoformat(timespec="seconds"),
     }
+
+
+def _end(fits: Forecast) -> datetime:
+    return datetime.now().astimezone() + timedelta(seconds=fits.seconds)
 
 
 def clock(seconds: float | None, after: str = "") -> str:
@@ -180,17 +185,17 @@ def band_json(band: Band) -> dict[str, Any]:
     }
 
 
-def search_json(rows: list[Row], plan: SearchSpace, name: str, seed: int, inside: int, ended: str) -> dict[str, Any]:
+def search_json(run: Run) -> dict[str, Any]:
     """The machine form of a search's result."""
-    band = plan.band
+    space = run.space
     return {
         "schema": SCHEMA,
-        "run": name,
-        "space": plan.name,
-        "base": plan.base_name,
-        "seed": seed,
-        "ended": ended,
-        "band": {**band_json(band), "networks": inside},
-        "proxy": plan.recipe,
-        "networks": [row_dict(row) for row in rows],
+        "run": run.folder.name,
+        "space": space.name,
+        "base": space.base_name,
+        "seed": run.settings.seed,
+        "ended": run.ended,
+        "band": {**band_json(space.band), "networks": run.inside},
+        "proxy": space.recipe,
+        "networks": [row_dict(row) for row in run.rows()],
     }

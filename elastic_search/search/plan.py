@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,17 +15,10 @@ from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.files import SearchSpace
 from elastic_search.search.trials.halving import Halving
-from elastic_search.space.band import Band
 from elastic_search.space.match import Matcher
-
-if TYPE_CHECKING:
-    from elastic_search.search.store.folder import RunFolder
 
 DRAWS = 32
 """Networks of the band among which the cheapest and the dearest proxy are looked for."""
-
-RECENT = 20
-"""Trials that tell what an epoch takes."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +33,6 @@ class Pace:
     def typical(self) -> float:
         """Of a network of the band."""
         return (self.cheapest + self.dearest) / 2
-
-
-def known_pace(folder: RunFolder) -> Pace | None:
-    """What an epoch took in the trainings that are recorded, if there are any in the band."""
-    results = [folder.result(number) for number in folder.trials()[-RECENT:]]
-    seconds = [each for result in results if result and (each := result.epoch_seconds) is not None]
-    base = folder.result(None)
-    if not seconds or base is None or base.epoch_seconds is None:
-        return None
-    return Pace(base.epoch_seconds, min(seconds), max(seconds))
 
 
 def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
@@ -74,6 +55,7 @@ class Forecast:
         epochs: of all trials and the base.
         seconds: until the end.
         short: whether the time is too short for the base network alone.
+        budget_seconds: what it was made for; None without limit.
     """
 
     trials: int
@@ -81,6 +63,7 @@ class Forecast:
     epochs: int
     seconds: float
     short: bool
+    budget_seconds: float | None
 
 
 def forecast(
@@ -113,36 +96,20 @@ def forecast(
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
     epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
-    return Forecast(number, full, epochs, used, not base_done and seconds is not None and seconds < base)
+    short = not base_done and seconds is not None and seconds < base
+    return Forecast(number, full, epochs, used, short, seconds)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a run is about to do.
+def matcher_of(space: SearchSpace) -> Matcher:
+    """A space with its costs.
 
-    Attributes:
-        strategy: its name.
-        inside: number of networks in the band.
-        networks: of the space.
-        band: in which every proposal lies.
-        pace: seconds an epoch.
-        rungs: epochs after which a trial is judged.
-        fits: what fits into the budget.
-        budget_seconds: left, or None without limit.
-        spent_seconds: by earlier starts.
-        end: when the run is expected to end.
+    Raises:
+        NothingFitsError: if its band is empty.
     """
-
-    strategy: str
-    inside: int
-    networks: int
-    band: Band
-    pace: Pace
-    rungs: tuple[int, ...]
-    fits: Forecast
-    budget_seconds: float | None
-    spent_seconds: float
-    end: datetime
+    matcher = Matcher(space.space, space.band.convention, space.band.input, space.limits)
+    if not matcher.count(space.band.low, space.band.high):
+        raise matcher.nothing_fits(space.band)
+    return matcher
 
 
 def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:

@@ -8,7 +8,6 @@ from optuna.storages import RDBStorage
 from elastic_search import atomic
 from elastic_search.search.store.integrity import examine
 from elastic_search.search.store.study import open_study
-from elastic_search.search.trials.halving import Halving
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 from tests.search.test_strategies import KilledError
 
@@ -100,7 +99,7 @@ def uninterrupted(points, start, **options):  # noqa: F811
     return outcome(search), list(points.names)
 
 
-OPTIONS = {"trials": 3, "halving": Halving(3, on=True), "seed": 1}
+OPTIONS = {"trials": 3, "halving": True, "seed": 1}
 
 
 def test_points_are_before_and_after_every_kind_of_write(points, start):  # noqa: F811

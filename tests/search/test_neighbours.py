@@ -114,7 +114,8 @@ def test_result_whose_worker_died_before_it_was_told_is_told_by_another(start): 
 def test_base_of_a_sweep_is_taken_over_only_into_a_run_that_is_ours(tmp_path):
     """Another seed's run of that name is refused, and nothing was written into it."""
     from elastic_search.files import parse_space
-    from elastic_search.search.run import Run, Settings
+    from elastic_search.search.run import Run
+    from elastic_search.search.trials.loop import Settings
     from elastic_search.space.match import Matcher
 
     first, other = RunFolder(tmp_path, "first"), RunFolder(tmp_path, "other")

@@ -25,36 +25,38 @@ class Heard(Silent):
     def __init__(self):
         self.events, self.plans = [], []
 
-    def begins(self, path, new):
-        self.events.append("new" if new else "resumed")
+    def note(self, what):
+        self.events.append(what.split()[0])
 
-    def planned(self, plan):
-        self.plans.append(plan)
+    def planned(self, run, fits):
+        self.plans.append((fits.trials, run.pace.base))
 
     def finished(self, result, why):
         self.events.append(result.number)
 
 
-def trainer(worker):
+def trainer(worker=0):
     """What a worker makes of a name."""
     return Trainer()
 
 
 def test_search_is_the_command_s_run_with_an_observer(tmp_path):
     heard, trainer = Heard(), Trainer()
-    found = elastic_search.search(SPACE, trainer, trials=3, root=tmp_path, observer=heard, **OPTIONS)
-    assert found.why == "trials"
-    assert heard.events == ["new", None, 0, 1, 2]
-    assert [row.rank for row in found.rows] == ["base", "1", "2", "3"]
-    assert found.rows[0].spec == published("resnext50")
-    assert all(row.result.cost in SPACE.band for row in found.rows[1:])
-    assert found.folder.best_file.exists()
-    assert (heard.plans[0].fits.trials, heard.plans[0].pace.base) == (3, trainer.pace(None))
-    more = elastic_search.search(SPACE, trainer, trials=4, root=tmp_path, observer=heard, **OPTIONS)
-    assert heard.events[5:] == ["resumed", 3]
-    again = elastic_search.search(SPACE, trainer, trials=4, root=tmp_path, observer=heard, **OPTIONS)
-    assert len(heard.events) == 7
-    assert again.rows == more.rows
+    options = {"root": tmp_path, "observer": heard, **OPTIONS}
+    run = elastic_search.search(SPACE, trainer, trials=3, **options)
+    assert run.ended == "trials"
+    assert heard.events == ["new", "measuring", None, 0, 1, 2]
+    assert heard.plans == [(3, trainer.pace(None))]
+    rows = run.rows()
+    assert [row.rank for row in rows] == ["base", "1", "2", "3"]
+    assert rows[0].spec == published("resnext50")
+    assert all(row.result.cost in SPACE.band for row in rows[1:])
+    assert run.folder.best_file.exists()
+    more = elastic_search.search(SPACE, trainer, trials=4, **options)
+    assert heard.events[6:] == ["resuming", 3]
+    again = elastic_search.search(SPACE, trainer, trials=4, **options)
+    assert len(heard.events) == 8
+    assert again.rows() == more.rows()
 
 
 def test_several_workers_make_their_evaluators_by_name(tmp_path):
@@ -62,10 +64,10 @@ def test_several_workers_make_their_evaluators_by_name(tmp_path):
         function(SPACE, Trainer(), trials=4, root=tmp_path, workers=2, **OPTIONS)
     heard = Heard()
     named = Named("tests.search.test_run:trainer", {})
-    found = function(SPACE, named, trials=4, root=tmp_path, workers=2, observer=heard, **OPTIONS)
-    assert found.why == "trials"
-    assert sorted(heard.events[1:], key=str) == [0, 1, 2, 3, None]
-    values = {json.dumps(row.result.values) for row in found.rows[1:]}
+    run = function(SPACE, named, trials=4, root=tmp_path, workers=2, observer=heard, **OPTIONS)
+    assert run.ended == "trials"
+    assert sorted(heard.events[2:], key=str) == [0, 1, 2, 3, None]
+    values = {json.dumps(row.result.values) for row in run.rows()[1:]}
     assert len(values) == 4
 
 
@@ -83,7 +85,7 @@ def test_search_can_be_called_whatever_was_imported_first_and_needs_no_torch(tmp
     code = (
         f"import sys\nimport {first}\nfrom elastic_search import search\n"
         "from tests.search.test_run import OPTIONS, SPACE, Trainer\n"
-        f"print(search(SPACE, Trainer(), trials=1, root={str(tmp_path)!r}, **OPTIONS).why, 'torch' in sys.modules)"
+        f"print(search(SPACE, Trainer(), trials=1, root={str(tmp_path)!r}, **OPTIONS).ended, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "trials False\n"

@@ -29,12 +29,13 @@ from elastic_search.search.propose.strategies import START
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import ranking
 from elastic_search.search.store.study import open_study
-from elastic_search.search.trials.halving import Halving
-from elastic_search.search.trials.loop import Budget, Search
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.loop import Search, Settings
 from elastic_search.space.match import Matcher
 from tests.test_files import SPACE
 
 TEXT = SPACE.replace('"3..5"', '"3..8"').replace("[4, 6]", '"4..9"').replace("layer3 = 6", 'layer3 = "4..7"')
+TEXT += "[proxy]\nepochs = 3\n"
 
 
 def pretend(spec):
@@ -112,11 +113,15 @@ def starter(root):
     plan = parse_space(TEXT, "small", "small.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
 
-    def make(trainer=None, trials=6, seconds=None, seed=0, name="run", **options) -> Search:
+    def make(
+        trainer=None, trials=6, seconds=None, seed=0, name="run", epoch_seconds=None, counter=None, hung_code=3, **more
+    ) -> Search:
         folder = RunFolder(root, name)
         folder.begin({"space": "small", "text": TEXT, "seed": seed})
-        options = {"halving": Halving(3, on=False), **options}
-        return Search(plan, matcher, folder, trainer or Trainer(), seed, Budget(trials, seconds), Silent(), **options)
+        settings = Settings(trials, seed, **{"halving": False, **more})
+        clock = Clock(folder, seconds, epoch_seconds=epoch_seconds)
+        options = {"counter": counter, "hung_code": hung_code}
+        return Search(plan, matcher, folder, trainer or Trainer(), settings, Silent(), clock, **options)
 
     return make
 
@@ -350,7 +355,7 @@ def test_exhausted_band_ends_the_search(tmp_path):
     folder = RunFolder(tmp_path, "run")
     folder.begin({})
     for _ in range(2):
-        search = Search(plan, matcher, folder, Trainer(), 0, Budget(50), Silent())
+        search = Search(plan, matcher, folder, Trainer(), Settings(50, halving=False), Silent(), Clock(folder, None))
         assert search.run() == "exhausted"
         assert [state for _, state, _, _ in proposals(search)] == ["COMPLETE"] * len(others)
 
@@ -358,7 +363,8 @@ def test_exhausted_band_ends_the_search(tmp_path):
 def test_empty_band_is_refused_before_anything_is_trained(tmp_path):
     plan = parse_space(SPACE.replace('"1", ', "") + '[band]\ntolerance = "0.001%"', "tiny", "tiny.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
-    search = Search(plan, matcher, RunFolder(tmp_path, "run"), Trainer(), 0, Budget(5), Silent())
+    folder = RunFolder(tmp_path, "run")
+    search = Search(plan, matcher, folder, Trainer(), Settings(5), Silent(), Clock(folder, None))
     with pytest.raises(NothingFitsError, match="the nearest cost"):
         search.run()
     assert not search.evaluator.epochs

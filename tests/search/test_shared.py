@@ -17,8 +17,8 @@ from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import parse_space
 from elastic_search.search.shared import SharedStudy, checked_url
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.trials.halving import Halving
-from elastic_search.search.trials.loop import Budget, Search
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.loop import Search, Settings
 from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT, Silent, Trainer
 from tests.search.test_strategies import KilledError, killed_at
@@ -84,8 +84,8 @@ def machine(tmp_path, server):
         folder = RunFolder(tmp_path / name, tmp_path.name.replace("_", "-")[-40:].lstrip("-"))
         description = {"space": "small", "text": TEXT, "target": PLAN.band.target, "seed": seed}
         folder.begin(description | {"strategy": "feasible-tpe", "halving": False})
-        options = {"halving": Halving(3, on=False), "storage": server.url}
-        return Search(PLAN, MATCHER, folder, trainer or Trainer(), seed, Budget(trials), Silent(), **options)
+        settings = Settings(trials, seed, halving=False, storage=server.url)
+        return Search(PLAN, MATCHER, folder, trainer or Trainer(), settings, Silent(), Clock(folder, None))
 
     return make
 

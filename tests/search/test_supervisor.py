@@ -159,21 +159,21 @@ def test_trial_that_another_worker_took_over_is_not_given_up(supervise):
 
 def test_workers_leave_the_run_s_time_to_the_supervisor(tmp_path, monkeypatch):
     """Also where it is not limited: all of them would write the same file, and not what the run has used."""
-    from elastic_search.search import worker
+    from elastic_search.search import run, worker
 
     made = []
 
-    class Recorded(worker.Search):
+    class Recorded(run.Search):
         def run(self):
             made.append(self.clock)
             return "trials"
 
     folder = RunFolder(tmp_path, "run")
     folder.begin({"space": "small", "text": TEXT, "seed": 0, "strategy": "uniform", "halving": False})
-    monkeypatch.setattr(worker, "Search", Recorded)
-    settings = {"root": str(tmp_path), "name": "run", "trainer": ["builtins:dict", {}], "worker": 0, "trials": 3,
-                "deadline": None, "storage": None, "counter": None, "epoch_seconds": 1.0}  # fmt: skip
-    assert worker.work(settings, StopSignal()) == "trials"
+    monkeypatch.setattr(run, "Search", Recorded)
+    said = {"root": str(tmp_path), "name": "run", "settings": {"trials": 3, "strategy": "uniform"}, "deadline": None,
+            "trainer": ["builtins:dict", {}], "worker": 0, "epoch_seconds": 1.0}  # fmt: skip
+    assert worker.work(said, StopSignal()) == "trials"
     (clock,) = made
     clock.save()
     assert not (folder.path / "spent.json").exists()

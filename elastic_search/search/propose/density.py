@@ -17,20 +17,22 @@ from numpy.typing import NDArray
 
 from elastic_search.space.choice import Choice, Value
 
-Finished = Sequence[tuple[Mapping[str, Value], float]]
+Choices = Sequence[Choice]
+Values = Mapping[str, Value]
+Finished = Sequence[tuple[Values, float]]
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 """[N, choices]: places of values among their choice's."""
 
 
-def encoded(choices: Sequence[Choice], values: Sequence[Mapping[str, Value]]) -> Codes:
+def encoded(choices: Choices, values: Sequence[Values]) -> Codes:
     """Configurations as numbers."""
     at = [{value: i for i, value in enumerate(choice.values)} for choice in choices]
     rows = [[places[v[choice.name]] for choice, places in zip(choices, at, strict=True)] for v in values]
     return np.array(rows, np.intp).reshape(len(values), len(choices))
 
 
-def ranked(choices: Sequence[Choice], finished: Finished) -> tuple[list[Choice], NDArray[np.intp]]:
+def ranked(choices: Choices, finished: Finished) -> tuple[list[Choice], NDArray[np.intp]]:
     """The choices that vary, and the finished trials' numbers from the best to the worst."""
     varied = [choice for choice in choices if len(choice.values) > 1]
     return varied, np.array(sorted(range(len(finished)), key=lambda i: -finished[i][1]), np.intp)
@@ -61,7 +63,7 @@ class Density:
     most_good: int = 300
     most_others: int = 700
 
-    def judge(self, choices: Sequence[Choice], finished: Finished, candidates: Sequence[Mapping[str, Value]]) -> Floats:
+    def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Mapping[str, Value]]) -> Floats:
         """log l(x) - log g(x) of each candidate.
 
         Args:
@@ -77,7 +79,7 @@ class Density:
         at = encoded(varied, candidates)
         return density(varied, good, at) - density(varied, others, at)
 
-    def _log_joint(self, choices: Sequence[Choice], seen: Codes, at: Codes) -> Floats:
+    def _log_joint(self, choices: Choices, seen: Codes, at: Codes) -> Floats:
         """log of the mean of a uniform prior and a kernel at each trial, relative to the prior."""
         logs = np.zeros((len(at), 1 + len(seen)))
         for c, choice in enumerate(choices):
@@ -89,7 +91,7 @@ class Density:
         return found
 
 
-def _log_product(choices: Sequence[Choice], seen: Codes, at: Codes) -> Floats:
+def _log_product(choices: Choices, seen: Codes, at: Codes) -> Floats:
     """log of the product of a density for each choice: a uniform prior that weighs as a trial, and the kernels."""
     total = np.zeros(len(at))
     for c, choice in enumerate(choices):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erf, sqrt
 from statistics import NormalDist
 
 import numpy as np
 
-from elastic_search.search.propose.density import Codes, Finished, Floats, encoded, ranked, thinned
-from elastic_search.space.choice import Choice, Value
+from elastic_search.search.propose.density import Choices, Codes, Finished, Floats, Values, encoded, ranked, thinned
 
 
 def normal_scores(scores: Sequence[float]) -> Floats:
@@ -41,7 +40,7 @@ class GaussianProcess:
     unlike: float = 0.3
     most: int = 1000
 
-    def judge(self, choices: Sequence[Choice], finished: Finished, candidates: Sequence[Mapping[str, Value]]) -> Floats:
+    def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Values]) -> Floats:
         """Expected improvement of each candidate.
 
         Args:
@@ -66,7 +65,7 @@ class GaussianProcess:
         found: Floats = deviation * (gain * below + np.exp(-0.5 * gain**2) / np.sqrt(2 * np.pi))
         return found
 
-    def _covariance(self, choices: Sequence[Choice], one: Codes, other: Codes) -> Floats:
+    def _covariance(self, choices: Choices, one: Codes, other: Codes) -> Floats:
         """Of all pairs of configurations, without the noise: [len(one), len(other)]."""
         total, product = np.zeros((len(one), len(other))), np.ones((len(one), len(other)))
         for c, choice in enumerate(choices):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from elastic_search.search.propose import STRATEGIES as NAMES
-from elastic_search.search.propose.density import Density, Finished, Floats
+from elastic_search.search.propose.density import Choices, Density, Finished, Floats, Values
 from elastic_search.search.propose.gaussian_process import GaussianProcess
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate
+
+Random = np.random.Generator
 
 START = 5
 """Finished trials from which there is something to learn."""
@@ -22,27 +24,21 @@ START = 5
 class Strategy(Protocol):
     """Chooses among draws."""
 
-    def choose(
-        self, choices: tuple[Choice, ...], candidates: list[Candidate], finished: Finished, rng: np.random.Generator
-    ) -> Candidate:
+    def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
         """One of the candidates, which come in random order, in view of the finished trials, oldest first."""
 
 
 class Judge(Protocol):
     """Tells how good each candidate seems, in view of the finished trials."""
 
-    def judge(
-        self, choices: Sequence[Choice], finished: Finished, candidates: Sequence[Mapping[str, Value]]
-    ) -> Floats: ...
+    def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Values]) -> Floats: ...
 
 
 @dataclass(frozen=True)
 class Uniform:
     """Every network of the band with the same probability, whatever the others scored."""
 
-    def choose(
-        self, choices: tuple[Choice, ...], candidates: list[Candidate], finished: Finished, rng: np.random.Generator
-    ) -> Candidate:
+    def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
         return candidates[0]
 
 
@@ -58,9 +54,7 @@ class Judged:
     by: Judge
     start: int = START
 
-    def choose(
-        self, choices: tuple[Choice, ...], candidates: list[Candidate], finished: Finished, rng: np.random.Generator
-    ) -> Candidate:
+    def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
         if sum(score > -math.inf for _, score in finished) < self.start:
             return candidates[0]
         judgements = self.by.judge(choices, finished, [candidate.values for candidate in candidates])
@@ -84,9 +78,7 @@ class Evolution:
     tournament: int = 8
     start: int = START
 
-    def choose(
-        self, choices: tuple[Choice, ...], candidates: list[Candidate], finished: Finished, rng: np.random.Generator
-    ) -> Candidate:
+    def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
         population = [member for member in finished if member[1] > -math.inf][-self.population :]
         if len(population) < self.start:
             return candidates[0]
@@ -99,7 +91,7 @@ class Evolution:
         return min(heirs, key=lambda candidate: distance(choices, candidate.values, child))
 
 
-def _mutated(choice: Choice, value: Value, rng: np.random.Generator) -> Value:
+def _mutated(choice: Choice, value: Value, rng: Random) -> Value:
     """Another value: a neighbour where the order means something."""
     at = choice.values.index(value)
     if choice.ordered:
@@ -109,7 +101,7 @@ def _mutated(choice: Choice, value: Value, rng: np.random.Generator) -> Value:
     return choice.values[int(rng.choice(others))] if others else value
 
 
-def distance(choices: tuple[Choice, ...], one: Mapping[str, Value], other: Mapping[str, Value]) -> float:
+def distance(choices: Choices, one: Values, other: Values) -> float:
     """Sum over the choices: steps as a share of the scale where ordered, else 1 where they differ."""
     total = 0.0
     for choice in choices:

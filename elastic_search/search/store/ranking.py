@@ -103,9 +103,3 @@ def network_of(plan: SearchSpace, result: Result) -> Spec:
         return plan.space.decode(result.values)
     except ElasticError as error:
         raise EnvironmentFault(f"the record of trial {result.number}: {error}", "move its file aside") from None
-
-
-def best_accuracies(rows: list[Row]) -> tuple[float | None, float | None]:
-    """Accuracy of the base network and of the best trial, where known."""
-    found = {row.rank: row.result.accuracy for row in rows}
-    return found.get("base"), found.get("1")

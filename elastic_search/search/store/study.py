@@ -66,15 +66,15 @@ def tell(study: optuna.Study, number: int, outcome: Result) -> None:
     trial = study.get_trials(deepcopy=False)[number]
     if trial.state.is_finished():
         return
-    if outcome.accuracy is None:
-        study.tell(number, state=TrialState.FAIL if outcome.traceback else TrialState.PRUNED)
-        return
     for epoch, accuracy in enumerate(outcome.curve, 1):
         study._storage.set_trial_intermediate_value(trial._trial_id, epoch, accuracy)
-    if outcome.stopped:
-        study.tell(number, state=TrialState.PRUNED)
-    else:
-        study.tell(number, outcome.accuracy)
+    study.tell(number, outcome.accuracy if outcome.is_whole else None, state=_state(outcome))
+
+
+def _state(outcome: Result) -> TrialState:
+    if outcome.is_whole:
+        return TrialState.COMPLETE
+    return TrialState.FAIL if outcome.traceback else TrialState.PRUNED
 
 
 def replay(
@@ -141,11 +141,5 @@ def differs(trial: FrozenTrial, outcome: Result) -> str | None:
         return "values"
     if not finished:
         return None
-    accuracy, stopped = outcome.accuracy, outcome.stopped
-    if accuracy is None:
-        right = trial.state == (TrialState.FAIL if outcome.traceback else TrialState.PRUNED)
-        return None if right and not trial.intermediate_values else "results"
-    curve = dict(enumerate(outcome.curve, 1))
-    right = trial.state == (TrialState.PRUNED if stopped else TrialState.COMPLETE)
-    right = right and (stopped or trial.value == accuracy) and trial.intermediate_values == curve
-    return None if right else "results"
+    right = trial.state == _state(outcome) and trial.intermediate_values == dict(enumerate(outcome.curve, 1))
+    return None if right and (not outcome.is_whole or trial.value == outcome.accuracy) else "results"

@@ -60,11 +60,29 @@ LONGEST = 20_000
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a run may use over all its starts; None is unlimited."""
+class Settings:
+    """How a run searches.
+
+    Attributes:
+        trials: networks that are tried over all starts, beside the base; None without limit.
+        seed: of proposals and of training.
+        strategy: one of ``STRATEGIES``.
+        halving: whether poor trainings are stopped early.
+        workers: processes that train.
+        threads: of each of several workers, unless OMP_NUM_THREADS says otherwise; None for the machine's own.
+        storage: address of a study that several machines share; by default it lies in the folder.
+        counter: counts the best network before it is written: names a function of a spec, an image's shape and a
+            convention's name as "module:function"; None for nobody.
+    """
 
     trials: int | None = None
-    seconds: float | None = None
+    seed: int = 0
+    strategy: str = STRATEGIES[0]
+    halving: bool = True
+    workers: int = 1
+    threads: int | None = None
+    storage: str | None = None
+    counter: str | None = "elastic_search.nn.verify:counted"
 
 
 class Observer(Protocol):
@@ -88,40 +106,27 @@ class Search:
         matcher: the space with its costs.
         folder: where everything is written.
         evaluator: trains proxies.
-        seed: of proposals and of training.
-        budget: when to end.
+        settings: how it searches.
         observer: hears of every event.
+        clock: of the run.
         signal: tells that the search is to end.
-        halving: the rungs.
-        strategy: one of ``STRATEGIES``.
         counter: counts the best network by an independent tool before it is written.
-        epoch_seconds: what an epoch is expected to take before any was trained.
-        began: when the time that counts began, by ``time.monotonic``; by default now.
-        deadline: when to end, by ``time.monotonic``, where another process keeps the run's time.
         hung_code: exit code of a process whose training hangs.
-        storage: address of a study that several machines share; by default it lies in the folder.
     """
 
     plan: SearchSpace
     matcher: Matcher
     folder: RunFolder
     evaluator: Evaluator
-    seed: int
-    budget: Budget
+    settings: Settings
     observer: Observer
+    clock: Clock
     signal: StopSignal = field(default_factory=StopSignal)
-    halving: Halving | None = None
-    strategy: str = STRATEGIES[0]
     counter: Counter | None = None
-    epoch_seconds: float | None = None
-    began: float | None = None
-    deadline: float | None = None
     hung_code: int = 3
-    storage: str | None = None
 
     def __post_init__(self) -> None:
-        self.clock = Clock(self.folder, self.budget.seconds, self.began, self.deadline, self.epoch_seconds)
-        self._rungs = self.halving or Halving(self.plan.training.epochs, on=False)
+        self._rungs = Halving(self.plan.training.epochs, self.settings.halving)
         self._counted = time.monotonic()
         self._work: Work | None = None
         self._pending: Result | None = None
@@ -141,19 +146,18 @@ class Search:
         """
         if not self.matcher.count(self.plan.band.low, self.plan.band.high):
             raise self.matcher.nothing_fits(self.plan.band)
-        band, base = self.plan.band, self.plan.space.base
+        settings, base = self.settings, self.plan.space.base
         try:
-            sampler = FeasibleSampler(self.matcher, band, self.seed, self.strategy, base)
+            sampler = FeasibleSampler(self.matcher, self.plan.band, settings.seed, settings.strategy, base)
             work = self._work = Work(
                 self.plan,
                 self.folder,
                 sampler,
-                self.seed,
-                self.budget.trials,
+                settings.trials,
                 self.clock,
                 self._rungs,
                 self._why_stopped,
-                self.storage,
+                settings.storage,
             )
             with self.signal.listening():
                 why = self._loop(work)
@@ -286,8 +290,8 @@ class Search:
     def expected_seconds(self) -> float | None:
         """Seconds until the run ends, by its time limit or by what its trials take; None if nothing is known."""
         left, each = self.clock.left, self.clock.expected_epoch
-        if self.budget.trials is not None and each is not None:
-            trials = max(0, self.budget.trials - len(self.folder.trials())) * self._rungs.expected_epochs * each
+        if self.settings.trials is not None and each is not None:
+            trials = max(0, self.settings.trials - len(self.folder.trials())) * self._rungs.expected_epochs * each
             left = trials if left is None else min(left, trials)
         return left
 

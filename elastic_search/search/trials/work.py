@@ -64,7 +64,6 @@ class Work:
         plan: the space, band and recipe.
         folder: where results are.
         sampler: proposes.
-        seed: of the trainings.
         trials: how many there will be, or None.
         clock: tells what fits.
         rungs: of a training.
@@ -77,14 +76,13 @@ class Work:
         plan: SearchSpace,
         folder: RunFolder,
         sampler: FeasibleSampler,
-        seed: int,
         trials: int | None,
         clock: Clock,
         rungs: Halving,
         stopped: Callable[[], str | None],
         storage: str | None = None,
     ) -> None:
-        self.plan, self.folder, self.seed, self.trials = plan, folder, seed, trials
+        self.plan, self.folder, self.seed, self.trials = plan, folder, sampler.seed, trials
         self._sampler, self._clock, self._rungs, self._stopped = sampler, clock, rungs, stopped
         self._claims = Claims(folder.path / "claims")
         self._waiting: set[str] = set()
