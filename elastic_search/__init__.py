@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from elastic_search.nn.trace.tracing import trace as trace
     from elastic_search.nn.weights.checkpoint import load_published as load_published
     from elastic_search.nn.weights.checkpoint import load_weights as load_weights
+    from elastic_search.space.band import Band as Band
     from elastic_search.space.choice import Space as Space
     from elastic_search.space.depths import match as match
+    from elastic_search.space.match import Matcher as Matcher
 
 __version__ = "0.1.0"
 
@@ -46,7 +48,9 @@ _HOME = {
     "load_spec": "elastic_search.files",
     "dump_spec": "elastic_search.files",
     "load_space": "elastic_search.files",
+    "Band": "elastic_search.space.band",
     "Space": "elastic_search.space.choice",
+    "Matcher": "elastic_search.space.match",
     "match": "elastic_search.space.depths",
     "tally": "elastic_search.cost.tally",
     "MACS": "elastic_search.cost.tools",
