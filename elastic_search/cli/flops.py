@@ -11,6 +11,8 @@ from elastic_search.cli.options import (
     Amount,
     Depths,
     convention_option,
+    device_option,
+    dtype_option,
     edit_options,
     edited,
     format_options,
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
     from elastic_search.report.costs import Costs
-
-DTYPES = ("fp32", "bf16", "fp16")
 
 
 @click.command()
@@ -43,17 +43,11 @@ DTYPES = ("fp32", "bf16", "fp16")
 @click.option(
     "--batch", type=click.IntRange(1, 65_536), help="Images at once: --training 32, --latency 1 unless given."
 )
-@click.option("--dtype", type=click.Choice(DTYPES), default="fp32", show_default=True, help="Of --training.")
+@dtype_option("Of --training.")
 @click.option(
     "--optimizer", type=click.Choice(["sgd", "adamw", "none"]), default="sgd", show_default=True, help="Of --training."
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cuda", "mps", "cpu"]),
-    default="auto",
-    show_default=True,
-    help="Of --latency.",
-)
+@device_option("Of --latency.")
 @format_options
 def flops(
     name: str,

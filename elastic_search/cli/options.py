@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 CONVENTIONS = ["macs", "fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"]
+DTYPES = ["fp32", "bf16", "fp16"]
+DEVICES = ["auto", "cuda", "mps", "cpu"]
+
+
+def dtype_option(help: str) -> Callable[[Command], Command]:
+    """The dtype of what a count is of; legal are the names of ``cost.memory.DTYPES``."""
+    return click.option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True, help=help)
+
+
+def device_option(help: str | None = None) -> Callable[[Command], Command]:
+    """The device that works; see ``train.device.choose_device``."""
+    return click.option("--device", type=click.Choice(DEVICES), default=DEVICES[0], show_default=True, help=help)
 
 
 class Written(click.ParamType):  # type: ignore[type-arg]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from datetime import datetime, timedelta
@@ -12,11 +13,12 @@ import click
 
 from elastic_search.cli.options import Amounts, format_options
 from elastic_search.errors import UsageError
+from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from elastic_search.cli.running import Run
+    from elastic_search.search.run import Run
 
 ENDINGS = {
     "trials": "all trials are done",
@@ -24,9 +26,6 @@ ENDINGS = {
     "exhausted": "every network of the band has been tried, and the best with further seeds",
     "signal": "interrupted",
 }
-
-
-STRATEGIES = ("feasible-tpe", "feasible-gp", "uniform", "evolution")
 
 
 @click.command()
@@ -79,7 +78,7 @@ def search(
 
     from elastic_search.cli.extras import require
     from elastic_search.files import load_space
-    from elastic_search.space.match import Matcher
+    from elastic_search.search.plan import bands, matcher_of
 
     started = time.monotonic()
     seconds = _seconds(hours, minutes, until)
@@ -87,28 +86,44 @@ def search(
         raise UsageError("a search needs a budget", "give --minutes, --hours, --until or --trials")
     plan = load_space(space)
     title = plan.name if name is None else name
-    if not targets:
-        # A band of a sweep, or a repaired copy of one, goes on by its own name.
-        plan = plan.at(_target_of(root, title))
-    plans = [plan.at(target) for target in targets] if targets else [plan]
-    matchers = [Matcher(p.space, p.band.convention, p.band.input, p.limits) for p in plans]
-    for one, matcher in zip(plans, matchers, strict=True):
-        if not matcher.count(one.band.low, one.band.high):
-            raise matcher.nothing_fits(one.band)
+    plans = bands(plan, title, Path(root), targets)
+    matchers = list(map(matcher_of, plans.values()))
     require("torch", "optuna", "sqlalchemy", "filelock")
     from elastic_search.search.trials.signals import StopSignal
 
     stop = StopSignal()
     with stop.listening():
-        from elastic_search.cli.running import Run, Settings
+        from elastic_search.report.progress import Progress
+        from elastic_search.search.evaluator import PROXY_EVALUATOR, Named
+        from elastic_search.search.run import Run, sweep
         from elastic_search.search.shared import SharedStudy, checked_url
         from elastic_search.search.store.folder import RunFolder
+        from elastic_search.search.trials.loop import Settings
+        from elastic_search.train.device import choose_device, describe, torch_version
 
-        settings = Settings(trials, strategy, not no_halving, seed, device, workers, storage and checked_url(storage))
-        names = [f"{title}-{_millions(target)}" for target in targets] if targets else [title]
+        address = storage and checked_url(storage)
+        chosen = choose_device(device)
+        about = {"device": describe(chosen), "torch": torch_version()}
+        # Two processes with a thread for every core slow one another down many times over.
+        threads = max(1, (os.cpu_count() or 1) // workers) if chosen.type == "cpu" else None
+        settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
+        cautions = []
+        if workers > 1 or storage is not None:
+            cautions.append("several workers: the trials depend on which of them is quicker")
+        elif chosen.type != "cpu":
+            cautions.append("on a GPU, equal seeds give nearly equal accuracies only")
         runs = [
-            Run(one, matcher, RunFolder(Path(root), of), settings, stop)
-            for one, matcher, of in zip(plans, matchers, names, strict=True)
+            Run(
+                one,
+                matcher,
+                RunFolder(Path(root), of),
+                settings,
+                Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device}),
+                about,
+                Progress(*cautions),
+                stop,
+            )
+            for (of, one), matcher in zip(plans.items(), matchers, strict=True)
         ]
         total = seconds
         if seconds is not None and until is not None:
@@ -116,19 +131,15 @@ def search(
             total = seconds + sum(run.folder.spent_seconds for run in runs)
         if dry_run:
             return _show_plans(runs, total, fmt)
-        if settings.storage is not None:
-            SharedStudy(settings.storage, runs[0].folder).close()  # a server that is away is told before anything else
+        if address is not None:
+            SharedStudy(address, runs[0].folder).close()  # a server that is away is told before anything else
         stop.notice = "stopping after this epoch; once more stops at once"
-        whys = []
-        for number, run in enumerate(runs):
-            limit = _share(runs, number, total)
-            whys.append(run.go(limit, started if number == 0 else None, runs[0].folder if number else None))
-            if whys[-1] == "signal":
-                break
-        _show(runs[: len(whys)], whys, title if targets else "", fmt)
-    if whys[-1] == "time" and not any(run.folder.result(None) for run in runs):
+        sweep(runs, total, started)
+        done = [run for run in runs if run.ended]
+        _show(done, title if targets else "", fmt)
+    if done[-1].ended == "time" and not any(run.folder.result(None) for run in runs):
         click.echo("nothing was trained to the end: the time was too short for the base network", err=True)
-    if whys[-1] == "signal" and stop.received is not None:
+    if done[-1].ended == "signal" and stop.received is not None:
         click.echo("interrupted: the same command resumes", err=True)
         raise SystemExit(128 + stop.received)
     for run in runs:
@@ -136,58 +147,35 @@ def search(
             click.echo(f"best network: elastic-search flops {_short(run.folder.best_file)}", err=True)
 
 
-def _target_of(root: str, name: str) -> int | None:
-    """The cost that an earlier start of this run aimed at, or None."""
-    import json
-    from pathlib import Path
-
-    try:
-        found = json.loads((Path(root) / name / "run.json").read_text(encoding="utf-8")).get("target")
-    except (OSError, ValueError, AttributeError):
-        return None  # the run's own start says what is wrong
-    return found if type(found) is int and found > 0 else None
-
-
-def _millions(target: int) -> str:
-    return str(target) if target % 10**6 else f"{target // 10**6}M"
-
-
-def _share(runs: list[Run], number: int, seconds: float | None) -> float | None:
-    """Seconds that a band's run may use over all starts: an equal share, and what the earlier ones left."""
-    if seconds is None:
-        return None
-    return seconds * (number + 1) / len(runs) - sum(run.folder.spent_seconds for run in runs[:number])
-
-
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """What fits into the budget of each band."""
-    from elastic_search.report.searches import plan_table
+    from elastic_search.report.searches import plan_json, plan_table
     from elastic_search.report.table import show, show_json
+    from elastic_search.search.run import share
 
-    plans = [run.plan_of(_share(runs, number, seconds)) for number, run in enumerate(runs)]
+    plans = [(run, run.plan(share(runs, number, seconds))) for number, run in enumerate(runs)]
     if fmt == "json":
-        return show_json({"schema": 1, **plans[0]} if len(plans) == 1 else {"schema": 1, "bands": plans})
-    for run, planned in zip(runs, plans, strict=True):
-        show(plan_table(planned, run.title, str(run.plan.band)), fmt)
+        found = [plan_json(run, fits) for run, fits in plans]
+        return show_json({"schema": 1, **found[0]} if len(found) == 1 else {"schema": 1, "bands": found})
+    for run, fits in plans:
+        show(plan_table(run, fits), fmt)
 
 
-def _show(runs: list[Run], whys: list[str], sweep: str, fmt: str) -> None:
+def _show(runs: list[Run], sweep: str, fmt: str) -> None:
     """A run's ranking, or of several bands the best networks."""
     from elastic_search.report.searches import search_json, search_table, sweep_json, sweep_table
     from elastic_search.report.table import show, show_json
+    from elastic_search.search.store.ranking import curve
 
-    found = [
-        search_json(run.rows(), run.plan, run.folder.name, run.settings.seed, run.inside, why)
-        for run, why in zip(runs, whys, strict=True)
-    ]
-    if sweep:
-        rows = [run.rows() for run in runs]
-        return show_json(sweep_json(sweep, rows, found)) if fmt == "json" else show(
-            sweep_table(rows, [run.plan for run in runs], f"Sweep {sweep}: the best of {len(runs)} bands"), fmt
-        )  # fmt: skip
+    run = runs[0]
+    if not sweep and fmt == "json":
+        return show_json(search_json(run))
+    if not sweep:
+        return show(search_table(run.rows(), run.space, f"Run {run.folder.name}: {ENDINGS[run.ended]}"), fmt)
+    best = curve([run.rows() for run in runs])
     if fmt == "json":
-        return show_json(found[0])
-    show(search_table(runs[0].rows(), runs[0].plan, f"Run {runs[0].folder.name}: {ENDINGS[whys[0]]}"), fmt)
+        return show_json(sweep_json(sweep, best, [search_json(run) for run in runs]))
+    show(sweep_table(best, [run.space for run in runs], f"Sweep {sweep}: the best of {len(runs)} bands"), fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

@@ -18,11 +18,11 @@ from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files import toml
 from elastic_search.files.schema import validated
 from elastic_search.files.space_schema import SpaceModel, space_mistakes
+from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
 from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
-from elastic_search.train.recipe import Recipe
 
 MAX_BLOCKS = 5_000_000
 """Blocks in all the options that a stage may choose from."""
@@ -38,7 +38,8 @@ class SearchSpace:
         base_name: the published network whose cost is matched.
         space: what varies.
         band: costs that are allowed, of the full network at its target input.
-        recipe: how a proxy is made and trained.
+        proxy: the edit that makes a proxy.
+        training: how it is trained.
         limits: bounds beside the band: on parameters, and on the cost at other inputs.
     """
 
@@ -47,8 +48,14 @@ class SearchSpace:
     base_name: str
     space: Space
     band: Band
-    recipe: Recipe
+    proxy: Proxy
+    training: Training
     limits: tuple[Limit, ...] = ()
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Proxy and training as plain JSON: the keys of the ``[proxy]`` table."""
+        return recipe_dict(self.proxy, self.training)
 
     @cached_property
     def matcher(self) -> Matcher:
@@ -179,5 +186,5 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
         if size != band.input:
             cost = tally(base.graph(), size, convention).total
             limits.append(around(cost, band.tolerance, Quantity(convention, size)))
-    found = SearchSpace(name, text, model.base, space, band, Recipe(**dict(model.proxy)), tuple(limits))
+    found = SearchSpace(name, text, model.base, space, band, *recipe_from(dict(model.proxy)), tuple(limits))
     return found.at(model.band.target)

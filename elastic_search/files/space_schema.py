@@ -32,7 +32,7 @@ from elastic_search.files.schema import (
     told,
     too_deep,
 )
-from elastic_search.train.recipe import Recipe
+from elastic_search.recipes import Proxy, Training
 
 MAX_PIXELS = 4_000_000_000
 _CONVENTIONS = tuple(dict.fromkeys((FVCORE.name, *CONVENTIONS)))
@@ -61,15 +61,15 @@ class _BandModel(Strict):
 
 
 class _ProxyModel(Strict):
-    width: Part = Fraction(1, 4)
-    stem: Literal["small", "imagenet"] = "small"
-    input: Annotated[int, Field(strict=True, ge=15, le=512)] = 64
-    epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 8
-    train_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 4000
-    test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = 1000
-    batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = 64
-    learning_rate: Annotated[float, Field(gt=0, le=100)] = Recipe.learning_rate
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = Recipe.weight_decay
+    width: Part = Proxy.width
+    stem: Literal["small", "imagenet"] = Proxy.stem
+    input: Annotated[int, Field(strict=True, ge=15, le=512)] = Proxy.input
+    epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Training.epochs
+    train_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = Training.train_images
+    test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = Training.test_images
+    batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = Training.batch
+    learning_rate: Annotated[float, Field(gt=0, le=100)] = Training.learning_rate
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = Training.weight_decay
 
     @model_validator(mode="after")
     def _in_reach(self) -> _ProxyModel:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import to_dict
@@ -11,9 +11,14 @@ from elastic_search.files import SearchSpace
 from elastic_search.report.matches import TRAINED
 from elastic_search.report.table import Column, Table
 from elastic_search.space.band import Band
-from elastic_search.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from elastic_search.search.plan import Forecast
+    from elastic_search.search.run import Run
+    from elastic_search.search.store.ranking import Row
 
 SCHEMA = 1
+SHORT = "the time left is too short for the base network alone"
 FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
 
 
@@ -39,8 +44,8 @@ def edits_text(spec: Spec, base: Spec) -> str:
     return "; ".join(parts)
 
 
-def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> Table:
-    """The base network, then all finished trials, best first: rows of ``search.ranking``."""
+def search_table(rows: list[Row], plan: SearchSpace, title: str) -> Table:
+    """The base network, then all finished trials, best first."""
     columns = [
         Column("rank", "#", "text"),
         Column("trial", "trial", "number"),
@@ -54,44 +59,41 @@ def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> T
         Column("accuracy", "proxy acc", "percent"),
         Column("seconds", "s", "seconds"),
     ]
-    if any((row["seeds"] or 1) > 1 for row in rows):
+    if any(row.result.seeds > 1 for row in rows):
         columns.insert(-1, Column("seeds", "seeds", "number"))
-    shown: list[dict[str, Any] | None] = []
-    for row in rows:
-        spec: Spec = row["spec"]
-        text = edits_text(spec, plan.space.base)
-        shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
-    trained = (TRAINED,) if any(row["spec"].trained_filters for row in rows) else ()
-    return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
+    shown = [{**row_dict(row), **_edits(row.spec, plan)} for row in rows]
+    trained = (TRAINED,) if any(row.spec.trained_filters for row in rows) else ()
+    return Table(title, tuple(columns), shown, (proxy_text(plan), f"inside: {plan.band}", *trained))
 
 
-def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
-    """Which of (cost, accuracy) no other beats: by more accuracy at no more cost, or as much at less."""
-    return [
-        not any((c <= cost and a > accuracy) or (c < cost and a >= accuracy) for c, a in points)
-        for cost, accuracy in points
-    ]
+def row_dict(row: Row) -> dict[str, Any]:
+    """A row as plain values, all of them also where there are none."""
+    result, trained = row.result, row.result.accuracy is not None
+    said = {
+        "rank": row.rank,
+        "trial": result.number,
+        "spec": to_dict(row.spec),
+        "difference": row.difference,
+        "epochs": result.epochs,
+        **{key: getattr(result, key) for key in ("id", "cost", "params", "proxy_macs", "proxy_params", "accuracy")},
+        "accuracy_by_size": result.accuracy_by_size if trained else None,
+        "curve": result.curve if trained else None,
+        "seeds": result.seeds,
+        "accuracies": result.accuracies or None,
+        "seconds": result.seconds if trained else None,
+        "reason": result.reason or None,
+    }
+    if row.band is not None:
+        said["band"] = row.band
+    return said if row.front is None else {**said, "front": row.front}
 
 
-def sweep_rows(of_bands: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The base and each band's best network, cheapest first.
-
-    Beside what ``search.ranking`` says: ``band``, its number (not of the base), and ``front``, whether it is on the
-    curve of the best.
-    """
-    found = [row for row in of_bands[0] if row["rank"] == "base"]
-    found += [{**row, "band": i} for i, rows in enumerate(of_bands) for row in rows if row["rank"] == "1"]
-    rows = sorted(found, key=lambda row: row["cost"])
-    points = [(row["cost"], row["accuracy"]) for row in rows]
-    base = next((row["cost"] for row in rows if row["rank"] == "base"), 0)
-    return [
-        {**row, "difference": row["cost"] / base - 1 if base else 0.0, "front": front}
-        for row, front in zip(rows, pareto_front(points), strict=True)
-    ]
+def _edits(spec: Spec, plan: SearchSpace) -> dict[str, str]:
+    return {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plan.space.base)}
 
 
-def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], title: str) -> Table:
-    """Accuracy against cost: the best network of each band beside the base."""
+def sweep_table(rows: list[Row], plans: list[SearchSpace], title: str) -> Table:
+    """Accuracy against cost: the best network of each band beside the base, from ``search.store.ranking.curve``."""
     convention = plans[0].band.convention.name
     columns = (
         Column("target", f"band {convention}", "count"),
@@ -104,38 +106,55 @@ def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], 
         Column("accuracy", "proxy acc", "percent"),
         Column("front", "front"),
     )
-    shown: list[dict[str, Any] | None] = []
-    for row in sweep_rows(of_bands):
-        spec: Spec = row["spec"]
-        target = plans[row["band"]].band.target if "band" in row else None
-        about = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plans[0].space.base)}
-        shown.append({**row, **about, "target": target, "front": "yes" if row["front"] else "no"})
+    shown = []
+    for row in rows:
+        target = None if row.band is None else plans[row.band].band.target
+        more = {"target": target, "front": "yes" if row.front else "no"}
+        shown.append({**row_dict(row), **_edits(row.spec, plans[0]), **more})
     tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
-    return Table(title, columns, shown, (proxy_text(plans[0].recipe), FRONT, tolerance))
+    return Table(title, columns, shown, (proxy_text(plans[0]), FRONT, tolerance))
 
 
-def sweep_json(name: str, of_bands: list[list[dict[str, Any]]], found: list[dict[str, Any]]) -> dict[str, Any]:
+def sweep_json(name: str, rows: list[Row], found: list[dict[str, Any]]) -> dict[str, Any]:
     """The machine form of a sweep: the curve, and every band's result."""
-    networks = [{**row, "spec": to_dict(row["spec"])} for row in sweep_rows(of_bands)]
-    return {"schema": SCHEMA, "sweep": name, "networks": networks, "bands": found}
+    return {"schema": SCHEMA, "sweep": name, "networks": [row_dict(row) for row in rows], "bands": found}
 
 
-def plan_table(plan: dict[str, Any], title: str, band: str) -> Table:
-    """What a budget buys: rows of name and text; ``band`` in words."""
-    seconds = plan["seconds_an_epoch"]
-    low, base, high = (f"{seconds[key]:.3g}" for key in ("cheapest", "base", "dearest"))
-    trials = f"{plan['trials']:,} trial{'' if plan['trials'] == 1 else 's'}"
+def plan_table(run: Run, fits: Forecast) -> Table:
+    """What a budget buys: rows of name and text."""
+    pace, rungs = run.pace, ", ".join(map(str, run.halving.rungs))
+    low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
+    trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
     lines = [
-        ("inside", f"{plan['inside']:,} of {plan['networks']:,} networks: {band}"),
+        ("inside", f"{run.inside:,} of {run.matcher.size:,} networks: {run.space.band}"),
         ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
-        ("rungs", f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}"),
-        ("fits", f"{trials}, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs"),
-        ("time", f"{clock(plan['budget_seconds'], ' left')}, {clock(plan['spent_seconds'])} used before"),
-        ("ends", f"{datetime.fromisoformat(plan['end']):%Y-%m-%d %H:%M} local time"),
+        ("rungs", f"{rungs} epochs; {run.settings.strategy}"),
+        ("fits", f"{trials}, about {fits.full:,} to the last epoch; {fits.epochs:,} epochs"),
+        ("time", f"{clock(fits.budget_seconds, ' left')}, {clock(run.folder.spent_seconds)} used before"),
+        ("ends", f"{_end(fits):%Y-%m-%d %H:%M} local time"),
     ]
-    notes = ("the time left is too short for the base network alone",) if plan["short"] else ()
+    notes = (SHORT,) if fits.short else ()
     columns = (Column("name", "plan"), Column("text", "what fits"))
-    return Table(title, columns, [{"name": name, "text": text} for name, text in lines], notes)
+    return Table(run.title, columns, [{"name": name, "text": text} for name, text in lines], notes)
+
+
+def plan_json(run: Run, fits: Forecast) -> dict[str, Any]:
+    """The machine form of a plan."""
+    return {
+        "strategy": run.settings.strategy,
+        "inside": run.inside,
+        "networks": run.matcher.size,
+        "band": band_json(run.space.band),
+        "seconds_an_epoch": vars(run.pace),
+        "rungs": run.halving.rungs,
+        **vars(fits),
+        "spent_seconds": run.folder.spent_seconds,
+        "end": _end(fits).isoformat(timespec="seconds"),
+    }
+
+
+def _end(fits: Forecast) -> datetime:
+    return datetime.now().astimezone() + timedelta(seconds=fits.seconds)
 
 
 def clock(seconds: float | None, after: str = "") -> str:
@@ -146,11 +165,12 @@ def clock(seconds: float | None, after: str = "") -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}{after}"
 
 
-def proxy_text(recipe: Recipe) -> str:
+def proxy_text(plan: SearchSpace) -> str:
     """What the accuracies of a search are, in one line."""
     return (
-        f"proxy acc: top-1 on {recipe.test_images:,} Fashion-MNIST scenes of {recipe.input} px after {recipe.epochs} "
-        f"epochs at {recipe.width} of the width (whole paths kept); a proxy, not an ImageNet result"
+        f"proxy acc: top-1 on {plan.training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
+        f"{plan.training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
+        "ImageNet result"
     )
 
 
@@ -165,19 +185,17 @@ def band_json(band: Band) -> dict[str, Any]:
     }
 
 
-def search_json(
-    rows: list[dict[str, Any]], plan: SearchSpace, name: str, seed: int, inside: int, ended: str
-) -> dict[str, Any]:
+def search_json(run: Run) -> dict[str, Any]:
     """The machine form of a search's result."""
-    band = plan.band
+    space = run.space
     return {
         "schema": SCHEMA,
-        "run": name,
-        "space": plan.name,
-        "base": plan.base_name,
-        "seed": seed,
-        "ended": ended,
-        "band": {**band_json(band), "networks": inside},
-        "proxy": {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()},
-        "networks": [{**row, "spec": to_dict(row["spec"])} for row in rows],
+        "run": run.folder.name,
+        "space": space.name,
+        "base": space.base_name,
+        "seed": run.settings.seed,
+        "ended": run.ended,
+        "band": {**band_json(space.band), "networks": run.inside},
+        "proxy": space.recipe,
+        "networks": [row_dict(row) for row in run.rows()],
     }

@@ -212,11 +212,11 @@ def test_unknown_space_suggests_the_nearest():
 def test_proxy_keeps_depths_and_splits():
     plan = load_space("demo")
     spec = elastic(published("resnext50").with_depths((6, 8, 5, 3)), parse_split("1/4,3/4"))
-    proxy = plan.recipe.proxy(spec)
+    proxy = plan.proxy.of(spec)
     assert proxy.depths == spec.depths
     assert [stage.splits for stage in proxy.stages] == [stage.splits for stage in spec.stages]
     assert proxy.cardinality == spec.cardinality
-    half = replace(plan.recipe, width=Fraction(1, 2)).proxy(spec)
+    half = replace(plan.proxy, width=Fraction(1, 2)).of(spec)
     assert [stage.width for stage in half.stages] == [stage.width // 2 for stage in spec.stages]
 
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from elastic_search.errors import EnvironmentFault
+from elastic_search.search.store.result import Result
 from elastic_search.search.supervisor import HUNG
 from elastic_search.search.trials.watchdog import HungError, Watchdog
 from tests.conftest import ONE_THREAD
@@ -78,7 +79,7 @@ def test_hung_trial_is_recorded_and_the_search_goes_on(start, monkeypatch):  # n
     assert search.run() == "trials"
     assert time.monotonic() - began < 40
     assert [state for _, state, _, _ in proposals(search)].count("PRUNED") == 1
-    assert "no step of the training" in search.folder.result(1)["reason"]
+    assert "no step of the training" in search.folder.result(1).reason
     assert not search.folder.checkpoint(1).exists()
 
 
@@ -127,7 +128,7 @@ def test_blocked_training_ends_its_process_although_nothing_can_be_written(start
         raise EnvironmentFault("the disk is full")
 
     search = start()
-    search._pending = {"number": 0}
+    search._pending = Result(0, {}, "x", 1, 1)
     monkeypatch.setattr(search.folder, "record", full)
     search._give_up("no step")
     assert codes == [3]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +18,8 @@ from torch import Tensor
 
 from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.zoo import FAMILIES, PUBLISHED, SCHEMA, from_dict, published, to_dict
-from elastic_search.errors import ElasticError, EnvironmentFault, FileError, SpecError, missing_extra
+from elastic_search.atomic import write_atomically
+from elastic_search.errors import ElasticError, FileError, SpecError, missing_extra
 from elastic_search.nn.net import Net
 from elastic_search.nn.weights.files import listing, read, read_safetensors
 from elastic_search.nn.weights.released import (
@@ -83,11 +83,11 @@ def load_published(name: str, file: str | Path) -> Net:
 def convert(name: str, file: str | Path, output: str | Path) -> Conversion:
     """Write the weights of ``load_published(name, file)`` to a file that ``load_weights`` reads."""
     net, conversion = _convert(name, Path(file))
-    save(net, published(name), output, name, conversion.source_sha256)
+    save_weights(net, published(name), output, name, conversion.source_sha256)
     return conversion
 
 
-def save(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: str = "") -> None:
+def save_weights(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: str = "") -> None:
     """Write a network's weights as safetensors with its spec inside; a file of that name is replaced at once or not.
 
     Args:
@@ -116,19 +116,7 @@ def save(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: 
         "elastic_search.name": name,
         "elastic_search.source_sha256": source_sha256,
     }
-    content = to_bytes(state, metadata)
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(partial, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    write_atomically(Path(path), to_bytes(state, metadata), hint=None, parents=False)
 
 
 def load_weights(path: str | Path) -> Net:

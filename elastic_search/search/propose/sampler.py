@@ -15,17 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.errors import NothingFitsError
-from elastic_search.search.propose.density import Finished, Floats, log_ratios
+from elastic_search.search.propose.strategies import STRATEGIES
 from elastic_search.space.band import Band
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate, Matcher
 
 DRAWS = 1024
 """Feasible candidates that one proposal is chosen from."""
-
-START = 5
-"""Finished trials before the density ratio is trusted; until then draws are uniform."""
-
 
 PROPOSAL = "elastic_search:proposal"
 """Attribute of a trial that holds its values before they are stored one by one."""
@@ -40,8 +36,8 @@ def distributions(choices: tuple[Choice, ...]) -> dict[str, BaseDistribution]:
     return {choice.name: CategoricalDistribution(choice.values) for choice in choices}
 
 
-class FeasibleTPE(BaseSampler):
-    """Ranks exactly feasible draws by a TPE density ratio fitted to the finished trials.
+class FeasibleSampler(BaseSampler):
+    """Has a strategy choose among exactly feasible draws, in view of the finished trials.
 
     The draws are uniform over the distinct networks of the band; a small band is listed whole. Every
     proposal's randomness comes from (seed, trial number) alone, so that a resumed search proposes what the
@@ -51,13 +47,15 @@ class FeasibleTPE(BaseSampler):
         matcher: the space with its costs.
         band: every proposal's cost lies inside.
         seed: of the search.
+        strategy: its name.
         skip: a network that must not be proposed (the base, which is trained anyway).
     """
 
-    def __init__(self, matcher: Matcher, band: Band, seed: int, skip: Spec | None = None) -> None:
+    def __init__(self, matcher: Matcher, band: Band, seed: int, strategy: str, skip: Spec | None = None) -> None:
         self.matcher = matcher
         self.band = band
         self.seed = seed
+        self._strategy = STRATEGIES[strategy]
         self._choices = matcher.space.choices
         inside = skip is not None and tally(skip.graph(), band.input, band.convention).total in band
         skipped = matcher.space.values_of(skip) if skip is not None and inside else None
@@ -99,20 +97,7 @@ class FeasibleTPE(BaseSampler):
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
         tried = self._skip | {_key(t.params) for t in others}
         candidates = self._candidates(rng, tried)
-        return self.choose(candidates, finished_trials(others), rng)
-
-    def choose(
-        self, candidates: list[Candidate], finished: list[tuple[dict[str, Any], float]], rng: np.random.Generator
-    ) -> Candidate:
-        """One of the candidates, which come in random order, in view of the finished trials, oldest first."""
-        if sum(score > -math.inf for _, score in finished) < START:
-            return candidates[0]
-        judgements = self.judge(finished, [candidate.values for candidate in candidates])
-        return candidates[int(np.argmax(judgements))]
-
-    def judge(self, finished: Finished, candidates: list[dict[str, Value]]) -> Floats:
-        """How good each candidate seems, in view of the finished trials; the best is proposed."""
-        return log_ratios(self._choices, finished, candidates)
+        return self._strategy.choose(self._choices, candidates, finished_trials(others), rng)
 
     def exhausted(self, others: list[FrozenTrial]) -> bool:
         """Whether every network of the band has been tried."""

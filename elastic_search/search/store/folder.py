@@ -20,9 +20,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
-from elastic_search.search.store.records import fault_of_result, is_number, read_sealed, sealed, write_atomically
+from elastic_search.search.store.result import Result, is_number
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -59,12 +60,13 @@ class RunFolder:
     def best_file(self) -> Path:
         return self.path / "best.toml"
 
-    def checkpoint(self, number: int | None) -> Path:
-        """The checkpoint of a trial, or of the base network."""
-        return self.path / "checkpoints" / ("base.pt" if number is None else f"{number}.pt")
+    def checkpoint(self, number: int | None, seed: int | None = None) -> Path:
+        """The checkpoint of a trial, of its network trained again with another seed, or of the base network."""
+        return self.path / "checkpoints" / f"{_stem(number, seed)}.pt"
 
-    def _result_file(self, number: int | None) -> Path:
-        return self.path / "base.json" if number is None else self.path / "trials" / f"{number}.json"
+    def _result_file(self, number: int | None, seed: int | None) -> Path:
+        folder = self.path if number is None else self.path / ("trials" if seed is None else "repeats")
+        return folder / f"{_stem(number, seed)}.json"
 
     @contextmanager
     def locked(self, sweep: bool = True) -> Iterator[None]:
@@ -178,39 +180,32 @@ class RunFolder:
             )
         return True
 
-    def result(self, number: int | None) -> dict[str, Any] | None:
-        """A recorded score, of a trial or of the base network, or None."""
-        file = self._result_file(number)
+    def result(self, number: int | None, seed: int | None = None) -> Result | None:
+        """What is recorded of a trial, of its network trained again with another seed, or of the base network."""
+        file = self._result_file(number, seed)
         found = self._read(file)
-        if found is not None and (fault := fault_of_result(found, number)):
-            raise EnvironmentFault(f"{file}: damaged ({fault})", self._hint)
-        return found
+        if found is None:
+            return None
+        result = Result.read(found, number, str(file), self._hint)
+        if seed not in (None, result.seed):
+            raise EnvironmentFault(f"{file}: damaged (its seed is not one)", self._hint)
+        return result
 
     def trials(self) -> list[int]:
         """Numbers of the trials whose score is recorded."""
         stems = (file.stem for file in (self.path / "trials").glob("*.json"))
         return sorted(int(stem) for stem in stems if re.fullmatch(r"0|[1-9][0-9]{0,8}", stem))
 
-    def record(self, number: int | None, result: dict[str, Any]) -> None:
-        """Put a score on disk; after this it survives any crash. The checkpoint goes."""
-        write_atomically(self._result_file(number), sealed(result))
-        self.checkpoint(number).unlink(missing_ok=True)
+    def record(self, result: Result, again: bool = False) -> None:
+        """Put a result on disk; after this it survives any crash. The checkpoint goes.
 
-    def repeat_checkpoint(self, number: int, seed: int) -> Path:
-        return self.path / "checkpoints" / f"{number}-{seed}.pt"
-
-    def _repeat_file(self, number: int, seed: int) -> Path:
-        return self.path / "repeats" / f"{number}-{seed}.json"
-
-    def repeat(self, number: int, seed: int) -> dict[str, Any] | None:
-        """The score of a trial's network under another seed, or None."""
-        file = self._repeat_file(number, seed)
-        found = self._read(file)
-        if found is not None:
-            fault = fault_of_result(found, number)
-            if fault or found.get("seed") != seed:
-                raise EnvironmentFault(f"{file}: damaged ({fault or 'its seed is not one'})", self._hint)
-        return found
+        Args:
+            result: of a training.
+            again: whether it is of a trial's network, trained again with another seed.
+        """
+        seed = result.seed if again else None
+        write_atomically(self._result_file(result.number, seed), sealed(result.to_dict()))
+        self.checkpoint(result.number, seed).unlink(missing_ok=True)
 
     def repeated(self) -> list[tuple[int, int]]:
         """Trial and seed of the recorded repeats."""
@@ -218,18 +213,13 @@ class RunFolder:
         found = (re.fullmatch(r"(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,18})", stem) for stem in stems)
         return sorted((int(pair[1]), int(pair[2])) for pair in found if pair)
 
-    def repeats(self) -> dict[int, list[dict[str, Any]]]:
-        """Scores under further seeds, by trial."""
-        found: dict[int, list[dict[str, Any]]] = {}
+    def repeats(self) -> dict[int, list[Result]]:
+        """Results under further seeds, by trial."""
+        found: dict[int, list[Result]] = {}
         for number, seed in self.repeated():
-            result = self.repeat(number, seed)
-            if result is not None:
+            if (result := self.result(number, seed)) is not None:
                 found.setdefault(number, []).append(result)
         return found
-
-    def record_repeat(self, number: int, seed: int, result: dict[str, Any]) -> None:
-        write_atomically(self._repeat_file(number, seed), sealed(result))
-        self.repeat_checkpoint(number, seed).unlink(missing_ok=True)
 
     @property
     def spent_seconds(self) -> float:
@@ -250,3 +240,8 @@ class RunFolder:
 
     def _read(self, file: Path) -> dict[str, Any] | None:
         return read_sealed(file, self._hint)
+
+
+def _stem(number: int | None, seed: int | None) -> str:
+    """What a training's files are called."""
+    return "base" if number is None else str(number) if seed is None else f"{number}-{seed}"

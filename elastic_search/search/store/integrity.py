@@ -10,13 +10,14 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace, load_spec
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import network_of
+from elastic_search.search.store.result import Result
 from elastic_search.search.store.study import close_study, differs, open_study
 from elastic_search.search.store.winner import best_result, best_text
 
@@ -57,40 +58,41 @@ def examine(folder: RunFolder, plan: SearchSpace) -> list[Finding]:
     return [*found, _best(folder, plan)]
 
 
-def _results(folder: RunFolder, plan: SearchSpace) -> tuple[dict[int, dict[str, Any]], list[Finding]]:
-    results, found = {}, []
+def _results(folder: RunFolder, plan: SearchSpace) -> tuple[dict[int, Result], list[Finding]]:
+    results: dict[int, Result] = {}
+    found: list[Finding] = []
+
+    def look(name: str, read: Callable[[], object], cure: str) -> None:
+        try:
+            read()
+        except ElasticError as error:
+            file = folder.path / name
+            found.append(Finding(name, False, str(error).removeprefix(f"{file}: "), f"{REPAIR}: {cure}", file))
+
+    def read(name: str, number: int | None) -> None:
+        result = folder.result(number)
+        if result is None:
+            found.append(Finding(name, True, "not trained yet"))
+            return
+        spec = plan.space.base if result.values is None else plan.space.decode(result.values)
+        cost = tally(spec.graph(), plan.band.input, plan.band.convention).total
+        if cost != result.cost or (number is not None and cost not in plan.band):
+            raise EnvironmentFault(f"its cost is {cost:,}, its record says {result.cost:,}")
+        if number is not None:
+            results[number] = result
+
     for number in (None, *folder.trials()):
         name = "base.json" if number is None else f"trials/{number}.json"
-        try:
-            result = folder.result(number)
-            if result is None:
-                found.append(Finding(name, True, "not trained yet"))
-                continue
-            spec = plan.space.base if number is None else plan.space.decode(result["values"])
-            cost = tally(spec.graph(), plan.band.input, plan.band.convention).total
-            if cost != result["cost"] or (number is not None and cost not in plan.band):
-                raise EnvironmentFault(f"its cost is {cost:,}, its record says {result['cost']:,}")
-            if number is not None:
-                results[number] = result
-        except ElasticError as error:
-            file = folder.path / name
-            says = str(error).removeprefix(f"{file}: ")
-            found.append(Finding(name, False, says, f"{REPAIR}: set aside, and trained again", file))
-    looks: dict[str, Callable[[], object]] = {"spent.json": lambda: folder.spent_seconds}
+        look(name, partial(read, name, number), "set aside, and trained again")
+    look("spent.json", lambda: folder.spent_seconds, "set aside")
     for number, seed in folder.repeated():
-        looks[f"repeats/{number}-{seed}.json"] = partial(folder.repeat, number, seed)
-    for name, look in looks.items():
-        try:
-            look()
-        except ElasticError as error:
-            file = folder.path / name
-            found.append(Finding(name, False, str(error).removeprefix(f"{file}: "), f"{REPAIR}: set aside", file))
+        look(f"repeats/{number}-{seed}.json", partial(folder.result, number, seed), "set aside")
     missing = sorted(set(range(max(results, default=-1) + 1)) - set(folder.trials()))
-    return results, [Finding("trials", True, f"{len(results)} results" + (f", {len(missing)} open" if missing else "")),
-                     *found]  # fmt: skip
+    trials = f"{len(results)} results" + (f", {len(missing)} open" if missing else "")
+    return results, [Finding("trials", True, trials), *found]
 
 
-def _database(folder: RunFolder, results: dict[int, dict[str, Any]]) -> Finding:
+def _database(folder: RunFolder, results: dict[int, Result]) -> Finding:
     file, cure = folder.study_file, f"{REPAIR}: made anew from the results"
     if not file.exists():
         return Finding(file.name, True, "not there; the next start makes it from the results")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -12,6 +11,7 @@ from sqlalchemy import URL
 from elastic_search.errors import EnvironmentFault
 from elastic_search.search.propose.sampler import distributions
 from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.result import Result
 from elastic_search.space.choice import Choice
 
 STUDY = "search"
@@ -56,7 +56,7 @@ def close_study(study: optuna.Study) -> None:
         storage.engine.dispose()
 
 
-def tell(study: optuna.Study, number: int, outcome: dict[str, Any]) -> None:
+def tell(study: optuna.Study, number: int, outcome: Result) -> None:
     """Tell a study a recorded outcome; telling it again changes nothing.
 
     A trial that was stopped at a rung is pruned, with its curve as intermediate values. One that cannot be trained
@@ -66,15 +66,15 @@ def tell(study: optuna.Study, number: int, outcome: dict[str, Any]) -> None:
     trial = study.get_trials(deepcopy=False)[number]
     if trial.state.is_finished():
         return
-    if outcome["accuracy"] is None:
-        study.tell(number, state=TrialState.FAIL if "traceback" in outcome else TrialState.PRUNED)
-        return
-    for epoch, accuracy in enumerate(outcome.get("curve", ()), 1):
+    for epoch, accuracy in enumerate(outcome.curve, 1):
         study._storage.set_trial_intermediate_value(trial._trial_id, epoch, accuracy)
-    if outcome.get("stopped"):
-        study.tell(number, state=TrialState.PRUNED)
-    else:
-        study.tell(number, outcome["accuracy"])
+    study.tell(number, outcome.accuracy if outcome.is_whole else None, state=_state(outcome))
+
+
+def _state(outcome: Result) -> TrialState:
+    if outcome.is_whole:
+        return TrialState.COMPLETE
+    return TrialState.FAIL if outcome.traceback else TrialState.PRUNED
 
 
 def replay(
@@ -118,9 +118,7 @@ def replay(
         if number >= len(trials):
             try:
                 study.add_trial(
-                    create_trial(
-                        state=TrialState.RUNNING, params=outcome["values"], distributions=distributions(choices)
-                    )
+                    create_trial(state=TrialState.RUNNING, params=outcome.values, distributions=distributions(choices))
                 )
             except ValueError as error:
                 raise EnvironmentFault(
@@ -136,18 +134,12 @@ def replay(
             tell(study, number, outcome)
 
 
-def differs(trial: FrozenTrial, outcome: dict[str, Any]) -> str | None:
+def differs(trial: FrozenTrial, outcome: Result) -> str | None:
     """What a study says otherwise than a recorded outcome, if anything."""
     finished = trial.state.is_finished()
-    if (trial.params or finished) and trial.params != outcome["values"]:
+    if (trial.params or finished) and trial.params != outcome.values:
         return "values"
     if not finished:
         return None
-    accuracy, stopped = outcome["accuracy"], bool(outcome.get("stopped"))
-    if accuracy is None:
-        right = trial.state == (TrialState.FAIL if "traceback" in outcome else TrialState.PRUNED)
-        return None if right and not trial.intermediate_values else "results"
-    curve = dict(enumerate(outcome["curve"], 1))
-    right = trial.state == (TrialState.PRUNED if stopped else TrialState.COMPLETE)
-    right = right and (stopped or trial.value == accuracy) and trial.intermediate_values == curve
-    return None if right else "results"
+    right = trial.state == _state(outcome) and trial.intermediate_values == dict(enumerate(outcome.curve, 1))
+    return None if right and (not outcome.is_whole or trial.value == outcome.accuracy) else "results"

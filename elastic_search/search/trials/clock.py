@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable
 
 from elastic_search.search.store.folder import RunFolder
 
@@ -84,6 +85,11 @@ class Clock:
 
 def known_epoch_seconds(folder: RunFolder) -> float | None:
     """Seconds of an epoch in the recorded trainings."""
-    results = [folder.result(number) for number in (None, *folder.trials()[-10:])]
-    seconds = [r["seconds"] / max(1, len(r["curve"])) for r in results if r and r.get("accuracy") is not None]
+    seconds = epoch_seconds(folder, (None, *folder.trials()[-10:]))
     return statistics.median(seconds) if seconds else None
+
+
+def epoch_seconds(folder: RunFolder, numbers: Iterable[int | None]) -> list[float]:
+    """What an epoch took in each of some trainings, where they are recorded."""
+    results = (folder.result(number) for number in numbers)
+    return [each for result in results if result and (each := result.epoch_seconds) is not None]

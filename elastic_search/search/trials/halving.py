@@ -36,18 +36,18 @@ class Halving:
         """The first rung after ``done`` epochs."""
         return next(rung for rung in self.rungs if rung > done)
 
-    def stops(self, curve: Sequence[float], finished: Sequence[Sequence[float]]) -> bool:
-        """Whether a trial ends at the rung that it has reached.
+    def stops(self, at: int, accuracy: float, finished: Sequence[Sequence[float]]) -> bool:
+        """Whether a trial ends after epoch ``at``, as it does at a rung at which half of the others are better.
 
         Args:
-            curve: its accuracies so far.
+            at: its epochs so far.
+            accuracy: after the last of them.
             finished: curves of the finished trials; those that were stopped before this rung do not count.
         """
-        at = len(curve)
         if at not in self.rungs[:-1]:
             return False
         others = [other[at - 1] for other in finished if len(other) >= at]
-        return sum(other > curve[-1] for other in others) >= ceil((len(others) + 1) / ETA)
+        return sum(other > accuracy for other in others) >= ceil((len(others) + 1) / ETA)
 
     @property
     def expected_epochs(self) -> float:

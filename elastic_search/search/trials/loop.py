@@ -10,8 +10,8 @@ import os
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import optuna
@@ -21,13 +21,22 @@ from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace
-from elastic_search.search.evaluator import Epoch, Evaluator, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.propose.strategies import STRATEGIES
+from elastic_search.search.evaluator import (
+    DamagedCheckpointError,
+    Epoch,
+    Evaluator,
+    InterruptedTrainingError,
+    Score,
+    TrialError,
+)
+from elastic_search.search.propose import STRATEGIES
+from elastic_search.search.propose.sampler import FeasibleSampler
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.records import is_accuracy, is_number
+from elastic_search.search.store.result import Result, is_accuracy, is_number
 from elastic_search.search.store.winner import Counter
-from elastic_search.search.trials.clock import SAVED_EVERY, Clock
+from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.monitor import TrialMonitor
 from elastic_search.search.trials.signals import StopSignal
 from elastic_search.search.trials.watchdog import Watchdog
 from elastic_search.search.trials.work import Job, Work
@@ -38,9 +47,6 @@ MAX_FAILURES = 10
 
 PATIENCE = 600.0
 """Seconds without a step of the training after which a trial counts as hung; or five epochs, if that is longer."""
-
-NOTICE = 20.0
-"""Seconds after the first signal in which an epoch may still end."""
 
 RECOUNTED_EVERY = 60.0
 """Seconds between two independent counts of the best network while the search runs."""
@@ -54,19 +60,41 @@ LONGEST = 20_000
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a run may use over all its starts; None is unlimited."""
+class Settings:
+    """How a run searches.
+
+    Attributes:
+        trials: networks that are tried over all starts, beside the base; None without limit.
+        seed: of proposals and of training.
+        strategy: one of ``STRATEGIES``.
+        halving: whether poor trainings are stopped early.
+        workers: processes that train.
+        threads: of each of several workers, unless OMP_NUM_THREADS says otherwise; None for the machine's own.
+        storage: address of a study that several machines share; by default it lies in the folder.
+        counter: counts the best network before it is written: names a function of a spec, an image's shape and a
+            convention's name as "module:function"; None for nobody.
+    """
 
     trials: int | None = None
-    seconds: float | None = None
+    seed: int = 0
+    strategy: str = STRATEGIES[0]
+    halving: bool = True
+    workers: int = 1
+    threads: int | None = None
+    storage: str | None = None
+    counter: str | None = "elastic_search.nn.verify:counted"
 
 
 class Observer(Protocol):
-    """Hears what happens, to show it."""
+    """Hears what happens, to show it.
 
-    def started(self, trial: int | None, depths: tuple[int, ...], pending: dict[str, Any]) -> None: ...
+    ``started`` hears of a training that has no result yet, and whether its network was trained before, with another
+    seed; ``finished`` of the result, and why it has no accuracy, or was stopped early.
+    """
+
+    def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None: ...
     def epoch(self, epoch: Epoch) -> None: ...
-    def finished(self, trial: int | None, score: Score | None, reason: str) -> None: ...
+    def finished(self, result: Result, why: str) -> None: ...
 
 
 @dataclass
@@ -78,45 +106,31 @@ class Search:
         matcher: the space with its costs.
         folder: where everything is written.
         evaluator: trains proxies.
-        seed: of proposals and of training.
-        budget: when to end.
+        settings: how it searches.
         observer: hears of every event.
+        clock: of the run.
         signal: tells that the search is to end.
-        halving: the rungs.
-        strategy: a name of ``STRATEGIES``.
         counter: counts the best network by an independent tool before it is written.
-        epoch_seconds: what an epoch is expected to take before any was trained.
-        began: when the time that counts began, by ``time.monotonic``; by default now.
-        deadline: when to end, by ``time.monotonic``, where another process keeps the run's time.
         hung_code: exit code of a process whose training hangs.
-        storage: address of a study that several machines share; by default it lies in the folder.
     """
 
     plan: SearchSpace
     matcher: Matcher
     folder: RunFolder
     evaluator: Evaluator
-    seed: int
-    budget: Budget
+    settings: Settings
     observer: Observer
+    clock: Clock
     signal: StopSignal = field(default_factory=StopSignal)
-    halving: Halving | None = None
-    strategy: str = "feasible-tpe"
     counter: Counter | None = None
-    epoch_seconds: float | None = None
-    began: float | None = None
-    deadline: float | None = None
     hung_code: int = 3
-    storage: str | None = None
 
     def __post_init__(self) -> None:
-        self.clock = Clock(self.folder, self.budget.seconds, self.began, self.deadline, self.epoch_seconds)
-        self._rungs = self.halving or Halving(self.plan.recipe.epochs, on=False)
+        self._rungs = Halving(self.plan.training.epochs, self.settings.halving)
         self._counted = time.monotonic()
-        self._done = 0
         self._work: Work | None = None
-        self._pending: dict[str, Any] = {}
-        self._ended: dict[int, list[float] | None] = {}
+        self._pending: Result | None = None
+        self._ended: dict[int, Sequence[float] | None] = {}
         self._watchdog = Watchdog(lambda: max(PATIENCE, 5 * (self.clock.expected_epoch or 0.0)), self._give_up)
 
     def run(self) -> str:
@@ -132,19 +146,18 @@ class Search:
         """
         if not self.matcher.count(self.plan.band.low, self.plan.band.high):
             raise self.matcher.nothing_fits(self.plan.band)
-        band, base = self.plan.band, self.plan.space.base
+        settings, base = self.settings, self.plan.space.base
         try:
-            sampler = STRATEGIES[self.strategy](self.matcher, band, self.seed, base)
+            sampler = FeasibleSampler(self.matcher, self.plan.band, settings.seed, settings.strategy, base)
             work = self._work = Work(
                 self.plan,
                 self.folder,
                 sampler,
-                self.seed,
-                self.budget.trials,
+                settings.trials,
                 self.clock,
                 self._rungs,
                 self._why_stopped,
-                self.storage,
+                settings.storage,
             )
             with self.signal.listening():
                 why = self._loop(work)
@@ -177,7 +190,7 @@ class Search:
             try:
                 outcome = self._evaluate(job)
                 if outcome is not None and work.record(job, outcome):
-                    self._tell_observer(job, outcome)
+                    self._tell_observer(outcome)
             finally:
                 work.release(job, ended=outcome is not None)
             if outcome is None:
@@ -189,123 +202,85 @@ class Search:
             self.clock.save()
             if time.monotonic() - self._counted > RECOUNTED_EVERY:
                 self._write_best(work)
-            failures = failures + 1 if outcome["accuracy"] is None else 0
-            if failures >= MAX_FAILURES or ("traceback" in outcome and job.number == 0 and not job.again):
+            failures = failures + 1 if outcome.accuracy is None else 0
+            if failures >= MAX_FAILURES or (outcome.traceback and job.number == 0 and not job.again):
                 raise EnvironmentFault(
-                    f"trial {job.number} failed: {outcome['reason']}", f"see {self.folder.path / 'trials'}"
+                    f"trial {job.number} failed: {outcome.reason}", f"see {self.folder.path / 'trials'}"
                 )
 
     def _write_best(self, work: Work) -> None:
         self._counted = time.monotonic()
         work.write_best(self.counter)
 
-    def _evaluate(self, job: Job) -> dict[str, Any] | None:
+    def _evaluate(self, job: Job) -> Result | None:
         """Train a network's proxy: its result, or None if it was interrupted."""
         number, spec = job.number, job.spec
         count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
-        result: dict[str, Any] = {"number": number, "values": job.values, "id": spec_id(spec), "seed": job.seed}
-        result |= {"cost": count.total, "params": count.params}
-        checkpoint = self._checkpoint(job)
-        checkpoint.parent.mkdir(exist_ok=True)
+        result = Result(number, job.values, spec_id(spec), count.total, count.params, job.seed)
+        checkpoint = self.folder.checkpoint(number, job.seed if job.again else None)
         halved = number is not None and not job.again
-        finished = self._curves(number) if halved and number is not None else []
-        self._pending = result if halved else {}
-        self.observer.started(number, spec.depths, self._pending or {"seed": job.seed, "again": job.again})
-        self._done = 0
+        rivals = self._curves(number) if halved and number is not None else None
+        self._pending = result if halved else None
+        self.observer.started(result, spec.depths, job.again)
         self.clock.training_starts()
-
-        def prune(curve: list[float]) -> bool:
-            self._done = len(curve)
-            return halved and self._rungs.stops(curve, finished)
-
+        monitor = TrialMonitor(
+            checkpoint, self.clock, self.signal, self._rungs, rivals, self._alive, self.observer.epoch
+        )
         try:
             with self._watchdog.watching():
-                score = self.evaluator(
-                    spec,
-                    job.seed,
-                    checkpoint=checkpoint,
-                    stop=self._stop,
-                    report=self._epoch,
-                    prune=prune,
-                    step=self._step,
-                )
+                score = self.evaluator(spec, job.seed, monitor)
         except InterruptedTrainingError:
             return None
+        except DamagedCheckpointError as error:
+            raise monitor.damaged(str(error)) from None
         except TrialError as error:
             checkpoint.unlink(missing_ok=True)
-            return result | {"accuracy": None, "reason": str(error)}
+            return replace(result, reason=str(error))
         except MemoryError:
             checkpoint.unlink(missing_ok=True)
-            return result | {"accuracy": None, "reason": "out of memory"}
+            return replace(result, reason="out of memory")
         except (Exception, SystemExit, GeneratorExit) as error:
             # Libraries call sys.exit; a search that ended with them would walk into the same trial again.
             if isinstance(error, EnvironmentFault) or (number is None and isinstance(error, Exception)):
                 raise
-            return result | {"accuracy": None, "reason": _said(error), "traceback": traceback.format_exc()[-LONGEST:]}
+            return replace(result, reason=_said(error), traceback=traceback.format_exc()[-LONGEST:])
         if odd := _odd(score):
             checkpoint.unlink(missing_ok=True)
-            return result | {"accuracy": None, "reason": odd}
-        epochs = len(score.curve)
-        return result | score.to_dict() | {"epochs": epochs, "stopped": halved and epochs in self._rungs.rungs[:-1]}
+            return replace(result, reason=odd)
+        stopped = halved and len(score.curve) in self._rungs.rungs[:-1]
+        return replace(result, **vars(score) | {"curve": tuple(score.curve)}, stopped=stopped)
 
-    def _tell_observer(self, job: Job, outcome: dict[str, Any]) -> None:
+    def _tell_observer(self, outcome: Result) -> None:
         """Show a result, once it is on disk."""
-        if outcome["accuracy"] is None:
-            return self.observer.finished(job.number, None, outcome["reason"])
-        score = Score(**{key: outcome[key] for key in Score.__dataclass_fields__})
-        why = ""
-        if outcome["stopped"]:
-            why = f"not among the better half after {outcome['epochs']} of {self._rungs.epochs} epochs"
-        self.observer.finished(job.number, score, why)
+        why = outcome.reason
+        if outcome.stopped:
+            why = f"not among the better half after {outcome.epochs} of {self._rungs.epochs} epochs"
+        self.observer.finished(outcome, why)
 
-    def _curves(self, before: int) -> list[list[float]]:
+    def _curves(self, before: int) -> list[Sequence[float]]:
         """Curves of the finished trials that came before."""
         for number in self.folder.trials():
             if number < before and number not in self._ended and (result := self.folder.result(number)):
-                self._ended[number] = None if result["accuracy"] is None else result["curve"]
+                self._ended[number] = None if result.accuracy is None else result.curve
         return [curve for number, curve in sorted(self._ended.items()) if curve is not None and number < before]
 
-    def _checkpoint(self, job: Job) -> Path:
-        if job.again and job.number is not None:
-            return self.folder.repeat_checkpoint(job.number, job.seed)
-        return self.folder.checkpoint(job.number)
-
-    def _epoch(self, epoch: Epoch) -> None:
-        self.clock.epoch_ends()
-        self._done = epoch.number
-        self._watchdog.beat()
-        self.clock.save()
-        self.observer.epoch(epoch)
-
-    def _step(self) -> None:
-        """Hear of a batch: the deadline holds inside an epoch, too."""
+    def _alive(self) -> None:
         self._watchdog.beat()
         if self._work is not None:
             self._work.beat()
-        noticed = self.signal.received is not None and time.monotonic() - self.signal.at > NOTICE
-        if self.clock.is_over or noticed:
-            raise InterruptedTrainingError
-        self.clock.save(SAVED_EVERY)
 
     def _give_up(self, reason: str) -> None:
         """A training hangs where no exception reaches it: record its trial and end the process."""
         print(f"error: {self.folder.name}: {reason}; recorded, and ended here", file=sys.stderr)
         print("hint: the same command goes on with the next trial", file=sys.stderr, flush=True)
         try:
-            if self._pending:
-                self.folder.record(self._pending["number"], self._pending | {"accuracy": None, "reason": reason})
+            if self._pending is not None:
+                self.folder.record(replace(self._pending, reason=reason))
             self.clock.save()
         except ElasticError as error:
             print(f"error: {error}", file=sys.stderr, flush=True)
         finally:
             os._exit(self.hung_code)
-
-    def _stop(self) -> bool:
-        """Whether the training ends after the epoch at hand: a rung that cannot be finished is not started."""
-        if self._why_stopped():
-            return True
-        starts_rung = self._done in self._rungs.rungs
-        return not self.clock.fits(self._rungs.next_rung(self._done) - self._done if starts_rung else 1)
 
     def _why_stopped(self) -> str | None:
         if self.signal.received is not None:
@@ -315,8 +290,8 @@ class Search:
     def expected_seconds(self) -> float | None:
         """Seconds until the run ends, by its time limit or by what its trials take; None if nothing is known."""
         left, each = self.clock.left, self.clock.expected_epoch
-        if self.budget.trials is not None and each is not None:
-            trials = max(0, self.budget.trials - len(self.folder.trials())) * self._rungs.expected_epochs * each
+        if self.settings.trials is not None and each is not None:
+            trials = max(0, self.settings.trials - len(self.folder.trials())) * self._rungs.expected_epochs * each
             left = trials if left is None else min(left, trials)
         return left
 

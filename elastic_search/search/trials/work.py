@@ -18,10 +18,11 @@ from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, MismatchError
 from elastic_search.files import SearchSpace
 from elastic_search.search.claims import Claims
-from elastic_search.search.propose.sampler import PROPOSAL, FeasibleTPE
+from elastic_search.search.propose.sampler import PROPOSAL, FeasibleSampler
 from elastic_search.search.shared import SharedStudy
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import order
+from elastic_search.search.store.result import Result
 from elastic_search.search.store.study import REMADE, close_study, open_study, replay, tell
 from elastic_search.search.store.winner import Counter, write_best
 from elastic_search.search.trials.clock import Clock
@@ -63,7 +64,6 @@ class Work:
         plan: the space, band and recipe.
         folder: where results are.
         sampler: proposes.
-        seed: of the trainings.
         trials: how many there will be, or None.
         clock: tells what fits.
         rungs: of a training.
@@ -75,15 +75,14 @@ class Work:
         self,
         plan: SearchSpace,
         folder: RunFolder,
-        sampler: FeasibleTPE,
-        seed: int,
+        sampler: FeasibleSampler,
         trials: int | None,
         clock: Clock,
         rungs: Halving,
         stopped: Callable[[], str | None],
         storage: str | None = None,
     ) -> None:
-        self.plan, self.folder, self.seed, self.trials = plan, folder, seed, trials
+        self.plan, self.folder, self.seed, self.trials = plan, folder, sampler.seed, trials
         self._sampler, self._clock, self._rungs, self._stopped = sampler, clock, rungs, stopped
         self._claims = Claims(folder.path / "claims")
         self._waiting: set[str] = set()
@@ -232,12 +231,12 @@ class Work:
     def _next_repeat(self, trials: int) -> Job | str | None:
         """The next of the best networks to train with a further seed, each pair of them once."""
         done = sum(map(len, self.folder.repeats().values()))
-        best = [r for r in order(self.folder) if r["accuracy"] is not None and not r.get("stopped")][:REPEATED]
+        best = [result for result in order(self.folder) if result.is_whole][:REPEATED]
         others_train = False
         for seed in range(self.seed + 1, self.seed + SEEDS):
             for result in best:
-                number, values = result["number"], result["values"]
-                if self.folder.repeat(number, seed) is not None:
+                number, values = result.number, result.values or {}
+                if self.folder.result(number, seed) is not None:
                     continue
                 if self.trials is not None and trials + done >= self.trials:
                     return "trials"
@@ -270,24 +269,24 @@ class Work:
         if self._shared is not None:
             self._shared.beat(self._trial_id)
 
-    def record(self, job: Job, outcome: dict[str, Any]) -> bool:
+    def record(self, job: Job, outcome: Result) -> bool:
         """Record a result; false if another machine has taken the trial over from one that slept.
 
         Raises:
             EnvironmentFault: if the base network cannot be trained, or nothing can be written.
         """
         if job.number is None:
-            if outcome["accuracy"] is None:
-                raise EnvironmentFault(f"the base network cannot be trained: {outcome['reason']}", "change the proxy")
-            self.folder.record(None, outcome)
+            if outcome.accuracy is None:
+                raise EnvironmentFault(f"the base network cannot be trained: {outcome.reason}", "change the proxy")
+            self.folder.record(outcome)
             self._patiently(lambda: self._publish(self._study, None))
         elif job.again:
-            self.folder.record_repeat(job.number, job.seed, outcome)
+            self.folder.record(outcome, again=True)
         else:
             number, shared = job.number, self._shared
             if shared is not None and not self._patiently(lambda: shared.owns(self._trial_id)):
                 return False
-            self.folder.record(number, outcome)
+            self.folder.record(outcome)
             self._patiently(lambda: self._publish(self._study, number))
             # Another machine's result, if it was first.
             told = self.folder.result(number) or outcome

@@ -1,4 +1,4 @@
-"""The machine files of a run: written whole or not at all, sealed with a checksum, and judged when they are read.
+"""The one way to write a file whole or not at all, and JSON that is sealed with a checksum.
 
 What is read here may have been damaged, or written by somebody else: it is data, whatever it says.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
 import os
 import stat
 from pathlib import Path
@@ -42,23 +41,34 @@ def put_in_place(temporary: Path, path: Path) -> None:
             os.close(folder)
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(
+    path: Path, content: str | bytes, hint: str | None = "free space, then run again", parents: bool = True
+) -> None:
     """Write a file so that after any crash it is the old or the new one, whole.
+
+    Args:
+        path: the file; a link in its place is replaced, not followed.
+        content: text is written as UTF-8.
+        hint: the way out if it cannot be written.
+        parents: whether folders that are missing are made.
 
     Raises:
         EnvironmentFault: if it cannot be written, as on a full disk.
     """
-    temporary = temporary_of(path)
+    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_of(path)
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         put_in_place(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})", "free space, then run again") from None
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})", hint) from None
 
 
 def sealed(result: dict[str, Any]) -> str:
@@ -106,52 +116,3 @@ def read_sealed(file: Path, hint: str) -> dict[str, Any] | None:
 def _digest(content: dict[str, Any]) -> str:
     rest = {key: value for key, value in content.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a finite number that fits a float."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:
-        return False
-
-
-def is_accuracy(value: Any) -> bool:
-    """Whether a value can be an accuracy: a number, and none that swallows the epochs that ranks add to it."""
-    return is_number(value) and abs(value) <= 1000
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def fault_of_result(found: dict[str, Any], number: int | None) -> str | None:
-    """What is wrong with a training's record, of trial ``number`` or of the base network; None if nothing is."""
-    missing = [key for key in ("number", "values", "id", "cost", "params", "accuracy") if key not in found]
-    if missing:
-        return f"{missing[0]} is missing"
-    values, by_size = found["values"], found.get("accuracy_by_size")
-    legal = {
-        "number": found["number"] == number and type(found["number"]) in (int, type(None)),
-        "values": values is None if number is None else isinstance(values, dict)
-        and all(isinstance(value, int | str) for value in values.values()),
-        "id": isinstance(found["id"], str),
-        "cost": _is_count(found["cost"]),
-        "params": _is_count(found["params"]),
-        "seed": _is_count(found.get("seed", 0)),
-    }  # fmt: skip
-    if found["accuracy"] is None:
-        legal["reason"] = isinstance(found.get("reason"), str)
-    else:
-        curve = found.get("curve")
-        legal |= {
-            "accuracy": is_accuracy(found["accuracy"]),
-            "curve": isinstance(curve, list) and all(map(is_accuracy, curve)),
-            "seconds": is_number(found.get("seconds")) and found["seconds"] >= 0,
-            "accuracy_by_size": isinstance(by_size, dict) and all(map(is_accuracy, by_size.values())),
-            "stopped": isinstance(found.get("stopped", False), bool),
-        }
-    wrong = [key for key, right in legal.items() if not right]
-    return f"its {wrong[0]} is not one" if wrong else None
