@@ -7,15 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.files import SearchSpace
 from elastic_search.search.trials.halving import Halving
-from elastic_search.space.match import Matcher
 
 DRAWS = 32
 """Networks of the band among which the cheapest and the dearest proxy are looked for."""
@@ -35,9 +32,9 @@ class Pace:
         return (self.cheapest + self.dearest) / 2
 
 
-def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
+def calibrate(plan: SearchSpace, measure: Callable[[Spec], float]) -> Pace:
     """Measure the base and two networks of the band; a few seconds for each."""
-    found = matcher.sample(plan.band, DRAWS, np.random.default_rng(0))
+    found = plan.sample(DRAWS)
     edge = image(plan.proxy.input, plan.proxy.input)
     costs = {spec: tally(plan.proxy.of(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
     ordered = sorted(costs, key=lambda spec: costs[spec])
@@ -98,18 +95,6 @@ def forecast(
     epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
     short = not base_done and seconds is not None and seconds < base
     return Forecast(number, full, epochs, used, short, seconds)
-
-
-def matcher_of(space: SearchSpace) -> Matcher:
-    """A space with its costs.
-
-    Raises:
-        NothingFitsError: if its band is empty.
-    """
-    matcher = Matcher(space.space, space.band.convention, space.band.input, space.limits)
-    if not matcher.count(space.band.low, space.band.high):
-        raise matcher.nothing_fits(space.band)
-    return matcher
 
 
 def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:
