@@ -45,8 +45,8 @@ def networks(plan: SearchSpace, number: int) -> list[Values]:
     Raises:
         SystemExit: if the band holds fewer.
     """
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
-    size = matcher.count(plan.band.low, plan.band.high)
+    matcher = plan.matcher
+    size = plan.count()
     if size < number:
         raise SystemExit(f"the band holds {size:,} networks, {number:,} are asked for: widen the tolerance")
     rng = np.random.default_rng(DRAW_SEED)
@@ -114,7 +114,7 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
     done = open_part(own, head)
     for part in args.out.glob("part*.jsonl"):
         done |= {(line["network"], line["seed"]) for line in lines(part) if "network" in line}
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
+    matcher = plan.matcher
     every: list[tuple[int | None, Values | None]] = [*enumerate(networks(plan, args.configurations)), (None, None)]
     evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": "cpu"}).make()
     with own.open("a") as file:

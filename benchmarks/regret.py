@@ -32,7 +32,7 @@ from elastic_search.search.propose.gaussian_process import GaussianProcess
 from elastic_search.search.propose.strategies import START, STRATEGIES, Judged, Strategy
 from elastic_search.search.trials.halving import Halving
 from elastic_search.space.choice import Choice, Value
-from elastic_search.space.match import Candidate, Matcher
+from elastic_search.space.match import Candidate
 
 HERE = Path(__file__).parent
 RESAMPLES = 2000
@@ -97,11 +97,10 @@ Proposer = Callable[[list[int], list[int], list[float], np.random.Generator], in
 
 def networks(table: Table, plan: SearchSpace) -> list[Candidate]:
     """The table's networks as draws of the search."""
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
     names = [choice.name for choice in table.choices]
     wanted = {tuple(values[name] for name in names): i for i, values in enumerate(table.values)}
     found: dict[int, Candidate] = {}
-    for candidate in matcher.inside(plan.band):
+    for candidate in plan.matcher.inside(plan.band):
         number = wanted.get(tuple(candidate.values[name] for name in names))
         if number is not None:
             found[number] = candidate

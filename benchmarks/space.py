@@ -95,7 +95,7 @@ def looked_up(plan: SearchSpace) -> bool:
 
 def proposed(plan: SearchSpace) -> bool:
     """A proposal after many finished trials."""
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
+    matcher = plan.matcher
     space, rng = distributions(plan.space.choices), np.random.default_rng(0)
     drawn: list[Candidate] = matcher.sample(plan.band, TRIALS, rng)
     trials: list[FrozenTrial] = []

@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from elastic_search.nn.weights.checkpoint import load_weights as load_weights
     from elastic_search.nn.weights.checkpoint import save_weights as save_weights
     from elastic_search.search.run import search as search
+    from elastic_search.space.band import Band as Band
     from elastic_search.space.choice import Space as Space
     from elastic_search.space.depths import match as match
+    from elastic_search.space.match import Matcher as Matcher
 
 __version__ = "0.1.0"
 
@@ -86,8 +88,10 @@ _HOME = {
         "save_weights",
     ),
     "search": ("search",),
+    "space.band": ("Band",),
     "space.choice": ("Space",),
     "space.depths": ("match",),
+    "space.match": ("Matcher",),
 }
 """Modules and the public names that they hold."""
 

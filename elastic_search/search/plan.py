@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.files import SearchSpace
-from elastic_search.space.match import Matcher
 
 if TYPE_CHECKING:
     from elastic_search.search.run import Run
@@ -38,9 +35,9 @@ class Pace:
         return (self.cheapest + self.dearest) / 2
 
 
-def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
+def calibrate(plan: SearchSpace, measure: Callable[[Spec], float]) -> Pace:
     """Measure the base and two networks of the band; a few seconds for each."""
-    found = matcher.sample(plan.band, DRAWS, np.random.default_rng(0))
+    found = plan.sample(DRAWS)
     edge = image(plan.proxy.input, plan.proxy.input)
     costs = {spec: tally(plan.proxy.of(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
     ordered = sorted(costs, key=lambda spec: costs[spec])
@@ -88,18 +85,6 @@ def forecast(run: Run, seconds: float | None) -> Forecast:
     epochs = round(number * halving.expected_epochs) + base_epochs
     short = base_epochs > 0 and seconds is not None and seconds < base
     return Forecast(number, full, epochs, used, short, seconds)
-
-
-def matcher_of(space: SearchSpace) -> Matcher:
-    """A space with its costs.
-
-    Raises:
-        NothingFitsError: if its band is empty.
-    """
-    matcher = Matcher(space.space, space.band.convention, space.band.input, space.limits)
-    if not matcher.count(space.band.low, space.band.high):
-        raise matcher.nothing_fits(space.band)
-    return matcher
 
 
 def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:

@@ -13,7 +13,6 @@ from elastic_search.cost.tally import tally
 from elastic_search.files import load_space, parse_space
 from elastic_search.search.propose.density import Density
 from elastic_search.search.propose.strategies import START, STRATEGIES
-from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -25,7 +24,7 @@ import regret  # noqa: E402
 SPACE = load_space(str(BENCHMARKS / "recorded.toml"))
 SMALL = parse_space(TEXT + '[band]\ntolerance = "2%"', "small", "small.toml")
 CHOICES = SMALL.space.choices
-DRAWS = Matcher(SMALL.space, SMALL.band.convention, SMALL.band.input).inside(SMALL.band)[:20]
+DRAWS = SMALL.matcher.inside(SMALL.band)[:20]
 VALUES = [draw.values for draw in DRAWS]
 
 
