@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from elastic_search.arch.edit import with_splits
 from elastic_search.arch.families.densenet import DenseNet
 from elastic_search.arch.families.dla import DLA
+from elastic_search.arch.families.resnet import ResNet
 from elastic_search.arch.families.resnext import ResNeXt
 from elastic_search.arch.heads import Classifier
 from elastic_search.arch.spec import Spec, Stage
@@ -92,9 +93,19 @@ def densenets(draw) -> Spec:
     return split_up(draw, spec)
 
 
+@st.composite
+def resnets(draw) -> Spec:
+    """A ResNet of one to three stages of basic blocks."""
+    stages = tuple(
+        Stage(draw(st.integers(1, 8)), (PLAIN,) * draw(st.integers(1, 3))) for _ in range(draw(st.integers(1, 3)))
+    )
+    head = Classifier(draw(st.integers(1, 12)))
+    return split_up(draw, ResNet(stages, stem_width=draw(st.integers(1, 8)), stem=draw(STEMS), head=head))
+
+
 STEMS = st.sampled_from(("imagenet", "small"))
 
 
 def specs() -> st.SearchStrategy[Spec]:
     """A narrow, shallow network of any family, with a split of its own in every block that may scale."""
-    return st.one_of(resnexts(), dlas(), densenets())
+    return st.one_of(resnexts(), dlas(), densenets(), resnets())

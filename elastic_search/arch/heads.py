@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.errors import SpecError
 
@@ -27,8 +27,7 @@ class Head(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Classifier:
+class Classifier(Frozen):
     """A score for each class from the last stage's features, in the way of the network's family.
 
     Raises:
@@ -37,9 +36,10 @@ class Classifier:
 
     classes: int
 
-    def __post_init__(self) -> None:
-        if self.classes < 1:
-            raise SpecError(f"classes {self.classes}: must be at least 1")
+    def __init__(self, classes: int) -> None:
+        if classes < 1:
+            raise SpecError(f"classes {classes}: must be at least 1")
+        super().__init__(classes)
 
     def taps(self, spec: Spec) -> tuple[int, ...]:
         return (len(spec.stages) - 1,)

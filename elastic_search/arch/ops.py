@@ -9,9 +9,9 @@ network read from a module may hold.
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
-from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
+from typing import NamedTuple
 
+from elastic_search.arch.frozen import Frozen
 from elastic_search.errors import ShapeError
 
 
@@ -63,57 +63,28 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1
     return span // stride + 1
 
 
-_REQUIRED: Any = object()
+def _slide(
+    what: str, x: Shape, kernel: Size, stride: Size, padding: Size, dilation: Size, *, ceil: bool = False
+) -> tuple[int, int]:
+    """Height and width of the output of a window that slides over a map.
 
-
-@dataclass_transform(frozen_default=True)
-class Op:
-    """Base of all primitives: frozen values, written like dataclasses.
-
-    They are made here and not by ``dataclasses``, which compiles code for every class at every start.
+    Raises:
+        ShapeError: if the map is too small for the window.
     """
+    windows = zip(x[1:], *map(pair, (kernel, stride, padding, dilation)), strict=True)
+    height, width = (_window(*window, ceil=ceil) for window in windows)
+    if height < 1 or width < 1:
+        raise ShapeError(f"a {_by(kernel)} {what} without room on an input of {x}")
+    return height, width
 
-    FIELDS: ClassVar[dict[str, Any]] = {}
-    """Names of the fields with their defaults."""
 
-    def __init_subclass__(cls) -> None:
-        own = {name: cls.__dict__.get(name, _REQUIRED) for name in cls.__annotations__}
-        cls.FIELDS = {**cls.FIELDS, **own}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        names = self.FIELDS
-        given = dict(zip(names, args, strict=False)) | kwargs
-        values = {name: given.get(name, default) for name, default in names.items()}
-        if len(args) + len(kwargs) != len(given) or len(given.keys() | names.keys()) != len(names):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; got {args} and {kwargs}")
-        missing = [name for name, value in values.items() if value is _REQUIRED]
-        if missing:
-            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
-        self.__dict__.update(values)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be changed")
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be removed")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
-
-    def edited(self, **changes: Any) -> Self:
-        """The same op with other values."""
-        return type(self)(**{**self.__dict__, **changes})
+class Op(Frozen):
+    """Base of all primitives: frozen values, written like dataclasses."""
 
     @property
     def params(self) -> int:
-        """Number of trainable parameters."""
-        return 0
+        """Number of trainable parameters: ``weights``, if the op has such a field."""
+        return int(self.__dict__.get("weights", 0))
 
     def shape(self, *inputs: Shape) -> Shape:
         """Output shape for the given input shapes.
@@ -155,11 +126,7 @@ class Conv(Op):
         if self.padding == "same":
             return Shape(self.out_channels, x.height, x.width)
         padding = 0 if isinstance(self.padding, str) else self.padding
-        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, padding, self.dilation)), strict=True)
-        height, width = (_window(*window) for window in windows)
-        if height < 1 or width < 1:
-            raise ShapeError(f"a {_by(self.kernel)} convolution without room on an input of {x}")
-        return Shape(self.out_channels, height, width)
+        return Shape(self.out_channels, *_slide("convolution", x, self.kernel, self.stride, padding, self.dilation))
 
 
 class ConvTranspose(Op):
@@ -234,11 +201,8 @@ class Pool(Op):
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, self.padding, self.dilation)), strict=True)
-        height, width = (_window(*window, ceil=self.ceil) for window in windows)
-        if height < 1 or width < 1:
-            raise ShapeError(f"a {_by(self.kernel)} pool without room on an input of {x}")
-        return Shape(x.channels, height, width)
+        size = _slide("pool", x, self.kernel, self.stride, self.padding, self.dilation, ceil=self.ceil)
+        return Shape(x.channels, *size)
 
 
 class GlobalPool(Op):

@@ -24,7 +24,7 @@ MAX_COUNT = 65_536
 """Largest value of a field that counts something."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stage:
     """Blocks at one resolution.
 
@@ -46,6 +46,9 @@ class Stage:
 
     def __reduce__(self) -> tuple[type[Stage], tuple[object, ...]]:
         return Stage, (self.width, self.splits)
+
+    def __repr__(self) -> str:
+        return f"<Stage of width {self.width}, {len(self.splits)} blocks>"
 
 
 @dataclass(frozen=True, repr=False)

@@ -15,20 +15,12 @@ class Norm(Op):
     kind: str
     weights: int = 0
 
-    @property
-    def params(self) -> int:
-        return self.weights
-
 
 class Activation(Op):
     """A function of each element, named as in torch: ``kind`` silu, gelu, hardswish …"""
 
     kind: str
     weights: int = 0
-
-    @property
-    def params(self) -> int:
-        return self.weights
 
 
 class Softmax(Op):
@@ -46,11 +38,7 @@ class AdaptivePool(Op):
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        return Shape(
-            x.channels,
-            x.height if self.height is None else self.height,
-            x.width if self.width is None else self.width,
-        )
+        return Shape(x.channels, self.height or x.height, self.width or x.width)
 
 
 class Elementwise(Op):
@@ -58,10 +46,6 @@ class Elementwise(Op):
 
     kind: str
     weights: int = 0
-
-    @property
-    def params(self) -> int:
-        return self.weights
 
     def shape(self, *inputs: Shape) -> Shape:
         output = Shape(*(max(sizes) for sizes in zip(*inputs, strict=True)))
@@ -80,10 +64,6 @@ class Fixed(Op):
     inputs: tuple[Shape, ...]
     output: Shape
     weights: int = 0
-
-    @property
-    def params(self) -> int:
-        return self.weights
 
     def shape(self, *inputs: Shape) -> Shape:
         if inputs != self.inputs:
@@ -127,10 +107,6 @@ class Unused(Op):
     """Parameters that no operation reads."""
 
     weights: int
-
-    @property
-    def params(self) -> int:
-        return self.weights
 
     def shape(self, *inputs: Shape) -> Shape:
         return Shape(0, 0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elastic_search.arch import families
 from elastic_search.arch.families import Published
@@ -13,34 +13,42 @@ from elastic_search.arch.split import PLAIN, parse_split
 from elastic_search.errors import SpecError, UnknownNameError
 
 SCHEMA = 1
-COCO = Classifier(80)
-"""A score for each class of MS COCO, of the networks of Table 3."""
+if TYPE_CHECKING:
+    FAMILIES: dict[str, type[Spec]]
+    """The families' specs, in the order in which people list them."""
 
-_MODULES = families.modules()
-FAMILIES: dict[str, type[Spec]] = {name: module.FAMILY for name, module in _MODULES.items()}
-BLOCK_KINDS = frozenset(family.BLOCK_KIND for family in FAMILIES.values())
-"""Kinds of the graphs that are blocks."""
+    PUBLISHED: dict[str, Published]
+    """Every network that is known by name."""
 
-PUBLISHED: dict[str, Published] = {name: it for module in _MODULES.values() for name, it in module.PUBLISHED.items()}
-
-
-def _multi_label(name: str, tables: tuple[int, ...] = (3,)) -> Published:
-    """A network of Table 3: another one's with a score for each of the 80 classes of MS COCO."""
-    base = PUBLISHED[name]
-    return Published(base.make, tables, base.elastic and f"{base.elastic}_coco", head=COCO)
+    BLOCK_KINDS: frozenset[str]
+    """Kinds of the graphs that are blocks, in any family."""
 
 
-PUBLISHED |= {
-    "resnext50_coco": _multi_label("resnext50", (3, 4)),
-    "resnext50_elastic_coco": _multi_label("resnext50_elastic", (3, 4)),
-    "resnext101_coco": _multi_label("resnext101"),
-    "resnext101_elastic_coco": _multi_label("resnext101_elastic"),
-    "resnet101_coco": _multi_label("resnet101"),
-    "dla_x60_coco": _multi_label("dla_x60"),
-    "dla_x60_elastic_coco": _multi_label("dla_x60_elastic"),
-    "densenet201_coco": _multi_label("densenet201"),
-    "densenet201_elastic_coco": _multi_label("densenet201_elastic"),
-}
+_everything: dict[str, Any] = {}
+
+
+def __getattr__(name: str) -> Any:
+    # Most commands need one family: the others are read when somebody asks for all of them.
+    if name not in ("FAMILIES", "PUBLISHED", "BLOCK_KINDS"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if not _everything:
+        modules = {family: families.module(family) for family in families.names()}
+        modules = dict(sorted(modules.items(), key=lambda item: item[1].FAMILY.RANK))
+        known = [item for module in modules.values() for item in module.PUBLISHED.items()]
+        _everything["FAMILIES"] = {family: module.FAMILY for family, module in modules.items()}
+        _everything["PUBLISHED"] = dict(sorted(known, key=lambda item: item[1].head is not None))
+        _everything["BLOCK_KINDS"] = frozenset(module.FAMILY.BLOCK_KIND for module in modules.values())
+    return _everything[name]
+
+
+def find(name: str) -> Published | None:
+    """The network of that name, if there is one."""
+    # Most networks have their family's name in their own: it is looked into first.
+    tables = (families.module(family).PUBLISHED for family in sorted(families.names(), key=lambda it: it not in name))
+    for table in [_everything["PUBLISHED"]] if _everything else tables:
+        if name in table:
+            return table[name]  # type: ignore[no-any-return]
+    return None
 
 
 def published(name: str) -> Spec:
@@ -49,9 +57,10 @@ def published(name: str) -> Spec:
     Raises:
         UnknownNameError: if the name is not known; suggests the nearest.
     """
-    if name not in PUBLISHED:
-        raise UnknownNameError("network", name, list(PUBLISHED), "('elastic-search models' lists them)")
-    return PUBLISHED[name].spec
+    found = find(name)
+    if found is None:
+        raise UnknownNameError("network", name, list(__getattr__("PUBLISHED")), "('elastic-search models' lists them)")
+    return found.spec
 
 
 def to_dict(spec: Spec) -> dict[str, Any]:
@@ -71,7 +80,7 @@ def to_dict(spec: Spec) -> dict[str, Any]:
             entry["down"] = [split.down for split in stage.splits]
             entry["up"] = [split.up for split in stage.splits]
         stages.append(entry)
-    (family,) = (name for name, kind in FAMILIES.items() if type(spec) is kind)
+    family = type(spec).__module__.rpartition(".")[2]
     if not isinstance(spec.head, Classifier):
         raise SpecError(f"{spec.head}: a file holds a network with a classifier")
     values = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name not in ("stages", "head")}
@@ -95,7 +104,7 @@ def from_dict(data: dict[str, Any]) -> Spec:
     Raises:
         SpecError: if the values do not make a network.
     """
-    family = FAMILIES[data["family"]]
+    family: type[Spec] = families.module(data["family"]).FAMILY
     values = {field.name: data[field.name] for field in fields(family) if field.name in data}
     if "classes" in data:
         values["head"] = Classifier(data["classes"])

@@ -113,7 +113,7 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
         return _modules(name, elastic, edits, input)
     from elastic_search.arch.network import Network
     from elastic_search.arch.split import parse_split
-    from elastic_search.arch.zoo import PUBLISHED, published
+    from elastic_search.arch.zoo import find, published
 
     base = load_graph(name, input)
     networks = [("base", base)]
@@ -123,8 +123,13 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
                 "--elastic means the published variant and cannot be edited at once",
                 "leave out --elastic to edit the base, or edit the variant by its own name",
             )
-        entry = PUBLISHED.get(name)
+        entry = find(name)
         if entry is None or entry.elastic is None:
+            if base.spec is not None and all(base.spec.paths(i) == 1 for i in range(len(base.spec.stages))):
+                raise UsageError(
+                    f"{name} has one path a block, as every ResNet has: it cannot be split",
+                    "a ResNeXt has paths to split: flops resnext50 --elastic",
+                )
             raise UsageError(f"no Elastic variant of {name} is published", f"edit it: flops {name} --split 1/2,1/2")
         variant = published(entry.elastic)
         networks.append(("elastic", Network(entry.elastic, variant.graph(), variant)))

@@ -78,7 +78,7 @@ def search(
 
     from elastic_search.cli.extras import require
     from elastic_search.files import load_space
-    from elastic_search.search.plan import bands, matcher_of
+    from elastic_search.search.plan import bands
 
     started = time.monotonic()
     seconds = _seconds(hours, minutes, until)
@@ -87,7 +87,8 @@ def search(
     plan = load_space(space)
     title = plan.name if name is None else name
     plans = bands(plan, title, Path(root), targets)
-    matchers = list(map(matcher_of, plans.values()))
+    for one in plans.values():
+        one.matcher.some(one.band)
     require("torch", "optuna", "sqlalchemy", "filelock")
     from elastic_search.search.trials.signals import StopSignal
 
@@ -115,7 +116,6 @@ def search(
         runs = [
             Run(
                 one,
-                matcher,
                 RunFolder(Path(root), of),
                 settings,
                 Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device}),
@@ -123,7 +123,7 @@ def search(
                 Progress(*cautions),
                 stop,
             )
-            for (of, one), matcher in zip(plans.items(), matchers, strict=True)
+            for of, one in plans.items()
         ]
         total = seconds
         if seconds is not None and until is not None:

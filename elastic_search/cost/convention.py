@@ -6,10 +6,10 @@ Symbols of the formulas: k kernel, g groups, C_in and C_out channels, E elements
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from elastic_search.arch import ops, traced_ops
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.ops import Op, Shape
 
 Namer = str | Callable[[Any], str]
@@ -28,31 +28,31 @@ class Call(NamedTuple):
     spelling: str = "module"
 
 
-@dataclass(frozen=True, eq=False)
-class Rule:
+class Rule(Frozen):
     """What a tool counts for an op type: the formula for people, and the count of a call."""
 
     formula: str
     count: Callable[[Call], int]
 
 
-@dataclass(frozen=True, eq=False)
-class Convention:
+class Convention(Frozen):
     """A counting convention.
 
     Attributes:
         name: how users call it.
         unit: what one unit of a total is, "MACs" or "FLOPs".
+        meaning: one line for people.
         rules: op type to (name the tool gives the operator, rule); an op type without a rule is an error.
         counts_dead: whether nodes whose result nobody reads are counted.
-        meaning: one line for people.
     """
 
     name: str
     unit: str
-    rules: dict[type[Op], tuple[Namer, Rule]]
-    counts_dead: bool
     meaning: str
+    rules: dict[type[Op], tuple[Namer, Rule]]
+    counts_dead: bool = True
+
+    __eq__, __hash__ = object.__eq__, object.__hash__
 
     def rule(self, op: Op) -> tuple[Namer, Rule]:
         try:
@@ -116,7 +116,6 @@ def _per_input_element(call: Call) -> int:
 FREE = Rule("0", lambda call: 0)
 CONV = Rule("H·W·C_out·(C_in/g)·k²", _per_output_element)
 CONV_TRANSPOSE = Rule("H_in·W_in·C_in·(C_out/g)·k²", _per_input_element)
-CONV_TRANSPOSE_BY_OUTPUT = Rule("H·W·C_out·(C_in/g)·k²", _per_output_element)
 LINEAR = Rule("E_in·out", lambda call: call.inputs[0].numel * call.op.out_features)
 MATMUL = Rule("E_in·columns", lambda call: call.inputs[0].numel * call.op.columns)
 CUSTOM = Rule("the user's own", lambda call: call.op.macs)
@@ -169,17 +168,9 @@ def global_pool(adaptive: Rule, module: Rule, function: Rule) -> Rule:
     return Rule(adaptive.formula if same else formula, count)
 
 
-def pool(maximum: Rule, average: Rule) -> Rule:
-    """Rules for the kinds of a pool."""
-    rules = {"max": maximum, "avg": average}
-    same = maximum.formula == average.formula
-    return Rule(
-        maximum.formula if same else f"max {maximum.formula}, average {average.formula}",
-        lambda call: rules[call.op.kind].count(call),
-    )
-
-
-def by_norm(**rules: Rule) -> Rule:
-    """Rules for the kinds of a norm."""
-    formula = ", ".join(f"{kind} norm {rule.formula}" for kind, rule in rules.items())
-    return Rule(formula, lambda call: rules[call.op.kind].count(call))
+def of_kind(**rules: Rule) -> Rule:
+    """A rule for each kind of a pool or a norm."""
+    names = {"max": "max", "avg": "average"}
+    formulas = [f"{names.get(kind, f'{kind} norm')} {rule.formula}" for kind, rule in rules.items()]
+    same = {rule.formula for rule in rules.values()}
+    return Rule(same.pop() if len(same) == 1 else ", ".join(formulas), lambda call: rules[call.op.kind].count(call))

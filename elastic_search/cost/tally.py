@@ -6,12 +6,13 @@ One multiply-add is one MAC. See README, "Counting conventions".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
+from elastic_search.cost import tools
 from elastic_search.cost.convention import Call, Convention, activations
 from elastic_search.cost.tools import MACS
 
@@ -83,8 +84,7 @@ def children(graph: Graph, inputs: tuple[Shape, ...], convention: Convention) ->
     return found, graph.run(inputs, visit)
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(Frozen):
     """The cost of a graph for one image.
 
     Attributes:
@@ -145,16 +145,25 @@ class Tally:
                 yield Row(path, node.op.kind, "", outputs[0], cost)
 
 
-def tally(graph: Graph, input: Shape, convention: Convention = MACS) -> Tally:
+def tally(graph: Graph, input: tuple[int, int, int], convention: Convention | str = MACS) -> Tally:
     """Count every node of ``graph`` for one image.
 
     Args:
         graph: the network; dead nodes are included when the convention counts them.
         input: (channels, height, width), e.g. ``Shape(3, 224, 224)``.
-        convention: the rules; ``Tally.total`` is in ``convention.unit``.
+        convention: the rules, or their name; ``Tally.total`` is in ``convention.unit``.
 
     Raises:
+        TypeError: if it is not a graph, or not the shape of one image.
+        UnknownNameError: if there is no convention of that name.
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    cost, _ = count(graph, (input,), convention)
-    return Tally(graph, input, convention, *cost)
+    if not isinstance(graph, Graph):
+        raise TypeError(
+            f"tally takes a graph, not {graph!r}: a spec's is spec.graph(), a module's trace(module, shape)"
+        )
+    if len(input) != 3:
+        raise TypeError(f"input {tuple(input)}: one image's shape is (channels, height, width)")
+    shape, rules = Shape(*input), tools.convention(convention) if isinstance(convention, str) else convention
+    cost, _ = count(graph, (shape,), rules)
+    return Tally(graph, shape, rules, *cost)

@@ -14,7 +14,6 @@ from elastic_search.arch.ops import Op
 from elastic_search.cost.convention import (
     CONV,
     CONV_TRANSPOSE,
-    CONV_TRANSPOSE_BY_OUTPUT,
     CUSTOM,
     FREE,
     LINEAR,
@@ -28,12 +27,11 @@ from elastic_search.cost.convention import (
     affine,
     by_kind,
     by_mode,
-    by_norm,
     by_spelling,
     global_pool,
     module,
+    of_kind,
     per_output,
-    pool,
     twice,
     with_bias,
 )
@@ -110,14 +108,14 @@ _MULTIPLY_ADDS: dict[type[Op], Rule] = {
 MACS = Convention(
     "macs",
     "MACs",
+    "multiply-adds of convolutions and linear layers",
     _rules(_MULTIPLY_ADDS, _FVCORE_NAMES),
-    counts_dead=True,
-    meaning="multiply-adds of convolutions and linear layers",
 )
 
 FVCORE = Convention(
     "fvcore",
     "MACs",
+    "fvcore's FlopCountAnalysis in eval mode",
     _rules(
         {
             **_MULTIPLY_ADDS,
@@ -132,26 +130,25 @@ FVCORE = Convention(
             ),
             traced_ops.Norm: affine(5, 4),
             ops.GlobalPool: global_pool(PER_INPUT, FREE, FREE),
-            traced_ops.AdaptivePool: pool(FREE, PER_INPUT),
+            traced_ops.AdaptivePool: of_kind(max=FREE, avg=PER_INPUT),
             ops.Upsample: by_mode(bilinear=4, nearest=1),
         },
         _FVCORE_NAMES,
     ),
     counts_dead=False,
-    meaning="fvcore's FlopCountAnalysis in eval mode",
 )
 
 TORCH = Convention(
     "torch",
     "FLOPs",
+    "torch's FlopCounterMode, 2 FLOPs per multiply-add",
     _rules({op: twice(rule) for op, rule in _MULTIPLY_ADDS.items()}, _ATEN_NAMES),
-    counts_dead=True,
-    meaning="torch's FlopCounterMode, 2 FLOPs per multiply-add",
 )
 
 AUTHORS = Convention(
     "authors",
     "FLOPs",
+    "the counter of the paper's DLA rows",
     _rules(
         {
             ops.Conv: module(with_bias(CONV)),
@@ -164,8 +161,6 @@ AUTHORS = Convention(
         },
         _CLASSES,
     ),
-    counts_dead=True,
-    meaning="the counter of the paper's DLA rows",
 )
 
 
@@ -200,6 +195,7 @@ _TWICE_INPUT = twice(PER_INPUT)
 PTFLOPS = Convention(
     "ptflops",
     "MACs",
+    "backend pytorch; modules of ReLU, pooling and up-sampling count twice",
     _rules(
         {
             ops.Conv: module(with_bias(CONV)),
@@ -207,7 +203,7 @@ PTFLOPS = Convention(
             ops.Linear: module(with_bias(LINEAR)),
             ops.BatchNorm: module(affine(2, 1)),
             # It asks whether a module is "affine", which a layer norm calls otherwise.
-            traced_ops.Norm: module(by_norm(layer=per_output(1), group=affine(2, 1), instance=affine(2, 1))),
+            traced_ops.Norm: module(of_kind(layer=per_output(1), group=affine(2, 1), instance=affine(2, 1))),
             # A module's own forward calls the function, which is counted too.
             ops.Relu: module(per_output(2), function=1),
             traced_ops.Activation: by_spelling(
@@ -231,13 +227,12 @@ PTFLOPS = Convention(
         },
         _CLASSES,
     ),
-    counts_dead=True,
-    meaning="backend pytorch; modules of ReLU, pooling and up-sampling count twice",
 )
 
 PTFLOPS_ATEN = Convention(
     "ptflops-aten",
     "MACs",
+    "backend aten; multiply-adds with the bias",
     _rules(
         {
             **_MULTIPLY_ADDS,
@@ -247,27 +242,26 @@ PTFLOPS_ATEN = Convention(
         },
         _ATEN_NAMES,
     ),
-    counts_dead=True,
-    meaning="backend aten; multiply-adds with the bias",
 )
 
 THOP = Convention(
     "thop",
     "MACs",
+    "batch norm 4 per element, bilinear modules 11",
     _rules(
         {
             ops.Conv: module(CONV),
-            ops.ConvTranspose: module(CONV_TRANSPOSE_BY_OUTPUT),
+            ops.ConvTranspose: module(CONV),
             ops.Linear: module(LINEAR),
             ops.BatchNorm: module(affine(4, 2)),
-            traced_ops.Norm: module(by_norm(layer=affine(4, 2), instance=affine(4, 2), group=FREE)),
+            traced_ops.Norm: module(of_kind(layer=affine(4, 2), instance=affine(4, 2), group=FREE)),
             traced_ops.Activation: by_spelling(module=by_kind({"prelu": 1}), function=FREE),
             traced_ops.Softmax: by_spelling(
                 module=Rule("E_out/C·(3·C - 1)", _softmax),
                 function=FREE,
             ),
-            ops.Pool: module(pool(FREE, per_output(1))),
-            traced_ops.AdaptivePool: module(pool(FREE, Rule("E_in + E_out", _adaptive))),
+            ops.Pool: module(of_kind(max=FREE, avg=per_output(1))),
+            traced_ops.AdaptivePool: module(of_kind(max=FREE, avg=Rule("E_in + E_out", _adaptive))),
             traced_ops.Custom: CUSTOM,
             ops.GlobalPool: global_pool(
                 Rule("E_in + E_out", lambda call: call.inputs[0].numel + call.output.numel), per_output(1), FREE
@@ -276,17 +270,16 @@ THOP = Convention(
         },
         _CLASSES,
     ),
-    counts_dead=True,
-    meaning="batch norm 4 per element, bilinear modules 11",
 )
 
 TORCHINFO = Convention(
     "torchinfo",
     "MACs",
+    "mult-adds with the bias, batch norm without its spatial size",
     _rules(
         {
             ops.Conv: module(with_bias(CONV)),
-            ops.ConvTranspose: module(with_bias(CONV_TRANSPOSE_BY_OUTPUT)),
+            ops.ConvTranspose: module(with_bias(CONV)),
             ops.Linear: module(Rule("in·out + bias·out", WEIGHTS.count)),
             ops.BatchNorm: module(Rule("2·C", WEIGHTS.count)),
             traced_ops.Norm: module(WEIGHTS),
@@ -295,8 +288,6 @@ TORCHINFO = Convention(
         },
         _CLASSES,
     ),
-    counts_dead=True,
-    meaning="mult-adds with the bias, batch norm without its spatial size",
 )
 
 CONVENTIONS: dict[str, Convention] = {

@@ -16,10 +16,16 @@ class Net(nn.Module):
     Args:
         graph: what to build.
         dead: also build and run nodes whose result nobody reads.
+
+    Raises:
+        TypeError: if it is not a graph.
+        SpecError: if the graph was read from a module.
     """
 
     def __init__(self, graph: Graph, *, dead: bool = False) -> None:
         super().__init__()
+        if not isinstance(graph, Graph):
+            raise TypeError(f"Net takes a graph, not {graph!r}: build(spec) makes a spec's network as published")
         self.graph = graph
         self.dead = dead
         for node in graph.nodes:

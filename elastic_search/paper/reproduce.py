@@ -19,7 +19,7 @@ from elastic_search.arch.zoo import published
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import AUTHORS, MACS
-from elastic_search.paper import tables
+from elastic_search.paper.tables import tables
 
 INPUT: Shape = image(224, 224)
 MILLION, BILLION = 10**6, 10**9
@@ -217,5 +217,4 @@ def table7() -> Reproduction:
 
 
 TABLES = {"table2": table2, "table6": table6, "table7": table7}
-
 """Tables by name."""

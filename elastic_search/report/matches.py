@@ -4,53 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
+from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import Split
 from elastic_search.arch.zoo import spec_id
+from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.report.table import Column, Table
-from elastic_search.space.band import Band
-from elastic_search.space.match import Candidate, Matcher
+from elastic_search.space.depths import Matches
 
 SCHEMA = 1
 TRAINED = "params include the trained filters of the resampling; the other types add none"
 
 
-def match_rows(
-    candidates: list[Candidate], matcher: Matcher, band: Band, base_params: int, base_macs: int
-) -> list[dict[str, Any]]:
-    """A row for each candidate: depths, exact costs, and relative differences to the base."""
+def match_rows(found: Matches, base: Spec) -> list[dict[str, Any]]:
+    """A row for each network: depths, exact costs, and relative differences to the base."""
+    own = tally(base.graph(), found.band.input, MACS)
     rows = []
-    for candidate in candidates:
-        macs = matcher.cost(candidate, MACS)
+    for candidate in found.networks:
+        macs = candidate.matcher.cost(candidate, MACS)
         rows.append(
             {
                 "depths": list(candidate.spec.depths),
-                band.convention.name: candidate.cost,
-                "difference": candidate.cost / band.target - 1,
+                found.band.convention.name: candidate.cost,
+                "difference": found.band.change(candidate.cost),
                 "macs": macs,
-                "macs_difference": macs / base_macs - 1,
+                "macs_difference": macs / own.total - 1,
                 "params": candidate.params,
-                "params_difference": candidate.params / base_params - 1,
+                "params_difference": candidate.params / own.params - 1,
                 "id": spec_id(candidate.spec),
             }
         )
     return rows
 
 
-def match_table(
-    rows: list[dict[str, Any]], found: int, band: Band, title: str, params: tuple[int, int] | None = None,
-    filters: bool = False,
-) -> Table:  # fmt: skip
+def match_table(rows: list[dict[str, Any]], matches: Matches, title: str, filters: bool = False) -> Table:
     """Rows of ``match_rows`` as a table.
 
     Args:
         rows: of the networks to show.
-        found: how many there are in all.
-        band: of costs.
+        matches: what was found.
         title: of the table.
-        params: bounds of the parameters, if there are any.
         filters: whether the networks have trained filters.
     """
+    found, band, params = matches.found, matches.band, matches.params
     name = band.convention.name
     columns = [
         Column("rank", "#", "number"),
@@ -64,16 +60,15 @@ def match_table(
     shown: list[dict[str, Any] | None] = [
         {**row, "rank": i, "depths": "-".join(map(str, row["depths"]))} for i, row in enumerate(rows, 1)
     ]
-    bounded = () if params is None else (f"and {params[0]:,} to {params[1]:,} parameters",)
+    bounded = () if params is None else (f"and {params}",)
     more = f"{found:,} match" + (f"; the nearest {len(rows)} are shown (--limit)" if len(rows) < found else "")
     trained = (TRAINED,) if filters else ()
     return Table(title, tuple(columns), shown, (more, f"inside: {band}", *bounded, *trained))
 
 
-def match_json(
-    rows: list[dict[str, Any]], found: int, band: Band, base: str, split: Split, params: tuple[int, int] | None = None
-) -> dict[str, Any]:
+def match_json(rows: list[dict[str, Any]], found: Matches, base: str, split: Split) -> dict[str, Any]:
     """The machine form of ``match``."""
+    band, params = found.band, found.params
     return {
         "schema": SCHEMA,
         "base": base,
@@ -86,7 +81,7 @@ def match_json(
         "target": band.target,
         "low": band.low,
         "high": band.high,
-        "params": None if params is None else list(params),
-        "found": found,
+        "params": params and [params.low, params.high],
+        "found": found.found,
         "networks": rows,
     }

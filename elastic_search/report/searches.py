@@ -126,7 +126,7 @@ def plan_table(run: Run, fits: Forecast) -> Table:
     low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
     trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
     lines = [
-        ("inside", f"{run.inside:,} of {run.matcher.size:,} networks: {run.space.band}"),
+        ("inside", f"{run.inside:,} of {run.space.matcher.size:,} networks: {run.space.band}"),
         ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
         ("rungs", f"{rungs} epochs; {run.settings.strategy}"),
         ("fits", f"{trials}, about {fits.full:,} to the last epoch; {fits.epochs:,} epochs"),
@@ -143,7 +143,7 @@ def plan_json(run: Run, fits: Forecast) -> dict[str, Any]:
     return {
         "strategy": run.settings.strategy,
         "inside": run.inside,
-        "networks": run.matcher.size,
+        "networks": run.space.matcher.size,
         "band": band_json(run.space.band),
         "seconds_an_epoch": vars(run.pace),
         "rungs": run.halving.rungs,

@@ -14,8 +14,7 @@ from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
-from elastic_search.files import SearchSpace, at_target
-from elastic_search.space.match import Matcher
+from elastic_search.files import SearchSpace
 
 if TYPE_CHECKING:
     from elastic_search.search.run import Run
@@ -38,9 +37,9 @@ class Pace:
         return (self.cheapest + self.dearest) / 2
 
 
-def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
+def calibrate(plan: SearchSpace, measure: Callable[[Spec], float]) -> Pace:
     """Measure the base and two networks of the band; a few seconds for each."""
-    found = matcher.sample(plan.band, DRAWS, np.random.default_rng(0))
+    found = plan.matcher.sample(plan.band, DRAWS, np.random.default_rng(0))
     edge = image(plan.proxy.input, plan.proxy.input)
     costs = {spec: tally(plan.proxy.of(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
     ordered = sorted(costs, key=lambda spec: costs[spec])
@@ -90,26 +89,14 @@ def forecast(run: Run, seconds: float | None) -> Forecast:
     return Forecast(number, full, epochs, used, short, seconds)
 
 
-def matcher_of(space: SearchSpace) -> Matcher:
-    """A space with its costs.
-
-    Raises:
-        NothingFitsError: if its band is empty.
-    """
-    matcher = Matcher(space.space, space.band.convention, space.band.input, space.limits)
-    if not matcher.count(space.band.low, space.band.high):
-        raise matcher.nothing_fits(space.band)
-    return matcher
-
-
 def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:
     """The runs that a search makes, by name: one, or one for each target.
 
     A band of a sweep, or a repaired copy of one, goes on at the cost that it aimed at before.
     """
     if not targets:
-        return {name: at_target(space, _target_of(root / name))}
-    return {f"{name}-{_millions(target)}": at_target(space, target) for target in targets}
+        return {name: space.at(_target_of(root / name))}
+    return {f"{name}-{_millions(target)}": space.at(target) for target in targets}
 
 
 def _target_of(run: Path) -> int | None:

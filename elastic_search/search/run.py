@@ -18,7 +18,7 @@ from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
 from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
-from elastic_search.search.plan import Forecast, Pace, calibrate, forecast, matcher_of
+from elastic_search.search.plan import Forecast, Pace, calibrate, forecast
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Row, ranking
 from elastic_search.search.store.result import Result
@@ -27,7 +27,6 @@ from elastic_search.search.trials.clock import Clock, epoch_seconds
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Observer, Search, Settings
 from elastic_search.search.trials.signals import StopSignal
-from elastic_search.space.match import Matcher
 
 RECENT = 20
 """Trials that tell what an epoch takes."""
@@ -71,7 +70,6 @@ class Run:
 
     Attributes:
         space: with its band and recipe.
-        matcher: the space with its costs.
         folder: of the run.
         settings: how it searches.
         trainer: trains proxies; where several processes do, it is named.
@@ -82,7 +80,6 @@ class Run:
     """
 
     space: SearchSpace
-    matcher: Matcher
     folder: RunFolder
     settings: Settings
     trainer: Evaluator | Named
@@ -98,7 +95,7 @@ class Run:
     @cached_property
     def inside(self) -> int:
         """Number of networks in the band."""
-        return self.matcher.count(self.space.band.low, self.space.band.high)
+        return self.space.count()
 
     @property
     def halving(self) -> Halving:
@@ -126,7 +123,7 @@ class Run:
             return Pace(base[0], min(recent), max(recent))
         try:
             self.observer.note("measuring an epoch of three networks")
-            return calibrate(self.space, self.matcher, self.evaluator.pace)
+            return calibrate(self.space, self.evaluator.pace)
         except TrialError as error:
             raise EnvironmentFault(f"a proxy of the band cannot be trained: {error}", "a smaller [proxy]") from None
 
@@ -192,7 +189,6 @@ class Run:
         counter = None if self.settings.counter is None else self._counted
         return Search(
             self.space,
-            self.matcher,
             self.folder,
             self.evaluator,
             self.settings,
@@ -290,9 +286,9 @@ def search(
     """
     if trials is None and seconds is None:
         raise UsageError("a search needs a budget", "give trials or seconds")
+    space.matcher.some(space.band)
     run = Run(
         space,
-        matcher_of(space),
         RunFolder(Path(root), space.name if name is None else name),
         Settings(trials, **settings),
         Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator,

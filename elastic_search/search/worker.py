@@ -13,7 +13,6 @@ from typing import Any
 
 from elastic_search.errors import ElasticError
 from elastic_search.search.evaluator import Named
-from elastic_search.search.plan import matcher_of
 from elastic_search.search.run import Run
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import HUNG, Reporter, end_with_parent, tell
@@ -37,9 +36,8 @@ def main() -> None:
 def work(said: dict[str, Any], stop: StopSignal) -> str:
     """Search in the run's folder; why it ended."""
     folder = RunFolder(Path(said["root"]), said["name"])
-    space = folder.plan()
     evaluator = Named(*said["trainer"]).make(worker=said["worker"])
-    run = Run(space, matcher_of(space), folder, Settings(**said["settings"]), evaluator, stop=stop)
+    run = Run(folder.plan(), folder, Settings(**said["settings"]), evaluator, stop=stop)
     deadline = math.inf if said["deadline"] is None else said["deadline"]  # the supervisor keeps the time
     clock = Clock(folder, None, deadline=deadline, epoch_seconds=said["epoch_seconds"])
     return run.search(Reporter(), clock, HUNG).run()

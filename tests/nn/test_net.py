@@ -16,10 +16,12 @@ from elastic_search.arch.ops import Shape
 from elastic_search.arch.split import PLAIN, TYPES, parse_split, typed
 from elastic_search.arch.zoo import published
 from elastic_search.cost.tally import tally
-from elastic_search.cost.tools import FVCORE, MACS, TORCH
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS, TORCH
 from elastic_search.nn.init import build, initialise
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import fvcore_counts, torch_counts
+from elastic_search.nn.trace.tracing import trace
+from elastic_search.nn.verify import verify
 
 
 def narrow(split="1/2,1/2", **edit):
@@ -152,6 +154,26 @@ def test_dead_nodes_are_counted_by_the_conventions_that_run_them():
     assert tally(graph, Shape(3, 9, 9), FVCORE).total == sum(fvcore_counts(net, x)[0].values())
     assert tally(graph, Shape(3, 9, 9), TORCH).total == sum(torch_counts(net, x).values())
     assert tally(graph, Shape(3, 9, 9), MACS).total > tally(graph, Shape(3, 9, 9), FVCORE).total
+
+
+def test_nested_graph_of_two_outputs_is_counted_built_and_read_alike():
+    inner = Builder("two", "x")
+    high = inner.conv_bn_relu(1, "x", 3, 4, 3)
+    inner = inner.done(high, inner.conv("conv2", high, 4, 6, 3, stride=2))
+    b = Builder("net", "x")
+    b.add("two", inner, "x")
+    graph = b.done(b.conv("a", "two", 4, 2, bias=True), b.conv("c", "two:1", 6, 2, groups=2))
+    input = Shape(3, 33, 17)
+    checks = verify(graph, input)
+    assert [check for check in checks if not check.equal] == []
+    net = Net(graph).eval()
+    with torch.no_grad():
+        a, c = net(torch.zeros(2, *input))
+    assert (a.shape, c.shape) == ((2, 2, 33, 17), (2, 2, 17, 9))
+    read = trace(net, input)
+    assert [(node.name, node.inputs) for node in read.nodes] == [(node.name, node.inputs) for node in graph.nodes]
+    for convention in CONVENTIONS.values():
+        assert tally(read, input, convention).total == tally(graph, input, convention).total
 
 
 def deviation(weight):

@@ -2,7 +2,7 @@ import json
 from fractions import Fraction
 
 from elastic_search.files import load_space
-from elastic_search.files.schema import SpaceModel
+from elastic_search.files.space_schema import SpaceModel
 from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
 
 

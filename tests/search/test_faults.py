@@ -144,7 +144,7 @@ def test_values_that_were_stored_in_part_are_completed_whatever_has_finished_sin
     assert len(stored) == 1
 
     def other(self, number, others):
-        return next(c for c in search.matcher.inside(search.plan.band) if c.values["layer1.depth"] == 8)
+        return next(c for c in search.plan.matcher.inside(search.plan.band) if c.values["layer1.depth"] == 8)
 
     monkeypatch.setattr("elastic_search.search.propose.sampler.FeasibleSampler.propose", other)
     assert search.run() == "trials"

@@ -116,14 +116,12 @@ def test_base_of_a_sweep_is_taken_over_only_into_a_run_that_is_ours(tmp_path):
     from elastic_search.files import parse_space
     from elastic_search.search.run import Run
     from elastic_search.search.trials.loop import Settings
-    from elastic_search.space.match import Matcher
 
     first, other = RunFolder(tmp_path, "first"), RunFolder(tmp_path, "other")
     first.record(Result(None, None, "x", 1, 1, accuracy=0.5, curve=(0.5,), seconds=1.0))
     other.begin({"space": "small", "text": TEXT, "seed": 7})
     plan = parse_space(TEXT, "small", "small.toml")
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
     settings = Settings(1, strategy="uniform", halving=False)
     with pytest.raises(UsageError, match="another"):
-        Run(plan, matcher, other, settings, Trainer()).go(None, None, first)
+        Run(plan, other, settings, Trainer()).go(None, None, first)
     assert other.result(None) is None

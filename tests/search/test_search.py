@@ -31,8 +31,7 @@ from elastic_search.search.store.ranking import ranking
 from elastic_search.search.store.study import open_study
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.loop import Search, Settings
-from elastic_search.space.match import Matcher
-from tests.test_files import SPACE
+from tests.staging import SPACE
 
 TEXT = SPACE.replace('"3..5"', '"3..8"').replace("[4, 6]", '"4..9"').replace("layer3 = 6", 'layer3 = "4..7"')
 TEXT += "[proxy]\nepochs = 3\n"
@@ -111,7 +110,6 @@ def start(tmp_path):
 def starter(root):
     """What ``start`` is, in any folder."""
     plan = parse_space(TEXT, "small", "small.toml")
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
 
     def make(
         trainer=None, trials=6, seconds=None, seed=0, name="run", epoch_seconds=None, counter=None, hung_code=3, **more
@@ -121,7 +119,7 @@ def starter(root):
         settings = Settings(trials, seed, **{"halving": False, **more})
         clock = Clock(folder, seconds, epoch_seconds=epoch_seconds)
         options = {"counter": counter, "hung_code": hung_code}
-        return Search(plan, matcher, folder, trainer or Trainer(), settings, Silent(), clock, **options)
+        return Search(plan, folder, trainer or Trainer(), settings, Silent(), clock, **options)
 
     return make
 
@@ -349,22 +347,20 @@ def test_trial_that_cannot_end_in_time_is_not_started(start, monkeypatch):
 
 def test_exhausted_band_ends_the_search(tmp_path):
     plan = parse_space(TEXT + '[band]\ntolerance = "0.02%"', "tiny", "tiny.toml")
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
-    others = [c for c in matcher.inside(plan.band) if c.spec != plan.space.base]
+    others = [c for c in plan.matcher.inside(plan.band) if c.spec != plan.space.base]
     assert 2 <= len(others) <= 12
     folder = RunFolder(tmp_path, "run")
     folder.begin({})
     for _ in range(2):
-        search = Search(plan, matcher, folder, Trainer(), Settings(50, halving=False), Silent(), Clock(folder, None))
+        search = Search(plan, folder, Trainer(), Settings(50, halving=False), Silent(), Clock(folder, None))
         assert search.run() == "exhausted"
         assert [state for _, state, _, _ in proposals(search)] == ["COMPLETE"] * len(others)
 
 
 def test_empty_band_is_refused_before_anything_is_trained(tmp_path):
     plan = parse_space(SPACE.replace('"1", ', "") + '[band]\ntolerance = "0.001%"', "tiny", "tiny.toml")
-    matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
     folder = RunFolder(tmp_path, "run")
-    search = Search(plan, matcher, folder, Trainer(), Settings(5), Silent(), Clock(folder, None))
+    search = Search(plan, folder, Trainer(), Settings(5), Silent(), Clock(folder, None))
     with pytest.raises(NothingFitsError, match="the nearest cost"):
         search.run()
     assert not search.evaluator.epochs

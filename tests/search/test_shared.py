@@ -19,12 +19,10 @@ from elastic_search.search.shared import SharedStudy, checked_url
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.loop import Search, Settings
-from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT, Silent, Trainer
 from tests.search.test_strategies import KilledError, killed_at
 
 PLAN = parse_space(TEXT, "small", "small.toml")
-MATCHER = Matcher(PLAN.space, PLAN.band.convention, PLAN.band.input)
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 PG_CTL = shutil.which("pg_ctl") or (str(BINARIES[-1] / "pg_ctl") if BINARIES else None)
 
@@ -85,7 +83,7 @@ def machine(tmp_path, server):
         description = {"space": "small", "text": TEXT, "target": PLAN.band.target, "seed": seed}
         folder.begin(description | {"strategy": "feasible-tpe", "halving": False})
         settings = Settings(trials, seed, halving=False, storage=server.url)
-        return Search(PLAN, MATCHER, folder, trainer or Trainer(), settings, Silent(), Clock(folder, None))
+        return Search(PLAN, folder, trainer or Trainer(), settings, Silent(), Clock(folder, None))
 
     return make
 

@@ -8,7 +8,7 @@ from elastic_search.arch.split import parse_split
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import FVCORE
 from elastic_search.space.choice import Space
-from elastic_search.space.law import sorted_rows
+from elastic_search.space.distribution import sorted_rows
 from elastic_search.space.table import CostTable
 
 

@@ -8,20 +8,24 @@ and ``PUBLISHED``, the networks that ``zoo.published`` knows by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from os import listdir
 from typing import TYPE_CHECKING
 
+from elastic_search.arch.frozen import Frozen
+from elastic_search.arch.heads import Classifier, Head
+
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from elastic_search.arch.heads import Head
     from elastic_search.arch.spec import Spec
 
+COCO = Classifier(80)
+"""A score for each class of MS COCO, of the networks of Table 3."""
 
-@dataclass(frozen=True)
-class Published:
+
+class Published(Frozen):
     """A network that is known by name.
 
     Attributes:
@@ -44,8 +48,23 @@ class Published:
         return self.make() if self.head is None else replace(self.make(), head=self.head)
 
 
-def modules() -> dict[str, ModuleType]:
-    """The files of this folder (of every folder in ``__path__``) by family, in the order in which people list them."""
-    files = (file for folder in __path__ for file in listdir(folder) if file.endswith(".py") and file[0] != "_")
-    found = {file[:-3]: import_module(f"{__name__}.{file[:-3]}") for file in sorted(files)}
-    return dict(sorted(found.items(), key=lambda item: item[1].FAMILY.RANK))
+def multi_label(networks: dict[str, Published], **tables: tuple[int, ...]) -> dict[str, Published]:
+    """Networks with a score for each of the 80 classes of MS COCO: NAME_coco for each NAME that has ``tables``."""
+    return {
+        f"{name}_coco": Published(
+            networks[name].make, reported, networks[name].elastic and f"{networks[name].elastic}_coco", head=COCO
+        )
+        for name, reported in tables.items()
+    }
+
+
+def names() -> list[str]:
+    """Names of the families: the files of this folder, and of every other folder in ``__path__``."""
+    return sorted(
+        file[:-3] for folder in __path__ for file in listdir(folder) if file.endswith(".py") and file[0] != "_"
+    )
+
+
+def module(name: str) -> ModuleType:
+    """The file of a family."""
+    return import_module(f"{__name__}.{name}")

@@ -15,7 +15,7 @@ from typing import Self
 from elastic_search.arch import ops
 from elastic_search.arch.blocks import image_stem, split_sum
 from elastic_search.arch.edit import HALVES, elastic
-from elastic_search.arch.families import Published
+from elastic_search.arch.families import Published, multi_label
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_out
 from elastic_search.arch.ops import Conv, Linear, Op
@@ -157,3 +157,4 @@ PUBLISHED = {
     "densenet201": Published(lambda: densenet((6, 12, 48, 32)), (2,), "densenet201_elastic"),
     "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), (2,)),
 }
+PUBLISHED |= multi_label(PUBLISHED, densenet201=(3,), densenet201_elastic=(3,))

@@ -15,7 +15,7 @@ from typing import Self
 from elastic_search.arch import ops
 from elastic_search.arch.blocks import bottleneck_path, projection, split_sum
 from elastic_search.arch.edit import HALVES, elastic
-from elastic_search.arch.families import Published
+from elastic_search.arch.families import Published, multi_label
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_out
 from elastic_search.arch.ops import Conv, Op
@@ -213,3 +213,4 @@ PUBLISHED = {
     "dla_x102": Published(lambda: dla((1, 3, 4, 1), residual_root=True), (2,), "dla_x102_elastic"),
     "dla_x102_elastic": Published(lambda: elastic(dla((3, 3, 3, 1), cardinality=50, residual_root=True), HALVES), (2,)),
 }
+PUBLISHED |= multi_label(PUBLISHED, dla_x60=(3,), dla_x60_elastic=(3,))

@@ -13,7 +13,7 @@ from typing import Self
 
 from elastic_search.arch import ops
 from elastic_search.arch.blocks import image_stem, projection, split_sum
-from elastic_search.arch.families import Published
+from elastic_search.arch.families import Published, multi_label
 from elastic_search.arch.families.resnext import ResNeXt, resnext
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_out
@@ -119,3 +119,4 @@ PUBLISHED = {
     "wide_resnet50_2": Published(lambda: _bottlenecks((3, 4, 6, 3), 128)),
     "wide_resnet101_2": Published(lambda: _bottlenecks((3, 4, 23, 3), 128)),
 }
+PUBLISHED |= multi_label(PUBLISHED, resnet101=(3,))

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 from elastic_search.arch import ops
 from elastic_search.arch.blocks import bottleneck_path, image_stem, projection, split_sum, squeeze_excite
 from elastic_search.arch.edit import HALVES, elastic
-from elastic_search.arch.families import Published
+from elastic_search.arch.families import Published, multi_label
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_in
 from elastic_search.arch.ops import Conv, Linear, Op
@@ -172,3 +172,6 @@ PUBLISHED = {
     "resnext26": Published(lambda: resnext((2, 2, 2, 2))),
     "resnext101_64x4d": Published(lambda: resnext((3, 4, 23, 3), cardinality=64, expansion=1)),
 }
+PUBLISHED |= multi_label(
+    PUBLISHED, resnext50=(3, 4), resnext50_elastic=(3, 4), resnext101=(3,), resnext101_elastic=(3,)
+)

@@ -139,13 +139,9 @@ def judge(
 
 
 def _conv_count(rules: Convention, conv: nn.Conv2d, channels: int, output: Shape, bias: bool) -> int:
-    """A convolution's count for a kernel of any sides: in every rule its area times that of 1 × 1, and the bias."""
-
-    def count(biased: bool) -> int:
-        op = ops.Conv(channels, conv.out_channels, groups=conv.groups, bias=biased)
-        return rules.count(Call(op, (Shape(channels, *output[1:]),), output))
-
-    return conv.kernel_size[0] * conv.kernel_size[1] * count(False) + (count(True) - count(False) if bias else 0)
+    height, width = conv.kernel_size
+    op = ops.Conv(channels, conv.out_channels, (height, width), groups=conv.groups, bias=bias)
+    return rules.count(Call(op, (Shape(channels, *output[1:]),), output))
 
 
 def _elastic_count(rules: Convention, conv: nn.Conv2d, split: Split, x: Shape, output: Shape) -> int:

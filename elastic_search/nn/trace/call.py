@@ -88,7 +88,9 @@ class Call:
         return Call(label, name, None, spelling, args, kwargs, result, mutates)
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by position or name."""
+        """An argument by position or name; of a module, its attribute of that name, but for the input."""
+        if self.module is not None and position:
+            return getattr(self.module, name, default)
         if len(self.args) > position:
             return self.args[position]
         return self.kwargs.get(name, default)

@@ -11,10 +11,10 @@ import torch
 from torch import fx, nn
 
 from elastic_search.arch.ops import Shape
+from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted
 from elastic_search.nn.trace.nesting import IMAGE
 from elastic_search.nn.trace.reader import Reader, Value, image
-from elastic_search.nn.trace.rules import rule_of
 from elastic_search.nn.trace.tables import MODULES
 
 
@@ -79,6 +79,6 @@ def _exported_stack(module: nn.Module, node: fx.Node) -> tuple[tuple[str, ...], 
             _, at, call = key.partition("@")
             keys.append(path + at + call)
             found = module.get_submodule(path)
-            if type(found) in MODULES or rule_of(dotted(type(found))) is not None:
+            if type(found) in MODULES or dotted(type(found)) in rules.RULES:
                 return tuple(keys), found
     return tuple(keys), None

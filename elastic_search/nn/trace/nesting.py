@@ -60,8 +60,21 @@ class _Group:
                 yield child
 
 
+def live(items: list[Item], outputs: tuple[int, ...]) -> set[int]:
+    """The items whose value can reach an output."""
+    found = set(outputs)
+    for i in reversed(range(len(items))):
+        if i in found:
+            found.update(items[i].sources)
+    return found
+
+
 class Nesting:
-    """Groups items by the module calls around them. A call that several values leave is spread over its parent."""
+    """Groups items by the module calls around them.
+
+    A call whose values are read partly in vain is spread over its parent: of a nested graph, all outputs are live or
+    none is.
+    """
 
     def __init__(self, items: list[Item], outputs: tuple[int, ...], module: nn.Module) -> None:
         self.items, self.outputs, self.module = items, outputs, module
@@ -69,6 +82,7 @@ class Nesting:
         for i, item in enumerate(items):
             for source in item.sources:
                 self.readers.setdefault(source, []).append(i)
+        self.live = live(items, outputs)
         self.names: dict[int, str] = {}
         self.paths: dict[int, str] = {}
 
@@ -95,7 +109,7 @@ class Nesting:
             inside, at = indices[at:end], end
             name = _last(stack[depth])
             leaves = self._leaving(inside)
-            if len(leaves) > 1:
+            if len({leaf in self.live for leaf in leaves}) > 1:
                 found += self._children(inside, depth + 1, f"{spread}{name}_")
                 continue
             group = self._children(inside, depth + 1, "")
@@ -153,7 +167,7 @@ class Nesting:
             if isinstance(child, _Group):
                 graph, sources = self._freeze(child)
                 nodes.append(Node(child.name, graph, tuple(named(source) for source in sources)))
-                local[child.leaves[0]] = child.name
+                local.update(zip(child.leaves, nodes[-1].results, strict=True))
             else:
                 item = self.items[child]
                 inputs = tuple(named(source) for source in item.sources)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from elastic_search.arch import ops, traced_ops
@@ -14,10 +12,7 @@ from elastic_search.nn.trace.layers import line_of, size_of
 
 def _activation(kind: str) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-        if call.module is not None:
-            return traced_ops.Activation(kind, sum(p.numel() for p in call.module.parameters()))
-        weight = call.get(1, "weight") if kind == "prelu" else None
-        return traced_ops.Activation(kind, weight.numel() if weight is not None else 0)
+        return traced_ops.Activation(kind, call.get(1, "weight").numel() if kind == "prelu" else 0)
 
     return convert
 
@@ -28,9 +23,7 @@ def _relu_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
 
 
 def _softmax(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
-    m: Any = call.module
-    x = call.get(0, "input")
-    dim = 1 if isinstance(m, nn.Softmax2d) else m.dim if m is not None else call.get(1, "dim")
+    x, dim = call.get(0, "input"), 1 if isinstance(call.module, nn.Softmax2d) else call.get(1, "dim")
     if dim is None or x.shape[0] != 1:
         return None
     axes = {1: (0,), 2: (None, 0), 3: (None, 0, 2), 4: (None, 0, 1, 2)}.get(x.ndim)
@@ -38,41 +31,27 @@ def _softmax(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
     return None if axis is None else traced_ops.Softmax(axis)
 
 
-def _pool_module(kind: str) -> Converter:
+def _pool(kind: str) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
-        m: Any = call.module
-        if getattr(m, "return_indices", False):
+        if getattr(call.module, "return_indices", False):
             return None
-        rank = 1 if isinstance(m, (nn.MaxPool1d, nn.AvgPool1d)) else 2
-        dilation = getattr(m, "dilation", 1)
+        rank = 1 if isinstance(call.module, (nn.MaxPool1d, nn.AvgPool1d)) else 2
+        kernel = call.get(1, "kernel_size")
+        dilation, at = (call.get(4, "dilation", 1), 5) if kind == "max" else (1, 4)
         return ops.Pool(
-            kind, size_of(m.kernel_size, rank), size_of(m.stride, rank), line_of(m.padding, rank, 0), bool(m.ceil_mode),
+            kind, size_of(kernel, rank), size_of(call.get(2, "stride") or kernel, rank),
+            line_of(call.get(3, "padding", 0), rank, 0), bool(call.get(at, "ceil_mode", False)),
             size_of(dilation, rank),
         )  # fmt: skip
 
     return convert
 
 
-def _pool_function(kind: str) -> Converter:
-    def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-        kernel = call.get(1, "kernel_size")
-        stride = call.get(2, "stride") or kernel
-        at = 5 if kind == "max" else 4
-        dilation = call.get(4, "dilation", 1) if kind == "max" else 1
-        ceil = bool(call.get(at, "ceil_mode", False))
-        return ops.Pool(
-            kind, size_of(kernel), size_of(stride), size_of(call.get(3, "padding", 0)), ceil, size_of(dilation)
-        )
-
-    return convert
-
-
 def _adaptive(kind: str) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
-        m: Any = call.module
-        if getattr(m, "return_indices", False):
+        if getattr(call.module, "return_indices", False):
             return None
-        size = m.output_size if m is not None else call.get(1, "output_size")
+        size = call.get(1, "output_size")
         height, width = size if isinstance(size, (tuple, list)) else (size, size)
         return traced_ops.AdaptivePool(kind, height, width)
 
@@ -80,15 +59,10 @@ def _adaptive(kind: str) -> Converter:
 
 
 def _upsample(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
-    m: Any = call.module
-    if m is not None:
-        size, scale, mode, smooth = m.size, m.scale_factor, m.mode, False
-    else:
-        size, scale = call.get(1, "size"), call.get(2, "scale_factor")
-        mode, smooth = call.get(3, "mode", "nearest"), call.get(6, "antialias", False)
+    size, scale, mode = call.get(1, "size"), call.get(2, "scale_factor"), call.get(3, "mode", "nearest")
     if mode not in ("nearest", "nearest-exact", "bilinear", "bicubic"):
         return None
-    mode = f"{mode}-antialias" if smooth else mode
+    mode = f"{mode}-antialias" if call.get(6, "antialias", False) else mode
     factors = tuple(scale) if isinstance(scale, (tuple, list)) else (scale,) * 2
     if size is None and scale is not None and factors[0] == factors[1] and float(factors[0]).is_integer():
         return ops.Upsample(int(factors[0]), mode)
@@ -104,10 +78,7 @@ def _exported_upsample(mode: str) -> Converter:
 
 
 def _flatten(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
-    m: Any = call.module
-    start = m.start_dim if m is not None else call.get(1, "start_dim", 0)
-    end = m.end_dim if m is not None else call.get(2, "end_dim", -1)
-    x = call.get(0, "input")
+    x, start, end = call.get(0, "input"), call.get(1, "start_dim", 0), call.get(2, "end_dim", -1)
     return ops.Flatten() if start == 1 and end in (-1, x.ndim - 1) and x.shape[0] == 1 else None
 
 
@@ -179,12 +150,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 MODULES: dict[type[nn.Module], Converter] = {
     nn.ReLU: lambda call, inputs, output: ops.Relu(),
     nn.Sigmoid: lambda call, inputs, output: ops.Sigmoid(),
-    nn.Softmax: _softmax,
-    nn.Softmax2d: _softmax,
-    nn.MaxPool1d: _pool_module("max"),
-    nn.MaxPool2d: _pool_module("max"),
-    nn.AvgPool1d: _pool_module("avg"),
-    nn.AvgPool2d: _pool_module("avg"),
+    **dict.fromkeys((nn.Softmax, nn.Softmax2d), _softmax),
+    **dict.fromkeys((nn.MaxPool1d, nn.MaxPool2d), _pool("max")),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d), _pool("avg")),
     nn.AdaptiveAvgPool2d: _adaptive("avg"),
     nn.AdaptiveMaxPool2d: _adaptive("max"),
     nn.Upsample: _upsample,
@@ -204,8 +172,8 @@ FUNCTIONS: dict[str, Converter] = {
     "relu": _relu_function,
     "sigmoid": lambda call, inputs, output: ops.Sigmoid(),
     "softmax": _softmax,
-    "max_pool2d": _pool_function("max"),
-    "avg_pool2d": _pool_function("avg"),
+    "max_pool2d": _pool("max"),
+    "avg_pool2d": _pool("avg"),
     "adaptive_avg_pool2d": _adaptive("avg"),
     "adaptive_max_pool2d": _adaptive("max"),
     "interpolate": _upsample,
@@ -218,10 +186,10 @@ FUNCTIONS: dict[str, Converter] = {
     **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
     **{name: _arithmetic(kind) for name, kind in ARITHMETIC.items()},
     **{name: _activation(name) for name in ACTIVATIONS},
-    **{
-        name: lambda call, inputs, output: traced_ops.Activation("dropout")
-        for name in ("dropout", "dropout2d", "feature_dropout", "alpha_dropout", "stochastic_depth", "drop_block2d")
-    },
+    **dict.fromkeys(
+        ("dropout", "dropout2d", "feature_dropout", "alpha_dropout", "stochastic_depth", "drop_block2d"),
+        lambda call, inputs, output: traced_ops.Activation("dropout"),
+    ),
     # What an Elastic convolution does beside its layers.
     "elastic_search.nn.elastic.elastic_conv.take_channels": _taken_channels,
     "elastic_search.nn.elastic.elastic_conv.pad_to_multiple": lambda call, inputs, output: ops.Pad(int(call.args[1])),

@@ -12,10 +12,10 @@ from torch import Tensor, fx, nn
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.errors import ShapeError, UsageError
+from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, shape_of
 from elastic_search.nn.trace.factory import users_code
 from elastic_search.nn.trace.nesting import IMAGE, Item, levels
-from elastic_search.nn.trace.rules import rule_of
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES, OF_WEIGHTS, VIEWS, known
 
 
@@ -81,9 +81,9 @@ class Reader:
     def op(self, call: Call, value: Value, output: Shape) -> tuple[Op, tuple[int, ...]]:
         """The op of a call with the sources it reads; an unknown one is opaque."""
         # Without an input of its own, a node of weights alone stands after the image.
-        sources = value.sources or (IMAGE,)
-        shapes = tuple(self.shape(source) for source in sources)
-        rule = rule_of(call.label)
+        sources = reads = value.sources or (IMAGE,)
+        shapes = tuple(map(self.shape, sources))
+        rule = rules.RULES.get(call.label)
         if rule is not None:
             with users_code(f"the rule for {call.label}"):
                 macs = rule(shapes, output)
@@ -91,9 +91,7 @@ class Reader:
                 raise UsageError(f"the rule for {call.label} returned {macs!r}, not a count of multiply-adds")
             return traced_ops.Custom(call.label, shapes, output, macs=macs), sources
         convert = MODULES.get(type(call.module)) if call.module is not None else FUNCTIONS.get(known(call))
-        op = None
-        if convert is not None and value.sources:
-            op = convert(call, shapes, output)
+        op = convert(call, shapes, output) if convert is not None and value.sources else None
         if isinstance(op, (ops.Add, ops.Gate)) and shapes[0].numel < shapes[-1].numel:
             sources = sources[::-1]
         elif op is not None and not isinstance(
@@ -102,18 +100,20 @@ class Reader:
             sources = sources[:1]
         if op is not None:
             with contextlib.suppress(ShapeError, ValueError):
-                if op.shape(*(self.shape(source) for source in sources)) == output:
+                if op.shape(*map(self.shape, sources)) == output:
                     return op, sources
         if call.module is None and known(call) in FREE_FUNCTIONS:
-            return traced_ops.Fixed(call.name, shapes, output), value.sources or (IMAGE,)
-        return traced_ops.Opaque(call.label, shapes, output), value.sources or (IMAGE,)
+            return traced_ops.Fixed(call.name, shapes, output), reads
+        return traced_ops.Opaque(call.label, shapes, output), reads
 
     def depend(self, stack: tuple[str, ...], source: int, others: tuple[int, ...]) -> int:
         """A view of ``source`` that somebody who reads ``others`` too reads: weights or a size made of them."""
         shapes = tuple(map(self.shape, (source, *others)))
-        self.items.append(
-            Item(levels(stack), "depends", traced_ops.Fixed("depends", shapes, shapes[0]), (source, *others), shapes[0])
-        )
+        op = traced_ops.Fixed("depends", shapes, shapes[0])
+        return self.put(Item(levels(stack), "depends", op, (source, *others), shapes[0]))
+
+    def put(self, item: Item) -> int:
+        self.items.append(item)
         return len(self.items) - 1
 
     def add(
@@ -125,8 +125,7 @@ class Reader:
         if call.module is not None:
             name = stack[-1].partition("@")[0].rpartition(".")[2]
             stack = stack[:-1]
-        self.items.append(Item(stack, name, op, sources, output, weights, spelling=_spelling(op, call)))
-        return len(self.items) - 1
+        return self.put(Item(stack, name, op, sources, output, weights, spelling=_spelling(op, call)))
 
     def write(self, target: fx.Node, node: fx.Node) -> None:
         """After an operation in place, whoever reads its target reads its result; so do the target's views."""
@@ -137,12 +136,9 @@ class Reader:
             old = self.values[target].sources
             if len(old) != 1:
                 return
-            item = self.items[new]
-            shapes = (self.shape(old[0]), item.output)
-            self.items.append(
-                Item(item.stack, "write", traced_ops.Fixed("write", shapes, shapes[0]), (old[0], new), shapes[0])
-            )
-            new = len(self.items) - 1
+            shapes = (self.shape(old[0]), self.shape(new))
+            op = traced_ops.Fixed("write", shapes, shapes[0])
+            new = self.put(Item(self.items[new].stack, "write", op, (old[0], new), shapes[0]))
         self.values[target] = Value((new,))
 
 

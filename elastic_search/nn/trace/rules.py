@@ -12,8 +12,10 @@ from elastic_search.arch.ops import Shape
 from elastic_search.nn.trace.call import dotted
 
 RuleOf = Callable[[tuple[Shape, ...], Shape], int]
-_RULES: dict[str, RuleOf] = {}
-_RULED: dict[str, Callable[..., Any]] = {}
+RULES: dict[str, RuleOf] = {}
+"""By dotted name."""
+RULED: dict[str, Callable[..., Any]] = {}
+"""The functions among them."""
 
 
 def register_rule(target: str | type[nn.Module] | Callable[..., Any]) -> Callable[[RuleOf], RuleOf]:
@@ -32,19 +34,9 @@ def register_rule(target: str | type[nn.Module] | Callable[..., Any]) -> Callabl
 
     def keep(rule: RuleOf) -> RuleOf:
         name = target if isinstance(target, str) else dotted(target)
-        _RULES[name] = rule
+        RULES[name] = rule
         if inspect.isfunction(target):
-            _RULED[name] = target
+            RULED[name] = target
         return rule
 
     return keep
-
-
-def rule_of(name: str) -> RuleOf | None:
-    """The user's rule for a module class or a function by its dotted name."""
-    return _RULES.get(name)
-
-
-def ruled_functions() -> tuple[Callable[..., Any], ...]:
-    """The functions that have a rule, which are one operation each."""
-    return tuple(_RULED.values())

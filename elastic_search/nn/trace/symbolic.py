@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from elastic_search.arch.ops import Shape
+from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted
 from elastic_search.nn.trace.nesting import IMAGE
 from elastic_search.nn.trace.reader import Reader, Value, image
-from elastic_search.nn.trace.rules import rule_of, ruled_functions
 
 
 class Tracer(fx.Tracer):
@@ -20,7 +20,7 @@ class Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
         torchs = type(m).__module__.startswith("torch.nn.modules") and not isinstance(m, containers)
-        return torchs or rule_of(dotted(type(m))) is not None
+        return torchs or dotted(type(m)) in rules.RULES
 
 
 class _Sizes(fx.Interpreter):
@@ -52,7 +52,7 @@ def _results(module: fx.GraphModule, image: Tensor) -> dict[fx.Node, Any]:
 
 def by_fx(module: nn.Module, input: Shape) -> Reader:
     """What a module's Python says that it does."""
-    tracer = Tracer(autowrap_functions=ruled_functions())
+    tracer = Tracer(autowrap_functions=tuple(rules.RULED.values()))
     graph = tracer.trace(module)
     traced = fx.GraphModule(tracer.root, graph)
     results = _results(traced, image(module, input))

@@ -17,7 +17,7 @@ from elastic_search.arch.ops import Shape
 from elastic_search.errors import ElasticError, SpecError
 from elastic_search.nn.trace.exported import by_export
 from elastic_search.nn.trace.factory import said
-from elastic_search.nn.trace.nesting import IMAGE, Item, Nesting, levels
+from elastic_search.nn.trace.nesting import IMAGE, Item, Nesting, levels, live
 from elastic_search.nn.trace.reader import Reader
 from elastic_search.nn.trace.symbolic import Tracer, by_fx
 
@@ -73,13 +73,10 @@ def _graph(reader: Reader, module: nn.Module) -> Graph:
 def _own(reader: Reader, numel: dict[str, int]) -> tuple[list[Item], tuple[int, ...]]:
     """The items and outputs, with every parameter given to the first node that reads it, a live one if there is one."""
     items, outputs = reader.items, reader.outputs
-    live = set(outputs)
-    for i in reversed(range(len(items))):
-        if i in live:
-            live.update(items[i].sources)
+    read = live(items, outputs)
     owner: dict[str, int] = {}
     carried: dict[int, int] = {}
-    for i in sorted(range(len(items)), key=lambda i: i not in live):
+    for i in sorted(range(len(items)), key=lambda i: i not in read):
         item = items[i]
         new = tuple(name for name in item.weights if name not in owner)
         others = [owner[name] for name in item.weights if name in owner]

@@ -83,11 +83,11 @@ def load_published(name: str, file: str | Path) -> Net:
 def convert(name: str, file: str | Path, output: str | Path) -> Conversion:
     """Write the weights of ``load_published(name, file)`` to a file that ``load_weights`` reads."""
     net, conversion = _convert(name, Path(file))
-    save(net, published(name), output, name, conversion.source_sha256)
+    save_weights(net, published(name), output, name, conversion.source_sha256)
     return conversion
 
 
-def save(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: str = "") -> None:
+def save_weights(net: Net, spec: Spec, path: str | Path, name: str = "", source_sha256: str = "") -> None:
     """Write a network's weights as safetensors with its spec inside; a file of that name is replaced at once or not.
 
     Args:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
-from elastic_search.files import MAX_BYTES, SearchSpace, at_target, parse_space
+from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
 from elastic_search.search.store.result import Result, is_number
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -145,7 +145,7 @@ class RunFolder:
         if len(about["text"]) > MAX_BYTES:
             raise EnvironmentFault(f"{self.path / 'run.json'}: damaged (its text is too long)", self._hint)
         space = parse_space(about["text"], about["space"], f"{self.path / 'run.json'}, text")
-        return at_target(space, about.get("target"))
+        return space.at(about.get("target"))
 
     def begin(self, description: dict[str, Any], **about: str) -> bool:
         """Record what the run is, or check that it is the same as before; true if it is new.

@@ -40,7 +40,6 @@ from elastic_search.search.trials.monitor import TrialMonitor
 from elastic_search.search.trials.signals import StopSignal
 from elastic_search.search.trials.watchdog import Watchdog
 from elastic_search.search.trials.work import Job, Work
-from elastic_search.space.match import Matcher
 
 MAX_FAILURES = 10
 """Trials in a row that may fail before the search gives up."""
@@ -103,7 +102,6 @@ class Search:
 
     Attributes:
         plan: the space, band and recipe.
-        matcher: the space with its costs.
         folder: where everything is written.
         evaluator: trains proxies.
         settings: how it searches.
@@ -115,7 +113,6 @@ class Search:
     """
 
     plan: SearchSpace
-    matcher: Matcher
     folder: RunFolder
     evaluator: Evaluator
     settings: Settings
@@ -144,11 +141,10 @@ class Search:
             MismatchError: if an independent tool counts the best network differently.
             EnvironmentFault: if the study cannot be written, or trials fail one after the other.
         """
-        if not self.matcher.count(self.plan.band.low, self.plan.band.high):
-            raise self.matcher.nothing_fits(self.plan.band)
+        self.plan.matcher.some(self.plan.band)
         settings, base = self.settings, self.plan.space.base
         try:
-            sampler = FeasibleSampler(self.matcher, self.plan.band, settings.seed, settings.strategy, base)
+            sampler = FeasibleSampler(self.plan.matcher, self.plan.band, settings.seed, settings.strategy, base)
             work = self._work = Work(
                 self.plan,
                 self.folder,

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -13,11 +14,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.network import opaque_nodes
+from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Shape
+from elastic_search.cost.difference import differences
+from elastic_search.cost.explain import by_kind
+from elastic_search.cost.memory import memory
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS, TORCH
+from elastic_search.cost.training import passes
+from elastic_search.cost.traits import traits
+from elastic_search.draw.sketch import sketch
 from elastic_search.errors import ElasticError, ShapeError, UsageError
+from elastic_search.nn.memory import tracked_peak
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS, fvcore_counts
 from elastic_search.nn.trace import rules
@@ -308,7 +316,7 @@ def test_module_that_does_not_take_the_image_is_refused():
 
 
 def test_unknown_operation_is_named_and_can_be_given_a_rule(monkeypatch):
-    monkeypatch.setattr(rules, "_RULES", {})
+    monkeypatch.setattr(rules, "RULES", {})
     module = Function(lambda m, x: torch.erf(torch.erf(x)))
     graph = trace(module, INPUT)
     (name,) = opaque_nodes(graph)
@@ -345,7 +353,7 @@ def test_what_makes_weights_is_live():
 
 
 def test_rule_for_a_class_keeps_its_parameters(monkeypatch):
-    monkeypatch.setattr(rules, "_RULES", {})
+    monkeypatch.setattr(rules, "RULES", {})
     register_rule(Residual)(lambda inputs, output: 7)
     graph = trace(nn.Sequential(nn.Conv2d(12, 8, 1), Residual()), INPUT)
     assert isinstance(graph.at("1"), traced_ops.Custom)
@@ -353,7 +361,7 @@ def test_rule_for_a_class_keeps_its_parameters(monkeypatch):
 
 
 def test_rule_must_return_a_count(monkeypatch):
-    monkeypatch.setattr(rules, "_RULES", {})
+    monkeypatch.setattr(rules, "RULES", {})
     register_rule(Residual)(lambda inputs, output: "many")
     with pytest.raises(UsageError, match="returned 'many'"):
         trace(nn.Sequential(nn.Conv2d(12, 8, 1), Residual()), INPUT)
@@ -595,3 +603,61 @@ def test_random_module_counts_as_the_tools_do(case):
 @given(modules())
 def test_200_random_modules_count_as_the_tools_do(case):
     right_or_refused(*case)
+
+
+class Pyramid(nn.Module):
+    """Returns two maps; what it computes beside them is read by nobody."""
+
+    def __init__(self):
+        super().__init__()
+        self.high, self.low = nn.Conv2d(12, 4, 3, padding=1), nn.Conv2d(4, 5, 3, 2, 1)
+        self.dead = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x):
+        high = F.relu(self.high(x))
+        self.dead(high)
+        return high, self.low(high)
+
+
+class Heads(nn.Module):
+    def __init__(self, auxiliary=False):
+        super().__init__()
+        self.body, self.auxiliary = nn.Sequential(OrderedDict(pyramid=Pyramid())), auxiliary
+        self.of_high, self.of_low = nn.Conv2d(4, 6, 1), nn.Conv2d(5, 6, 1)
+
+    def forward(self, x):
+        high, low = self.body(x)
+        low = self.of_low(low)
+        return self.of_high(high) if self.auxiliary else {"high": self.of_high(high), "low": low}
+
+
+def test_values_that_a_module_returns_are_the_outputs_of_its_graph():
+    graph = counted_as_tools_do(Heads())
+    assert graph.outputs == ("of_high", "of_low")
+    assert graph.at("body").outputs == ("pyramid", "pyramid:1")
+    assert graph.at("body.pyramid").outputs == ("relu", "low")
+    assert [node.inputs for node in graph.nodes] == [("x",), ("body:1",), ("body",)]
+    assert set(graph.dead()) == {"body.pyramid.dead"}
+    assert graph.shapes(INPUT)["body:1"] == Shape(5, 5, 7)
+
+
+def test_values_that_are_read_in_vain_are_not_counted_by_tools_that_leave_them_out():
+    graph = counted_as_tools_do(Heads(auxiliary=True))
+    assert set(graph.dead()) == {"body_pyramid_dead", "body_pyramid_low", "of_low"}
+
+
+def test_every_reader_takes_a_nested_graph_of_two_outputs():
+    module = Heads()
+    graph = trace(module, INPUT)
+    kinds = by_kind(graph, INPUT, CONVENTIONS.values())
+    for name, convention in CONVENTIONS.items():
+        assert sum(row[name] for row in kinds.values()) == tally(graph, INPUT, convention).total
+    assert not differences(graph, trace(module, INPUT), INPUT, FVCORE)
+    # High is a convolution of 3 × 3; low one of stride 2 behind it: 1 + 2 + 2 pixels.
+    assert traits(graph, INPUT).receptive_field == (5, 5)
+    assert passes(graph, INPUT).forward == 2 * traits(graph, INPUT).macs_live
+    found = memory(graph, INPUT)
+    assert found.inference == tracked_peak(Heads, INPUT, training=False)
+    drawn = sketch(Network("heads", graph), INPUT)
+    assert [panel.name for panel in drawn.panels] == ["body", "layers", "layers"]
+    assert drawn.edges == ((-1, 0), (0, 1), (0, 2))

@@ -23,7 +23,7 @@ from elastic_search.arch.zoo import PUBLISHED, Published, published, to_dict
 from elastic_search.errors import ElasticError, EnvironmentFault, FileError, SpecError, UnknownNameError
 from elastic_search.nn.init import build
 from elastic_search.nn.weights import checkpoint, files
-from elastic_search.nn.weights.checkpoint import convert, load_published, load_weights, save
+from elastic_search.nn.weights.checkpoint import convert, load_published, load_weights, save_weights
 from tests.nn.authors import authors_network, released_form
 
 RELEASED = json.loads(lzma.decompress(Path(__file__).with_name("released_state_dicts.json.xz").read_bytes()))
@@ -352,7 +352,7 @@ def test_converted_file_holds_the_spec_and_the_weights(name, file, tmp_path):
 
 def test_network_of_another_spec_is_not_saved(tmp_path):
     with pytest.raises(SpecError):
-        save(build(SMALL["dla"]), SMALL["dla_elastic"], tmp_path / "out.safetensors")
+        save_weights(build(SMALL["dla"]), SMALL["dla_elastic"], tmp_path / "out.safetensors")
     assert not list(tmp_path.iterdir())
 
 
@@ -365,7 +365,7 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(EnvironmentFault, match=r"out\.safetensors: cannot be written \(No space"):
-        save(build(SMALL["resnext"]), SMALL["resnext"], path)
+        save_weights(build(SMALL["resnext"]), SMALL["resnext"], path)
     assert path.read_bytes() == b"old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -1,6 +1,5 @@
 """Damaged and hostile space files: a space, or a message with exit code 2; soon, and without filling the memory."""
 
-import re
 import resource
 import sys
 import time
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from elastic_search.cost.tally import tally
 from elastic_search.errors import ElasticError, FileError
 from elastic_search.files import load_spec, parse_space, shipped_spaces
-from tests.test_files import SPACE
+from tests.staging import SPACE, damaged
 
 SHIPPED = {name: path.read_text() for name, path in shipped_spaces().items()}
 SECONDS, MEGABYTES = 2.0, 500
@@ -27,35 +26,20 @@ VALUES = st.sampled_from(
 )  # fmt: skip
 
 
+TABLES = st.tuples(
+    st.sampled_from(("widths", "cardinality", "band", "proxy", "depths", "resampling", "x")).map("[{}]".format),
+    st.builds(
+        "{} = {}".format,
+        st.sampled_from(("layer1", "layer4", "choices", "level3", "block2", "params", "inputs", "input")),
+        VALUES,
+    ),
+)
+
+
 @st.composite
-def damaged(draw) -> str:
+def spaces(draw) -> str:
     """A shipped space after one to four edits."""
-    lines = SHIPPED[draw(st.sampled_from(sorted(SHIPPED)))].splitlines()
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(lines) - 1))
-        edit = draw(st.sampled_from(("value", "value", "value", "drop", "twice", "key", "byte", "table", "cut")))
-        line = lines[at]
-        if edit == "value" and "=" in line:
-            lines[at] = f"{line.partition('=')[0]}= {draw(VALUES)}"
-        elif edit == "drop" and len(lines) > 1:
-            del lines[at]
-        elif edit == "twice":
-            lines.insert(at, line)
-        elif edit == "key":
-            other = lines[draw(st.integers(0, len(lines) - 1))]
-            lines[at] = re.sub(r"^\w+", other.partition(" ")[0] or "x", line)
-        elif edit == "table":
-            names = ("widths", "cardinality", "band", "proxy", "depths", "resampling", "x")
-            key = draw(
-                st.sampled_from(("layer1", "layer4", "choices", "level3", "block2", "params", "inputs", "input"))
-            )
-            lines += [f"[{draw(st.sampled_from(names))}]", f"{key} = {draw(VALUES)}"]
-        elif edit == "cut":
-            lines[at:] = [line[: draw(st.integers(0, len(line)))]]
-        elif line:
-            cut = draw(st.integers(0, len(line) - 1))
-            lines[at] = line[:cut] + draw(st.characters(codec="utf-8", exclude_characters="\r\n")) + line[cut + 1 :]
-    return "\n".join(lines)
+    return damaged(draw, SHIPPED[draw(st.sampled_from(sorted(SHIPPED)))], VALUES, 4, TABLES)
 
 
 def memory():
@@ -95,14 +79,14 @@ QUICK = settings(max_examples=100, deadline=None, suppress_health_check=list(Hea
 
 
 @QUICK
-@given(damaged())
+@given(spaces())
 def test_100_damaged_space_files_are_read_right_or_refused(text):
     right_or_refused(text)
 
 
 @pytest.mark.full
 @settings(QUICK, max_examples=1000)
-@given(damaged())
+@given(spaces())
 def test_1000_damaged_space_files_are_read_right_or_refused(text):
     right_or_refused(text)
 

@@ -11,21 +11,8 @@ from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files import dump_spec, load_space, load_spec, parse_space, shipped_spaces
 from elastic_search.space.match import Matcher
+from tests.staging import SPACE
 from tests.strategies import specs
-
-SPACE = """
-schema = 1
-base = "resnext50"
-
-[depths]
-layer1 = "3..5"
-layer2 = [4, 6]
-layer3 = 6
-layer4 = [3]
-
-[splits]
-choices = ["1", "1/2,1/2"]
-"""
 
 
 @settings(max_examples=150, deadline=None)
@@ -254,3 +241,36 @@ def test_widths_and_cardinality_are_choices(tmp_path):
     assert {choice.name for choice in space.choices} >= {"layer1.width", "layer2.width", "cardinality"}
     assert space.combinations == 4 * parse_space(SPACE, "mine", "mine.toml").space.combinations
     assert "not a multiple" in mistakes(tmp_path, text.replace("[64, 128]", "[65]"), load_space)
+
+
+def test_space_counts_and_draws_in_its_band():
+    space = parse_space(SPACE + '[band]\nparams = "20%"\n', "mine", "mine.toml")
+    drawn = space.sample(5, seed=1)
+    assert 0 < space.count() < space.matcher.size
+    assert [one.spec for one in drawn] == [one.spec for one in space.sample(5, seed=1)]
+    assert all(one.cost in space.band and not space.why_not(one.spec) for one in drawn)
+    wide = space.at(tolerance=Fraction(1, 2))
+    assert wide.count() > space.count()
+    assert wide.limits == space.limits
+
+
+def test_space_at_another_target_moves_the_bounds_on_costs_alone():
+    space = parse_space(SPACE + '[band]\nparams = "20%"\ninputs = [96]\n', "mine", "mine.toml")
+    moved = space.at(target=2 * space.band.target)
+    assert moved.band.target == 2 * space.band.target
+    assert moved.limits[0] == space.limits[0]
+    assert (moved.limits[1].low, moved.limits[1].high) == (2 * space.limits[1].low, 2 * space.limits[1].high)
+    assert space.at() == space
+
+
+def test_why_not_names_what_keeps_a_network_out():
+    space = parse_space(SPACE, "mine", "mine.toml")
+    reasons = space.why_not(published("resnext101"))
+    assert any("layer3.depth 23" in reason for reason in reasons)
+    assert any("it costs" in reason for reason in reasons)
+
+
+def test_spec_of_another_number_of_channels_is_read_back(tmp_path):
+    spec = replace(published("resnext50"), in_channels=1)
+    (tmp_path / "net.toml").write_text(dump_spec(spec))
+    assert load_spec(tmp_path / "net.toml") == spec

@@ -1,15 +1,16 @@
-"""Exact laws of sums: which sums a set of ways has, and how many ways have each.
+"""Exact distributions of sums: which sums a set of ways has, and how many ways have each.
 
-A law is an atom (a list of ways, each with its sum and weight) or a union of products: one way of a left law
-followed by one of a right law, whose sums add up. So a law is a small circuit that stands for a set which may be far
-too large to list. Its ways are numbered: the weight of a sum is the number of its ranks, and ``ways`` turns a rank
-into the way. Counts are whole numbers, of Python's where 64 bits do not hold them; never floats.
+A distribution is an atom (a list of ways, each with its sum and weight) or a union of products: one way of a left
+distribution followed by one of a right one, whose sums add up. So it is a small circuit that stands for a set which
+may be far too large to list. Its ways are numbered: the weight of a sum is the number of its ranks, and ``way`` turns
+a rank into the way. Counts are whole numbers, of Python's where 64 bits do not hold them; never floats.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,43 +34,39 @@ CHUNK = 1 << 21
 """Pairs that are formed at once."""
 
 MAX_PAIRS = 150_000_000
-"""Most pairs of sums that one law is made of."""
+"""Most pairs of sums that one distribution is made of."""
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
+class Distribution:
     """A set of ways by their sums.
 
     Attributes:
         sums: of the ways, sorted.
         counts: weight of the ways with each sum.
         payloads: what an atom's ways are, one for each row; () in a product.
-        sources: pairs of laws whose products are united; () in an atom.
+        sources: pairs of distributions whose products are united; () in an atom.
         order: for each row its number among all pairs of the sources, if equal sums were not merged.
     """
 
     sums: Sums
     counts: Counts
     payloads: tuple[Any, ...] = ()
-    sources: tuple[tuple[Law, Law], ...] = ()
+    sources: tuple[tuple[Distribution, Distribution], ...] = ()
     order: NDArray[np.int64] | None = None
-    total: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "total", int(self.counts.sum()))
 
     def __len__(self) -> int:
         return len(self.sums)
 
-    @property
+    @cached_property
+    def total(self) -> int:
+        """Weight of all ways."""
+        return int(self.counts.sum())
+
+    @cached_property
     def cumulative(self) -> Counts:
-        """[N + 1]: weight of the rows before each. Computed once."""
-        if not hasattr(self, "_cumulative"):
-            ends = np.zeros(len(self) + 1, self.counts.dtype)
-            np.cumsum(self.counts, out=ends[1:])
-            object.__setattr__(self, "_cumulative", ends)
-        found: Counts = self._cumulative  # type: ignore[attr-defined]
-        return found
+        """[N + 1]: weight of the rows before each."""
+        return ends_of(self.counts)
 
     def find(self, wanted: Sums) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """All (number in ``wanted``, row) with equal sums."""
@@ -84,21 +81,30 @@ class Law:
             at, rows = at[same], rows[same]
         return at, rows
 
+    def rows(self, wanted: Sums) -> NDArray[np.int64]:
+        """[M]: the row of each of M sums, all of which it has; equal sums are one row."""
+        if self.sums.shape[1] == 1:
+            return np.searchsorted(self.sums[:, 0], wanted[:, 0])
+        found = np.empty(len(wanted), np.int64)
+        at, rows = self.find(wanted)
+        found[at] = rows
+        return found
+
     def way(self, row: int, rank: int) -> list[Any]:
         """The payloads of the way of this rank, from 0 to below the row's count, in order."""
         found: list[Any] = []
-        todo: list[tuple[Law, int, int]] = [(self, row, rank)]
+        todo: list[tuple[Distribution, int, int]] = [(self, row, rank)]
         while todo:
-            law, row, rank = todo.pop()
-            if not law.sources:
-                found.append(law.payloads[row])
+            at, row, rank = todo.pop()
+            if not at.sources:
+                found.append(at.payloads[row])
                 continue
-            left, right, i, j, rank = law._pair(row, rank)
+            left, right, i, j, rank = at._pair(row, rank)
             before, after = divmod(rank, int(right.counts[j]))
             todo += [(right, j, after), (left, i, before)]
         return found
 
-    def _pair(self, row: int, rank: int) -> tuple[Law, Law, int, int, int]:
+    def _pair(self, row: int, rank: int) -> tuple[Distribution, Distribution, int, int, int]:
         """The pair of rows that holds this rank of a row, and the rank within the pair."""
         if self.order is not None:
             number = int(self.order[row])
@@ -124,6 +130,13 @@ def ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[NDArray[n
     return at, np.arange(int(widths.sum())) + np.repeat(first - (np.cumsum(widths) - widths), widths)
 
 
+def ends_of(weights: Counts) -> Counts:
+    """[N + 1]: sum of the weights before each."""
+    ends = np.zeros(len(weights) + 1, weights.dtype)
+    np.cumsum(weights, out=ends[1:])
+    return ends
+
+
 def times(left: Counts, right: Counts, bound: int) -> Counts:
     """Product of counts whose total is at most ``bound``."""
     if bound >= SAFE:
@@ -132,25 +145,20 @@ def times(left: Counts, right: Counts, bound: int) -> Counts:
     return product
 
 
-def fitting(counts: Counts, total: int) -> Counts:
-    """The counts in the dtype that holds their total."""
-    return counts.astype(np.int64 if total < SAFE else object)
-
-
-def atom(ways: Sequence[tuple[tuple[int, ...], int, Any]]) -> Law:
-    """A law of (sum, weight, payload)."""
+def atom(ways: Sequence[tuple[tuple[int, ...], int, Any]]) -> Distribution:
+    """A distribution of (sum, weight, payload)."""
     ways = sorted(ways, key=lambda way: way[0])
     weights = [weight for _, weight, _ in ways]
-    counts = fitting(np.array(weights, object), sum(weights))
+    counts = np.array(weights, np.int64 if sum(weights) < SAFE else object)
     sums = np.array([sums for sums, _, _ in ways], np.int64).reshape(len(ways), -1)
-    return Law(sums, counts, tuple(payload for _, _, payload in ways))
+    return Distribution(sums, counts, tuple(payload for _, _, payload in ways))
 
 
-def product(sources: Sequence[tuple[Law, Law]], merge: bool = False) -> Law:
-    """The union of products of laws, whose ways are known to be distinct.
+def product(sources: Sequence[tuple[Distribution, Distribution]], merge: bool = False) -> Distribution:
+    """The union of products of distributions, whose ways are known to be distinct.
 
     Args:
-        sources: pairs of laws; a way is one of the left followed by one of the right.
+        sources: pairs of distributions; a way is one of the left followed by one of the right.
         merge: whether equal sums become one row even where there are few pairs.
 
     Raises:
@@ -164,7 +172,7 @@ def product(sources: Sequence[tuple[Law, Law]], merge: bool = False) -> Law:
         parts = list(_pairs(sources, total))
         sums, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = sorted_rows(sums)
-        return Law(sums[order], counts[order], sources=tuple(sources), order=order)
+        return Distribution(sums[order], counts[order], sources=tuple(sources), order=order)
     merged: list[tuple[Sums, Counts]] = []
     held = 0
     for part in _pairs(sources, total):
@@ -173,10 +181,10 @@ def product(sources: Sequence[tuple[Law, Law]], merge: bool = False) -> Law:
         if held > 2 * CHUNK and len(merged) > 1:
             merged = [_merged(merged)]
             held = len(merged[0][0])
-    return Law(*(merged[0] if len(merged) == 1 else _merged(merged)), sources=tuple(sources))
+    return Distribution(*(merged[0] if len(merged) == 1 else _merged(merged)), sources=tuple(sources))
 
 
-def _pairs(sources: Sequence[tuple[Law, Law]], total: int) -> Iterator[tuple[Sums, Counts]]:
+def _pairs(sources: Sequence[tuple[Distribution, Distribution]], total: int) -> Iterator[tuple[Sums, Counts]]:
     for left, right in sources:
         step = max(1, CHUNK // max(len(right), 1))
         for start in range(0, len(left), step):
@@ -209,63 +217,3 @@ def _merged(parts: Sequence[tuple[Sums, Counts]]) -> tuple[Sums, Counts]:
     new[:1], new[1:] = True, (sums[1:] != sums[:-1]).any(axis=1)
     starts = np.flatnonzero(new)
     return sums[starts], np.add.reduceat(counts[order], starts)
-
-
-def pull(tops: Sequence[tuple[Law, Counts]]) -> Iterator[tuple[Law, Counts]]:
-    """From the weight of what may follow each row of some laws to the weight of every way of their atoms.
-
-    Args:
-        tops: laws, and for each of their rows the weight that one way through it has.
-
-    Yields:
-        Each atom with the total weight through each of its ways.
-    """
-    outer: dict[int, Counts] = {}
-    laws: dict[int, Law] = {}
-    for law, weights in tops:
-        outer[id(law)] = outer[id(law)] + weights if id(law) in outer else weights
-    for law in _children_last([law for law, _ in tops]):
-        laws[id(law)] = law
-        weights = outer.pop(id(law)).astype(object)
-        if not law.sources:
-            yield law, law.counts * weights
-            continue
-        spread = weights
-        if law.order is not None:
-            spread = np.empty(len(law), object)
-            spread[law.order] = weights
-        before = 0
-        for left, right in law.sources:
-            shares: tuple[Counts, Counts] = np.zeros(len(left), object), np.zeros(len(right), object)
-            step = max(1, CHUNK // max(len(right), 1))
-            for start in range(0, len(left), step):
-                rows = slice(start, min(start + step, len(left)))
-                if law.order is not None:
-                    inner = spread[before + rows.start * len(right) : before + rows.stop * len(right)]
-                else:
-                    sums = (left.sums[rows, None] + right.sums[None]).reshape(-1, left.sums.shape[1])
-                    at, found = law.find(sums)
-                    inner = np.zeros(len(sums), object)
-                    inner[at] = weights[found]
-                grid = inner.reshape(-1, len(right))
-                shares[0][rows] += grid @ right.counts.astype(object)
-                shares[1][:] += left.counts[rows].astype(object) @ grid
-            before += len(left) * len(right)
-            for child, share in zip((left, right), shares, strict=True):
-                outer[id(child)] = outer[id(child)] + share if id(child) in outer else share
-
-
-def _children_last(tops: Sequence[Law]) -> list[Law]:
-    """Every law under ``tops``, each before the laws it is made of."""
-    order: list[Law] = []
-    seen: set[int] = set()
-    todo: list[tuple[Law, bool]] = [(law, False) for law in tops]
-    while todo:
-        law, done = todo.pop()
-        if done:
-            order.append(law)
-        elif id(law) not in seen:
-            seen.add(id(law))
-            todo.append((law, True))
-            todo += [(child, False) for pair in law.sources for child in pair if id(child) not in seen]
-    return order[::-1]

@@ -1,7 +1,5 @@
 """Damaged spec files: a right count or a clear error, never a traceback or a wrong number."""
 
-import re
-
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +12,7 @@ from elastic_search.errors import ElasticError
 from elastic_search.files import dump_spec, load_spec
 from elastic_search.nn.tools import fvcore_counts
 from elastic_search.nn.verify import empty_net
+from tests.staging import damaged
 from tests.strategies import specs
 
 EDGE = 33
@@ -26,26 +25,9 @@ VALUES = st.sampled_from(
 
 
 @st.composite
-def damaged(draw) -> str:
+def files(draw) -> str:
     """A random network's file after one to three edits."""
-    lines = dump_spec(draw(specs())).splitlines()
-    for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(0, len(lines) - 1))
-        edit = draw(st.sampled_from(("value", "value", "value", "drop", "twice", "key", "byte")))
-        line = lines[at]
-        if edit == "value" and "=" in line:
-            lines[at] = f"{line.partition('=')[0]}= {draw(VALUES)}"
-        elif edit == "drop" and len(lines) > 1:
-            del lines[at]
-        elif edit == "twice":
-            lines.insert(at, line)
-        elif edit == "key":
-            other = lines[draw(st.integers(0, len(lines) - 1))]
-            lines[at] = re.sub(r"^\w+", other.partition(" ")[0] or "x", line)
-        elif line:
-            cut = draw(st.integers(0, len(line) - 1))
-            lines[at] = line[:cut] + draw(st.characters(codec="utf-8", exclude_characters="\r\n")) + line[cut + 1 :]
-    return "\n".join(lines)
+    return damaged(draw, dump_spec(draw(specs())), VALUES, 3)
 
 
 def right_or_refused(folder, text):
@@ -68,13 +50,13 @@ QUICK = settings(max_examples=100, deadline=None, suppress_health_check=list(Hea
 
 
 @QUICK
-@given(damaged())
+@given(files())
 def test_100_damaged_spec_files_count_right_or_are_refused(tmp_path_factory, text):
     right_or_refused(tmp_path_factory.getbasetemp(), text)
 
 
 @pytest.mark.full
 @settings(QUICK, max_examples=1000)
-@given(damaged())
+@given(files())
 def test_1000_damaged_spec_files_count_right_or_are_refused(tmp_path_factory, text):
     right_or_refused(tmp_path_factory.getbasetemp(), text)
