@@ -36,9 +36,8 @@ def main() -> None:
 def work(said: dict[str, Any], stop: StopSignal) -> str:
     """Search in the run's folder; why it ended."""
     folder = RunFolder(Path(said["root"]), said["name"])
-    space = folder.plan()
     evaluator = Named(*said["trainer"]).make(worker=said["worker"])
-    run = Run(space, folder, Settings(**said["settings"]), evaluator, stop=stop)
+    run = Run(folder.plan(), folder, Settings(**said["settings"]), evaluator, stop=stop)
     deadline = math.inf if said["deadline"] is None else said["deadline"]  # the supervisor keeps the time
     clock = Clock(folder, None, deadline=deadline, epoch_seconds=said["epoch_seconds"])
     return run.search(Reporter(), clock, HUNG).run()
