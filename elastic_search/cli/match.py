@@ -48,8 +48,8 @@ def match(
     from elastic_search.cost.conventions import CONVENTIONS, MACS
     from elastic_search.cost.tally import tally
     from elastic_search.errors import NothingFitsError
-    from elastic_search.report.matches import match_json, match_rows, match_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.matches import match_report
     from elastic_search.space.band import Band
     from elastic_search.space.depths import all_depths
     from elastic_search.space.match import Matcher
@@ -78,9 +78,4 @@ def match(
             )
         inside = len(found)
     listed = found if fmt in ("json", "csv") else found[:limit]
-    rows = match_rows(listed, matcher, band, cost.params, macs.total)
-    if fmt == "json":
-        return show_json(match_json(rows, inside, band, label, wanted, bounds))
-    types = f" ({wanted.down} down, {wanted.up} up)" if wanted.scales_down else ""
-    title = f"Depths of {label} with split {wanted}{types} at {size[0]}x{size[1]}"
-    show(match_table(rows, inside, band, title, bounds, wanted.up == "trained"), fmt)
+    emit(match_report(listed, inside, matcher, band, (label, macs), wanted, bounds), fmt)

@@ -18,7 +18,8 @@ from elastic_search.cli.counted import counter_of
 from elastic_search.errors import EnvironmentFault
 from elastic_search.files import SearchSpace
 from elastic_search.report.progress import Progress
-from elastic_search.report.searches import band_json, plan_table
+from elastic_search.report.searches import plan_report
+from elastic_search.report.spaces import band_head
 from elastic_search.search.clock import Clock
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.folder import RunFolder
@@ -148,7 +149,7 @@ class Run:
             "strategy": self.settings.strategy,
             "inside": self.inside,
             "networks": self.matcher.size,
-            "band": band_json(self.plan.band),
+            "band": band_head(self.plan.band),
             "seconds_an_epoch": vars(self.pace),
             "rungs": list(halving.rungs),
             **vars(fits),
@@ -180,7 +181,7 @@ class Run:
             click.echo(f"{'new run' if new else 'resuming'} {self.folder.path} on {describe(self.device)}", err=True)
             clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
             planned = self.planned(clock.left)
-            for line in plan_table(planned, self.title, str(plan.band)).rows:
+            for line in plan_report(planned, self.title, str(plan.band)).rows:
                 click.echo(f"{line['name']}: {line['text']}" if line else "", err=True)
             if planned["short"]:
                 click.echo("the time left is too short for the base network alone", err=True)

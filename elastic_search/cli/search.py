@@ -161,33 +161,30 @@ def _share(runs: list[Run], number: int, seconds: float | None) -> float | None:
 
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """What fits into the budget of each band."""
-    from elastic_search.report.searches import plan_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import Report, emit
+    from elastic_search.report.searches import plan_report
 
     plans = [run.plan_of(_share(runs, number, seconds)) for number, run in enumerate(runs)]
     if fmt == "json":
-        return show_json({"schema": 1, **plans[0]} if len(plans) == 1 else {"schema": 1, "bands": plans})
+        return emit(Report(head=plans[0] if len(plans) == 1 else {"bands": plans}), fmt)
     for run, planned in zip(runs, plans, strict=True):
-        show(plan_table(planned, run.title, str(run.plan.band)), fmt)
+        emit(plan_report(planned, run.title, str(run.plan.band)), fmt)
 
 
 def _show(runs: list[Run], whys: list[str], sweep: str, fmt: str) -> None:
     """A run's ranking, or of several bands the best networks."""
-    from elastic_search.report.searches import search_json, search_table, sweep_json, sweep_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.searches import search_head, search_report, sweep_report
 
-    found = [
-        search_json(run.rows(), run.plan, run.folder.name, run.settings.seed, run.inside, why)
-        for run, why in zip(runs, whys, strict=True)
+    rows = [run.rows() for run in runs]
+    heads = [
+        search_head(found, run.plan, run.folder.name, run.settings.seed, run.inside, why)
+        for found, run, why in zip(rows, runs, whys, strict=True)
     ]
     if sweep:
-        rows = [run.rows() for run in runs]
-        return show_json(sweep_json(sweep, rows, found)) if fmt == "json" else show(
-            sweep_table(rows, [run.plan for run in runs], f"Sweep {sweep}: the best of {len(runs)} bands"), fmt
-        )  # fmt: skip
-    if fmt == "json":
-        return show_json(found[0])
-    show(search_table(runs[0].rows(), runs[0].plan, f"Run {runs[0].folder.name}: {ENDINGS[whys[0]]}"), fmt)
+        return emit(sweep_report(sweep, rows, [run.plan for run in runs], heads), fmt)
+    title = f"Run {runs[0].folder.name}: {ENDINGS[whys[0]]}"
+    emit(search_report(rows[0], runs[0].plan, title, heads[0]), fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

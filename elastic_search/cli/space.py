@@ -49,19 +49,14 @@ def _open(name: str, tolerance: Fraction | None, target: int | None) -> tuple[Se
 @format_options
 def count(name: str, tolerance: Fraction | None, target: int | None, fmt: str) -> None:
     """The exact number of networks in the band, and how many have each value of each choice."""
-    from elastic_search.report.spaces import count_table, head_json
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.spaces import count_report
 
     plan, band, matcher = _open(name, tolerance, target)
     inside = matcher.count(band.low, band.high)
     if not inside:
         raise matcher.nothing_fits(band)
-    marginals = matcher.marginals(band)
-    if fmt == "json":
-        counts = {choice: {str(v): n for v, n in values.items()} for choice, values in marginals.items()}
-        share = str(Fraction(inside, matcher.size))
-        return show_json({**head_json(plan, band, matcher), "inside": inside, "share": share, "marginals": counts})
-    show(count_table(plan, band, matcher, inside, marginals), fmt)
+    emit(count_report(plan, band, matcher, inside, matcher.marginals(band)), fmt)
 
 
 @space.command()
@@ -91,14 +86,8 @@ def sample(
 def bounds(name: str, fmt: str) -> None:
     """A network of the smallest cost in the space, and one of the largest."""
     plan, band, matcher = _open(name, None, None)
-    _show(
-        plan,
-        band,
-        matcher,
-        f"What {plan.name} reaches",
-        list(zip(("least", "most"), matcher.extremes, strict=True)),
-        fmt,
-    )
+    named = list(zip(("least", "most"), matcher.extremes, strict=True))
+    _show(plan, band, matcher, f"What {plan.name} reaches", named, fmt)
 
 
 @space.command()
@@ -122,8 +111,8 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     """Why the band is empty or not; with NETWORK, why that network is or is not among it (exit 1 if not)."""
     from elastic_search.cli.options import load_network
     from elastic_search.cost.tally import tally
-    from elastic_search.report.spaces import head_json
-    from elastic_search.report.table import show_json
+    from elastic_search.report.emit import Report, emit
+    from elastic_search.report.spaces import space_head
 
     plan, band, matcher = _open(name, tolerance, target)
     if network is None:
@@ -131,7 +120,7 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
         if not inside:
             raise matcher.nothing_fits(band)
         if as_json:
-            return show_json({**head_json(plan, band, matcher), "inside": inside})
+            return emit(Report(head={**space_head(plan, band, matcher), "inside": inside}), "json")
         click.echo(f"{inside:,} of {matcher.size:,} networks are inside: {band}")
         for limit in matcher.limits:
             click.echo(f"and {limit}")
@@ -146,7 +135,7 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
             reasons.append(f"it has {limit.amount(spec):,}, outside {limit}")
     if as_json:
         about = {"network": label, "cost": cost, "inside": not reasons, "reasons": reasons}
-        show_json({**head_json(plan, band, matcher), **about})
+        emit(Report(head={**space_head(plan, band, matcher), **about}), "json")
         raise SystemExit(bool(reasons))
     for reason in reasons:
         click.echo(f"{label}: {reason}")
@@ -168,11 +157,7 @@ def lint(file: str) -> None:
 def _show(
     plan: SearchSpace, band: Band, matcher: Matcher, title: str, named: list[tuple[str, Candidate]], fmt: str
 ) -> None:
-    from elastic_search.report.spaces import candidate_json, candidates_table, head_json
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.spaces import candidates_report
 
-    if fmt == "json":
-        networks = [{"what": what, **candidate_json(candidate, band)} for what, candidate in named]
-        return show_json({**head_json(plan, band, matcher), "networks": networks})
-    notes = (f"band: {band}", *(f"and {limit}" for limit in matcher.limits))
-    show(candidates_table(title, named, band, notes), fmt)
+    emit(candidates_report(plan, band, matcher, title, named), fmt)

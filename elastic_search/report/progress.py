@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from elastic_search.report.text import clock, dashed
+
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
@@ -77,9 +79,7 @@ class Progress:
         parts += [f"best {self._best:.1%}"] if self._best is not None else []
         left = self.seconds_left()
         if left is not None:
-            minutes, seconds = divmod(max(0, round(left)), 60)
-            hours, minutes = divmod(minutes, 60)
-            parts.append(f"{hours}:{minutes:02}:{seconds:02} left")
+            parts.append(clock(left, " left"))
         return "; ".join(parts)
 
     def _render(self) -> Text:
@@ -114,7 +114,7 @@ class Watched:
         number = "base" if trial is None else f"trial {trial}{of}"
         if self._again:
             number = f"trial {trial} again, seed {pending['seed']}"
-        self._name = f"{number} {'-'.join(map(str, depths))}"
+        self._name = f"{number} {dashed(depths)}"
         self._progress.now(self._worker, f"{self._name}: started")
 
     def epoch(self, epoch: Epoch) -> None:

@@ -1,68 +1,64 @@
-"""The result of a search: its table and JSON."""
+"""What ``search`` reports: its plan, and its result."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
-from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import to_dict
-from elastic_search.files import SearchSpace
-from elastic_search.report.matches import TRAINED
-from elastic_search.report.table import Column, Table
-from elastic_search.space.band import Band
-from elastic_search.train.recipe import Recipe
+from elastic_search.report.emit import SCHEMA, Field, Record, Report
+from elastic_search.report.notes import TRAINED
+from elastic_search.report.spaces import band_head
+from elastic_search.report.text import clock, edits_text
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from elastic_search.arch.spec import Spec
+    from elastic_search.files import SearchSpace
+    from elastic_search.train.recipe import Recipe
+
 FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
 
 
-def split_text(spec: Spec) -> str:
-    """Splits per stage in short form, stages that cannot be elastic left out: ``1/2,1/2 | 1 | 3/4,1/4``."""
-    texts = []
-    for i, stage in enumerate(spec.stages[:-1]):
-        splits = dict.fromkeys(split.short for j, split in enumerate(stage.splits) if spec.may_scale(i, j))
-        texts.append(" ".join(splits) or "-")
-    return texts[0] if len(set(texts)) == 1 else " | ".join(texts)
+def search_report(rows: list[Record], plan: SearchSpace, title: str, head: Record) -> Report:
+    """The base network, then all finished trials, best first.
+
+    Args:
+        rows: of ``search.ranking``.
+        plan: what was searched.
+        title: of the table.
+        head: of the run, from ``search_head``.
+    """
+    name = plan.band.convention.name
+    fields = [Field("rank", "#"), Field("trial", "trial", "number"), *_network_fields(name)]
+    fields += [Field("proxy_macs", "proxy macs", "count"), Field("epochs", "epochs", "number")]
+    fields.append(Field("accuracy", "proxy acc", "percent"))
+    fields += [Field("seeds", "seeds", "number")] * any((row["seeds"] or 1) > 1 for row in rows)
+    notes = [proxy_text(plan.recipe), f"inside: {plan.band}"]
+    notes += [TRAINED] * any(row["spec"].trained_filters for row in rows)
+    shown = [_shown(row, plan.space.base) for row in rows]
+    return Report(title, [*fields, Field("seconds", "s", "seconds")], shown, notes, head)
 
 
-def edits_text(spec: Spec, base: Spec) -> str:
-    """What an edit of ``base`` changes beside depths: splits by stage, their types, widths, cardinality."""
-    types = {f"{s.down}+{s.up}" for stage in spec.stages for s in stage.splits if s.scales_down}
-    parts = [split_text(spec), *sorted(types if types != {"avgpool+bilinear"} else ())]
-    widths = [[stage.width for stage in of.stages] for of in (spec, base)]
-    if widths[0] != widths[1]:
-        parts.append(f"widths {'-'.join(map(str, widths[0]))}")
-    paths = getattr(spec, "cardinality", None)
-    if paths != getattr(base, "cardinality", None):
-        parts.append(f"cardinality {paths}")
-    return "; ".join(parts)
+def _network_fields(convention: str) -> list[Field]:
+    fields = [Field("depths", "depths", "depths"), Field("splits", "splits", "long")]
+    fields += [Field("cost", convention, "count"), Field("difference", "change", "change")]
+    return [*fields, Field("params", "params", "count")]
 
 
-def search_table(rows: list[dict[str, Any]], plan: SearchSpace, title: str) -> Table:
-    """The base network, then all finished trials, best first: rows of ``search.ranking``."""
-    columns = [
-        Column("rank", "#", "text"),
-        Column("trial", "trial", "number"),
-        Column("depths", "depths"),
-        Column("splits", "splits", "long"),
-        Column("cost", plan.band.convention.name, "count"),
-        Column("difference", "change", "change"),
-        Column("params", "params", "count"),
-        Column("proxy_macs", "proxy macs", "count"),
-        Column("epochs", "epochs", "number"),
-        Column("accuracy", "proxy acc", "percent"),
-        Column("seconds", "s", "seconds"),
-    ]
-    if any((row["seeds"] or 1) > 1 for row in rows):
-        columns.insert(-1, Column("seeds", "seeds", "number"))
-    shown: list[dict[str, Any] | None] = []
-    for row in rows:
-        spec: Spec = row["spec"]
-        text = edits_text(spec, plan.space.base)
-        shown.append({**row, "depths": "-".join(map(str, spec.depths)), "splits": text})
-    trained = (TRAINED,) if any(row["spec"].trained_filters for row in rows) else ()
-    return Table(title, tuple(columns), shown, (proxy_text(plan.recipe), f"inside: {plan.band}", *trained))
+def _shown(row: Record, base: Spec) -> Record:
+    return {**row, "depths": row["spec"].depths, "splits": edits_text(row["spec"], base)}
+
+
+def search_head(rows: list[Record], plan: SearchSpace, name: str, seed: int, inside: int, ended: str) -> Record:
+    """The machine form of a search's result."""
+    head: Record = {"run": name, "space": plan.name, "base": plan.base_name, "seed": seed, "ended": ended}
+    head["band"] = {**band_head(plan.band), "networks": inside}
+    head["proxy"] = {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()}
+    return {**head, "networks": [_data(row) for row in rows]}
+
+
+def _data(row: Record) -> Record:
+    return {**row, "spec": to_dict(row["spec"])}
 
 
 def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
@@ -73,7 +69,7 @@ def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
     ]
 
 
-def sweep_rows(of_bands: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+def sweep_rows(of_bands: list[list[Record]]) -> list[Record]:
     """The base and each band's best network, cheapest first.
 
     Beside what ``search.ranking`` says: ``band``, its number (not of the base), and ``front``, whether it is on the
@@ -90,60 +86,63 @@ def sweep_rows(of_bands: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     ]
 
 
-def sweep_table(of_bands: list[list[dict[str, Any]]], plans: list[SearchSpace], title: str) -> Table:
-    """Accuracy against cost: the best network of each band beside the base."""
-    convention = plans[0].band.convention.name
-    columns = (
-        Column("target", f"band {convention}", "count"),
-        Column("trial", "trial", "number"),
-        Column("depths", "depths"),
-        Column("splits", "splits", "long"),
-        Column("cost", convention, "count"),
-        Column("difference", "change", "change"),
-        Column("params", "params", "count"),
-        Column("accuracy", "proxy acc", "percent"),
-        Column("front", "front"),
-    )
-    shown: list[dict[str, Any] | None] = []
-    for row in sweep_rows(of_bands):
-        spec: Spec = row["spec"]
+def sweep_report(name: str, of_bands: list[list[Record]], plans: list[SearchSpace], heads: list[Record]) -> Report:
+    """Accuracy against cost: the best network of each band beside the base.
+
+    Args:
+        name: of the sweep.
+        of_bands: rows of ``search.ranking`` of each band.
+        plans: what was searched.
+        heads: of each band's run, from ``search_head``.
+    """
+    rows, base, convention = sweep_rows(of_bands), plans[0].space.base, plans[0].band.convention.name
+    fields = [Field("target", f"band {convention}", "count"), Field("trial", "trial", "number")]
+    fields += [*_network_fields(convention), Field("accuracy", "proxy acc", "percent"), Field("front", "front")]
+    shown = []
+    for row in rows:
         target = plans[row["band"]].band.target if "band" in row else None
-        about = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, plans[0].space.base)}
-        shown.append({**row, **about, "target": target, "front": "yes" if row["front"] else "no"})
+        shown.append({**_shown(row, base), "target": target, "front": "yes" if row["front"] else "no"})
     tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
-    return Table(title, columns, shown, (proxy_text(plans[0].recipe), FRONT, tolerance))
+    notes = [proxy_text(plans[0].recipe), FRONT, tolerance]
+    head = {"sweep": name, "networks": [_data(row) for row in rows], "bands": [{"schema": SCHEMA, **h} for h in heads]}
+    return Report(f"Sweep {name}: the best of {len(plans)} bands", fields, shown, notes, head)
 
 
-def sweep_json(name: str, of_bands: list[list[dict[str, Any]]], found: list[dict[str, Any]]) -> dict[str, Any]:
-    """The machine form of a sweep: the curve, and every band's result."""
-    networks = [{**row, "spec": to_dict(row["spec"])} for row in sweep_rows(of_bands)]
-    return {"schema": SCHEMA, "sweep": name, "networks": networks, "bands": found}
+def curves_report(name: str, trial: str, recorded: list[float], again: list[float], differing: list[str]) -> Report:
+    """What ``reproduce`` reports: the accuracy after every epoch, as recorded and of the same training again.
+
+    Args:
+        name: of the run.
+        trial: its number, or "base".
+        recorded: a curve.
+        again: another.
+        differing: versions that are others now.
+    """
+    pairs, same = zip(recorded, again, strict=True), recorded == again
+    rows = [{"epoch": i, "recorded": a, "again": b, "equal": a == b} for i, (a, b) in enumerate(pairs, 1)]
+    fields = [Field("epoch", "epoch", "number"), Field("recorded", "recorded", "percent")]
+    fields += [Field("again", "again", "percent"), Field("equal", "equal", "check")]
+    head = {"run": name, "trial": trial, "equal": same, "recorded": recorded, "again": again, "differing": differing}
+    title = f"Trial {trial} of run {name}: {'the same again' if same else 'differs'}"
+    return Report(title, fields, rows, head=head)
 
 
-def plan_table(plan: dict[str, Any], title: str, band: str) -> Table:
+def plan_report(plan: Record, title: str, band: str) -> Report:
     """What a budget buys: rows of name and text; ``band`` in words."""
     seconds = plan["seconds_an_epoch"]
     low, base, high = (f"{seconds[key]:.3g}" for key in ("cheapest", "base", "dearest"))
     trials = f"{plan['trials']:,} trial{'' if plan['trials'] == 1 else 's'}"
-    lines = [
-        ("inside", f"{plan['inside']:,} of {plan['networks']:,} networks: {band}"),
-        ("an epoch", f"{low} to {high} s in the band, {base} s for the base"),
-        ("rungs", f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}"),
-        ("fits", f"{trials}, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs"),
-        ("time", f"{clock(plan['budget_seconds'], ' left')}, {clock(plan['spent_seconds'])} used before"),
-        ("ends", f"{datetime.fromisoformat(plan['end']):%Y-%m-%d %H:%M} local time"),
-    ]
-    notes = ("the time left is too short for the base network alone",) if plan["short"] else ()
-    columns = (Column("name", "plan"), Column("text", "what fits"))
-    return Table(title, columns, [{"name": name, "text": text} for name, text in lines], notes)
-
-
-def clock(seconds: float | None, after: str = "") -> str:
-    """Seconds as H:MM:SS."""
-    if seconds is None:
-        return "no limit"
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}{after}"
+    lines = {
+        "inside": f"{plan['inside']:,} of {plan['networks']:,} networks: {band}",
+        "an epoch": f"{low} to {high} s in the band, {base} s for the base",
+        "rungs": f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}",
+        "fits": f"{trials}, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs",
+        "time": f"{clock(plan['budget_seconds'], ' left')}, {clock(plan['spent_seconds'])} used before",
+        "ends": f"{datetime.fromisoformat(plan['end']):%Y-%m-%d %H:%M} local time",
+    }
+    notes = ["the time left is too short for the base network alone"] if plan["short"] else []
+    fields = [Field("name", "plan"), Field("text", "what fits")]
+    return Report(title, fields, [{"name": name, "text": text} for name, text in lines.items()], notes, plan)
 
 
 def proxy_text(recipe: Recipe) -> str:
@@ -152,32 +151,3 @@ def proxy_text(recipe: Recipe) -> str:
         f"proxy acc: top-1 on {recipe.test_images:,} Fashion-MNIST scenes of {recipe.input} px after {recipe.epochs} "
         f"epochs at {recipe.width} of the width (whole paths kept); a proxy, not an ImageNet result"
     )
-
-
-def band_json(band: Band) -> dict[str, Any]:
-    """A band as whole numbers."""
-    return {
-        "convention": band.convention.name,
-        "input": list(band.input),
-        "target": band.target,
-        "low": band.low,
-        "high": band.high,
-    }
-
-
-def search_json(
-    rows: list[dict[str, Any]], plan: SearchSpace, name: str, seed: int, inside: int, ended: str
-) -> dict[str, Any]:
-    """The machine form of a search's result."""
-    band = plan.band
-    return {
-        "schema": SCHEMA,
-        "run": name,
-        "space": plan.name,
-        "base": plan.base_name,
-        "seed": seed,
-        "ended": ended,
-        "band": {**band_json(band), "networks": inside},
-        "proxy": {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()},
-        "networks": [{**row, "spec": to_dict(row["spec"])} for row in rows],
-    }

@@ -234,7 +234,8 @@ def test_points_lie_at_their_costs_and_arrows_lead_to_elastic():
 def test_no_display_and_no_pyplot_is_needed():
     pytest.importorskip("matplotlib")
     code = (
-        "import sys; from elastic_search.paper.figure4 import figure4; from elastic_search.draw.figure4 import picture\n"
+        "import sys\n"
+        "from elastic_search.paper.figure4 import figure4; from elastic_search.draw.figure4 import picture\n"
         "picture(figure4(), 'png'); picture(figure4(), 'svg')\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

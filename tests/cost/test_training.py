@@ -12,7 +12,7 @@ from elastic_search.cost.memory import memory
 from elastic_search.cost.training import passes
 from elastic_search.nn.memory import torch_passes
 from elastic_search.nn.net import Net
-from elastic_search.report.training import training_json, training_list, training_table
+from elastic_search.report.training import training_report
 from tests.strategies import specs
 
 TRAINED = parse_split("1/2,1/4,1/4", "trained", "trained")
@@ -90,7 +90,7 @@ def networks():
 
 
 def test_table_says_what_the_tool_gets_wrong_and_what_does_not_run():
-    table = training_table(networks(), image(224, 224), 32, "bf16", "adamw")
+    table = training_report(networks(), image(224, 224), 32, "bf16", "adamw")
     cells = {row["quantity"]: row["value_0"] for row in table.rows if row}
     assert (cells["forward, an image"], cells["both, the batch"]) == ("7.033", "667.626")
     notes = "\n".join(table.notes)
@@ -100,7 +100,8 @@ def test_table_says_what_the_tool_gets_wrong_and_what_does_not_run():
 
 def test_list_and_json_hold_the_same_integers():
     args = (networks(), image(224, 224), 4, "fp16", "sgd")
-    data, rows = training_json(*args), training_list(*args).rows
+    report = training_report(*args)
+    data, rows = report.document(), report.records
     listed = {(row["network"], row["quantity"]): row["value"] for row in rows}
     for entry in data["networks"]:
         both = {**entry["flops"], **entry["memory"]}
