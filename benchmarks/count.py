@@ -11,12 +11,11 @@ from __future__ import annotations
 import sys
 import time
 
-from elastic_search.arch.edit import elastic
+from elastic_search.arch.edit import HALVES, elastic
+from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.ops import image
-from elastic_search.arch.resnext import resnext
-from elastic_search.arch.zoo import HALVES
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 
 LIMIT_MS = 5.0
 

@@ -18,10 +18,8 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +72,7 @@ def header(plan: SearchSpace) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "space": hashlib.sha256(plan.text.encode()).hexdigest(),
-        "recipe": {key: str(value) if key == "width" else value for key, value in asdict(plan.recipe).items()},
+        "recipe": plan.recipe,
         "draw_seed": DRAW_SEED,
         "device": describe(torch.device("cpu")),
         "versions": {
@@ -108,7 +106,7 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
     """Train this worker's share of what is not recorded yet, a network with all seeds before the next network."""
     import torch
 
-    from elastic_search.train.proxy import ProxyTrainer
+    from elastic_search.search.evaluator import PROXY_EVALUATOR, Monitor, Named
 
     torch.set_num_threads(1)
     head = header(plan)
@@ -118,8 +116,8 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
         done |= {(line["network"], line["seed"]) for line in lines(part) if "network" in line}
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
     every: list[tuple[int | None, Values | None]] = [*enumerate(networks(plan, args.configurations)), (None, None)]
-    trainer = ProxyTrainer(plan.recipe, torch.device("cpu"))
-    with tempfile.TemporaryDirectory() as folder, own.open("a") as file:
+    evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": "cpu"}).make()
+    with own.open("a") as file:
         for number, values in every:
             share = (0 if number is None else number) % args.workers == args.worker
             for seed in range(args.seeds):
@@ -127,13 +125,7 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
                     continue
                 spec = plan.space.base if values is None else plan.space.decode(values)
                 started = time.process_time()
-                score = trainer(
-                    spec,
-                    seed,
-                    checkpoint=Path(folder, f"{number}-{seed}.pt"),
-                    stop=lambda: False,
-                    report=lambda epoch: None,
-                )
+                score = evaluate(spec, seed, Monitor())
                 line = {
                     "network": number,
                     "seed": seed,
@@ -149,7 +141,6 @@ def work(plan: SearchSpace, args: argparse.Namespace) -> None:
                 file.write(json.dumps(line, separators=(",", ":")) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
-                Path(folder, f"{number}-{seed}.pt").unlink(missing_ok=True)
                 print(f"network {number} seed {seed}: {score.accuracy:.3f} in {score.seconds:.1f} s", flush=True)
 
 

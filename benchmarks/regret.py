@@ -19,19 +19,18 @@ import argparse
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from elastic_search.files import SearchSpace, load_space
-from elastic_search.search import density, process, sampler
-from elastic_search.search.halving import Halving
-from elastic_search.search.strategies import STRATEGIES
+from elastic_search.search.propose.density import Density
+from elastic_search.search.propose.gaussian_process import GaussianProcess
+from elastic_search.search.propose.strategies import START, STRATEGIES, Judged, Strategy
+from elastic_search.search.trials.halving import Halving
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate, Matcher
 
@@ -109,29 +108,15 @@ def networks(table: Table, plan: SearchSpace) -> list[Candidate]:
     return [found[number] for number in range(len(wanted))]
 
 
-def of_the_search(name: str, table: Table, plan: SearchSpace, draws: list[Candidate]) -> Proposer:
+def of_the_search(strategy: Strategy, table: Table, draws: list[Candidate]) -> Proposer:
     """A strategy of ``elastic-search search``, as it stands there, whose draws are the table's networks."""
-    chooser = STRATEGIES[name](draws[0].matcher, plan.band, 0)
     numbers = {id(draw): i for i, draw in enumerate(draws)}
 
     def propose(candidates: list[int], tried: list[int], seen: list[float], rng: np.random.Generator) -> int:
         finished = [(table.values[i], accuracy) for i, accuracy in zip(tried, seen, strict=True)]
-        return numbers[id(chooser.choose([draws[i] for i in candidates], finished, rng))]
+        return numbers[id(strategy.choose(table.choices, [draws[i] for i in candidates], finished, rng))]
 
     return propose
-
-
-@contextmanager
-def instead(module: ModuleType, **settings: float) -> Iterator[None]:
-    """The strategies with other settings of a module of theirs."""
-    before = {name: getattr(module, name) for name in settings}
-    vars(module).update(settings)
-    density._joint_kernels.cache_clear()
-    try:
-        yield
-    finally:
-        vars(module).update(before)
-        density._joint_kernels.cache_clear()
 
 
 def replay(table: Table, propose: Proposer, trials: int, number: int, halving: bool = False) -> Floats:
@@ -147,7 +132,7 @@ def replay(table: Table, propose: Proposer, trials: int, number: int, halving: b
         rng = np.random.default_rng([number, 1, len(tried)])
         chosen = propose([int(i) for i in rng.permutation(sorted(left))], tried, seen, rng)
         curve = curves[chosen].tolist()
-        done = next((n for n in rungs.rungs if rungs.stops(curve[:n], ended)), epochs)
+        done = next((n for n in rungs.rungs if rungs.stops(n, curve[n - 1], ended)), epochs)
         left.remove(chosen)
         tried.append(chosen)
         ended.append(curve[:done])
@@ -238,33 +223,35 @@ def facts(table: Table) -> dict[str, Any]:
     }
 
 
-Row = tuple[str, str, bool, ModuleType, dict[str, float]]
-"""What is replayed: name, strategy, whether poor trainings are stopped early, and settings of a module instead."""
+Row = tuple[str, Strategy, bool]
+"""What is replayed: name, strategy, and whether poor trainings are stopped early."""
+
+
+OTHERS: dict[str, Strategy] = {
+    "feasible-tpe, joint_up_to 0": Judged(Density(joint_up_to=0)),
+    "feasible-tpe, good_share 0.2": Judged(Density(good_share=0.2)),
+    "feasible-tpe, good_share 0.4": Judged(Density(good_share=0.4)),
+    "feasible-tpe, width 0.15": Judged(Density(width=0.15)),
+    "feasible-tpe, width 0.3": Judged(Density(width=0.3)),
+    "feasible-tpe, stays 0.5": Judged(Density(stays=0.5)),
+    "feasible-tpe, start 10": Judged(Density(), start=10),
+    "feasible-gp, noise 0.3": Judged(GaussianProcess(noise=0.3)),
+    "feasible-gp, unlike 0.6": Judged(GaussianProcess(unlike=0.6)),
+    "feasible-gp, start 10": Judged(GaussianProcess(), start=10),
+}
+"""Strategies with other settings."""
 
 
 def strategies(more: bool) -> Iterator[Row]:
     """What is replayed. Uniform, the measure, is first."""
-    for name in ("uniform", *(name for name in STRATEGIES if name != "uniform")):
-        yield name, name, False, density, {}
+    for name in sorted(STRATEGIES, key=lambda name: name != "uniform"):
+        yield name, STRATEGIES[name], False
     for name in ("uniform", "feasible-tpe", "feasible-gp"):
-        yield f"{name}, halving", name, True, density, {}
+        yield f"{name}, halving", STRATEGIES[name], True
     if not more:
         return
-    tried: tuple[tuple[str, ModuleType, dict[str, float]], ...] = (
-        ("feasible-tpe", density, {"JOINT_UP_TO": 0}),
-        ("feasible-tpe", density, {"GOOD_SHARE": 0.2}),
-        ("feasible-tpe", density, {"GOOD_SHARE": 0.4}),
-        ("feasible-tpe", density, {"WIDTH": 0.15}),
-        ("feasible-tpe", density, {"WIDTH": 0.3}),
-        ("feasible-tpe", density, {"STAYS": 0.5}),
-        ("feasible-tpe", sampler, {"START": 10}),
-        ("feasible-gp", process, {"NOISE": 0.3}),
-        ("feasible-gp", process, {"UNLIKE": 0.6}),
-        ("feasible-gp", sampler, {"START": 10}),
-    )
-    for name, module, settings in tried:
-        text = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-        yield f"{name}, {text}", name, False, module, settings
+    for name, strategy in OTHERS.items():
+        yield name, strategy, False
 
 
 def main() -> None:
@@ -284,17 +271,15 @@ def main() -> None:
     trials, draws = min(args.trials, len(table.values)), networks(table, plan)
     about = facts(table)
     rows, measure = [], None
-    for name, strategy_name, halving, module, other in strategies(args.more):
-        with instead(module, **other):
-            propose = of_the_search(strategy_name, table, plan, draws)
-            regrets = replays(table, propose, trials, args.replays, halving)
+    for name, strategy, halving in strategies(args.more):
+        regrets = replays(table, of_the_search(strategy, table, draws), trials, args.replays, halving)
         any_time, final = regrets.mean(1), regrets[:, -1]
         measure = measure or (any_time, final)
         rows.append((name, points(any_time), ratio(any_time, measure[0]), points(final), ratio(final, measure[1])))
     if args.json:
         keys = ("any_time", "any_time_ratio", "final", "final_ratio")
         found = [{"strategy": row[0], **{key: vars(r) for key, r in zip(keys, row[1:], strict=True)}} for row in rows]
-        settings = {"replays": args.replays, "trials": trials, "good_share": density.GOOD_SHARE, "start": sampler.START}
+        settings = {"replays": args.replays, "trials": trials, "good_share": Density().good_share, "start": START}
         print(json.dumps({"schema": 1, **settings, "table": about, "strategies": found}, indent=2))
         return
     for line in told(about):

@@ -22,8 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from elastic_search.arch.split import parse_split
 from elastic_search.cost.tally import tally
 from elastic_search.files import SearchSpace, load_space
-from elastic_search.search.sampler import distributions
-from elastic_search.search.strategies import STRATEGIES
+from elastic_search.search.propose.sampler import FeasibleSampler, distributions
 from elastic_search.space.choice import Space
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.table import CostTable
@@ -108,7 +107,7 @@ def proposed(plan: SearchSpace) -> bool:
         trials.append(made)
     slow = False
     for name in ("feasible-tpe", "feasible-gp", "evolution"):
-        sampler = STRATEGIES[name](matcher, plan.band, 0)
+        sampler = FeasibleSampler(matcher, plan.band, 0, name)
         seconds, _ = best(lambda sampler=sampler: sampler.propose(TRIALS, trials))  # type: ignore[misc]
         few, _ = best(lambda sampler=sampler: sampler.propose(100, trials[:100]))  # type: ignore[misc]
         print(f"a proposal of {name} after {TRIALS:,} trials: {seconds:.3f} s ({seconds / few:.1f} × after 100)")

@@ -50,10 +50,10 @@ def best(measure: Callable[[], tuple[float, float]], repeats: int) -> tuple[floa
 
 def warm_ours(repeats: int) -> float:
     """Seconds of building and counting a network of depths not seen before, the median."""
+    from elastic_search.arch.families.resnext import resnext
     from elastic_search.arch.ops import image
-    from elastic_search.arch.resnext import resnext
-    from elastic_search.cost.conventions import FVCORE
     from elastic_search.cost.tally import tally
+    from elastic_search.cost.tools import FVCORE
 
     times = []
     for depth in range(6, 12 + 2 * repeats):

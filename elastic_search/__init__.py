@@ -1,72 +1,114 @@
 """elastic-search: what a convolutional network costs, and which network of that cost is better.
 
-The public names below are resolved on first use; importing the package loads nothing heavy.
+The public names are resolved on first use; importing the package loads nothing heavy. In the order in which they are
+met: ``count``, ``tally``, ``MACS``, ``FVCORE``, ``TORCH``: what a network costs. ``published``, ``load_spec``,
+``dump_spec``, ``ResNeXt``, ``ResNet``, ``DLA``, ``DenseNet``: networks as specs; ``elastic``, ``parse_split``,
+``Split``, ``Stage``: their edits; ``Classifier``, ``network``: what they end in. ``build``, ``Net``: torch modules of
+them; ``save_weights``, ``load_weights``, ``load_published``: their weights. ``trace``, ``register_rule``,
+``elasticize``: your own modules. ``load_space``, ``Space``, ``match``, ``search``: which networks of a cost there are,
+and which is better.
 """
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from elastic_search.arch.densenet import DenseNet as DenseNet
-    from elastic_search.arch.dla import DLA as DLA
     from elastic_search.arch.edit import elastic as elastic
+    from elastic_search.arch.families.densenet import DenseNet as DenseNet
+    from elastic_search.arch.families.dla import DLA as DLA
+    from elastic_search.arch.families.resnet import ResNet as ResNet
+    from elastic_search.arch.families.resnext import ResNeXt as ResNeXt
+    from elastic_search.arch.heads import Classifier as Classifier
+    from elastic_search.arch.heads import network as network
     from elastic_search.arch.ops import Shape as Shape
-    from elastic_search.arch.resnext import ResNeXt as ResNeXt
     from elastic_search.arch.spec import Stage as Stage
     from elastic_search.arch.split import Split as Split
     from elastic_search.arch.split import parse_split as parse_split
     from elastic_search.arch.zoo import published as published
-    from elastic_search.cost.conventions import FVCORE as FVCORE
-    from elastic_search.cost.conventions import MACS as MACS
-    from elastic_search.cost.conventions import TORCH as TORCH
     from elastic_search.cost.tally import tally as tally
-    from elastic_search.files import load_spec as load_spec
-    from elastic_search.nn.checkpoint import load_published as load_published
-    from elastic_search.nn.checkpoint import load_weights as load_weights
-    from elastic_search.nn.elasticize import elasticize as elasticize
+    from elastic_search.cost.tools import FVCORE as FVCORE
+    from elastic_search.cost.tools import MACS as MACS
+    from elastic_search.cost.tools import TORCH as TORCH
+    from elastic_search.counting import count as count
+    from elastic_search.files.space import load_space as load_space
+    from elastic_search.files.spec import dump_spec as dump_spec
+    from elastic_search.files.spec import load_spec as load_spec
+    from elastic_search.nn.elastic.elasticize import elasticize as elasticize
+    from elastic_search.nn.init import build as build
     from elastic_search.nn.net import Net as Net
-    from elastic_search.nn.trace import register_rule as register_rule
-    from elastic_search.nn.trace import trace as trace
+    from elastic_search.nn.trace.rules import register_rule as register_rule
+    from elastic_search.nn.trace.tracing import trace as trace
+    from elastic_search.nn.weights.checkpoint import load_published as load_published
+    from elastic_search.nn.weights.checkpoint import load_weights as load_weights
+    from elastic_search.nn.weights.checkpoint import save_weights as save_weights
+    from elastic_search.search.run import search as search
+    from elastic_search.space.choice import Space as Space
+    from elastic_search.space.depths import match as match
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Shape": "elastic_search.arch.ops",
-    "Split": "elastic_search.arch.split",
-    "parse_split": "elastic_search.arch.split",
-    "elastic": "elastic_search.arch.edit",
-    "DLA": "elastic_search.arch.dla",
-    "DenseNet": "elastic_search.arch.densenet",
-    "ResNeXt": "elastic_search.arch.resnext",
-    "Stage": "elastic_search.arch.spec",
-    "published": "elastic_search.arch.zoo",
-    "load_spec": "elastic_search.files",
-    "tally": "elastic_search.cost.tally",
-    "MACS": "elastic_search.cost.conventions",
-    "FVCORE": "elastic_search.cost.conventions",
-    "TORCH": "elastic_search.cost.conventions",
-    "Net": "elastic_search.nn.net",
-    "register_rule": "elastic_search.nn.trace",
-    "trace": "elastic_search.nn.trace",
-    "elasticize": "elastic_search.nn.elasticize",
-    "load_published": "elastic_search.nn.checkpoint",
-    "load_weights": "elastic_search.nn.checkpoint",
+    "arch.edit": ("elastic",),
+    "arch.families.densenet": ("DenseNet",),
+    "arch.families.dla": ("DLA",),
+    "arch.families.resnet": ("ResNet",),
+    "arch.families.resnext": ("ResNeXt",),
+    "arch.heads": (
+        "Classifier",
+        "network",
+    ),
+    "arch.ops": ("Shape",),
+    "arch.spec": ("Stage",),
+    "arch.split": (
+        "Split",
+        "parse_split",
+    ),
+    "arch.zoo": ("published",),
+    "cost.tally": ("tally",),
+    "cost.tools": (
+        "FVCORE",
+        "MACS",
+        "TORCH",
+    ),
+    "counting": ("count",),
+    "files.space": ("load_space",),
+    "files.spec": (
+        "dump_spec",
+        "load_spec",
+    ),
+    "nn.elastic.elasticize": ("elasticize",),
+    "nn.init": ("build",),
+    "nn.net": ("Net",),
+    "nn.trace.rules": ("register_rule",),
+    "nn.trace.tracing": ("trace",),
+    "nn.weights.checkpoint": (
+        "load_published",
+        "load_weights",
+        "save_weights",
+    ),
+    "search": ("search",),
+    "space.choice": ("Space",),
+    "space.depths": ("match",),
 }
+"""Modules and the public names that they hold."""
+
+_MODULES = {name: f"elastic_search.{module}" for module, names in _HOME.items() for name in names}
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOME:
+    if name not in _MODULES:
         raise AttributeError(f"module 'elastic_search' has no attribute {name!r}")
     from importlib import import_module
 
     try:
-        return getattr(import_module(_HOME[name]), name)
+        return getattr(import_module(_MODULES[name]), name)
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name not in ("torch", "optuna"):
             raise
         from elastic_search.errors import missing_extra
 
-        raise missing_extra("torch", "search") from None
+        raise missing_extra(error.name, "search") from None
 
 
 def __dir__() -> list[str]:
-    return sorted([*_HOME, "__version__"])
+    return sorted([*_MODULES, "__version__"])

@@ -26,7 +26,15 @@ class SplitError(SpecError):
 
 
 class ShapeError(SpecError):
-    """A node cannot take its input; the message names the node's path."""
+    """A node cannot take its input; ``path`` is the node's, "" where none is known."""
+
+    def __init__(self, rule: str, hint: str | None = None, path: str = "") -> None:
+        super().__init__(f"{path}: {rule}" if path else rule, hint)
+        self.rule, self.path = rule, path
+
+    def inside(self, node: str) -> "ShapeError":
+        """The same error, seen from the graph that holds ``node``."""
+        return ShapeError(self.rule, self.hint, f"{node}.{self.path}" if self.path else node)
 
 
 class UnknownNameError(SpecError):

@@ -4,10 +4,12 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from elastic_search.arch.densenet import DenseNet
-from elastic_search.arch.dla import DLA
 from elastic_search.arch.edit import with_splits
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.families.densenet import DenseNet
+from elastic_search.arch.families.dla import DLA
+from elastic_search.arch.families.resnet import ResNet
+from elastic_search.arch.families.resnext import ResNeXt
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import LEGAL_RESAMPLING, PLAIN, Branch, Split
 
@@ -52,7 +54,7 @@ def resnexts(draw) -> Spec:
         stem_width=draw(st.integers(1, 8)),
         stem=draw(STEMS),
         se_reduction=draw(st.integers(0, min(4, narrowest))),
-        classes=draw(st.integers(1, 12)),
+        head=Classifier(draw(st.integers(1, 12))),
     )
     return split_up(draw, spec)
 
@@ -70,7 +72,7 @@ def dlas(draw) -> Spec:
         residual_root=draw(st.booleans()),
         stem_width=draw(st.sampled_from((1, 16, 32))),
         stem=draw(STEMS),
-        classes=draw(st.integers(1, 12)),
+        head=Classifier(draw(st.integers(1, 12))),
     )
     return split_up(draw, spec)
 
@@ -86,9 +88,19 @@ def densenets(draw) -> Spec:
         growth=draw(st.integers(1, 4)),
         stem_width=draw(st.integers(2, 8)),
         stem=draw(STEMS),
-        classes=draw(st.integers(1, 12)),
+        head=Classifier(draw(st.integers(1, 12))),
     )
     return split_up(draw, spec)
+
+
+@st.composite
+def resnets(draw) -> Spec:
+    """A ResNet of one to three stages of basic blocks."""
+    stages = tuple(
+        Stage(draw(st.integers(1, 8)), (PLAIN,) * draw(st.integers(1, 3))) for _ in range(draw(st.integers(1, 3)))
+    )
+    head = Classifier(draw(st.integers(1, 12)))
+    return split_up(draw, ResNet(stages, stem_width=draw(st.integers(1, 8)), stem=draw(STEMS), head=head))
 
 
 STEMS = st.sampled_from(("imagenet", "small"))
@@ -96,4 +108,4 @@ STEMS = st.sampled_from(("imagenet", "small"))
 
 def specs() -> st.SearchStrategy[Spec]:
     """A narrow, shallow network of any family, with a split of its own in every block that may scale."""
-    return st.one_of(resnexts(), dlas(), densenets())
+    return st.one_of(resnexts(), dlas(), densenets(), resnets())

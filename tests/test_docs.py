@@ -9,7 +9,7 @@ import pytest
 
 from elastic_search.cli.main import COMMANDS, cli
 from elastic_search.files import parse_space
-from elastic_search.files.schema import SpaceModel
+from elastic_search.files.space_schema import SpaceModel
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

@@ -67,7 +67,7 @@ def test_random_network_returns_the_shapes_of_its_graph(spec, height, width):
         if isinstance(getattr(module, "graph", None), Graph):
             module.register_forward_hook(compare)
     with torch.no_grad():
-        assert net(torch.zeros(2, 3, height, width)).shape == (2, spec.classes)
+        assert net(torch.zeros(2, 3, height, width)).shape == (2, spec.head.classes)
     assert not wrong
 
 

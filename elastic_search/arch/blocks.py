@@ -21,7 +21,7 @@ def down(b: Builder, x: str, channels: int, factor: int, kind: str) -> str:
     return b.add("down", ops.Pool("avg", factor, factor), x)
 
 
-def up(b: Builder, x: str, like: str, channels: int, factor: int, kind: str, functional: bool = False) -> str:
+def up(b: Builder, x: str, like: str, channels: int, factor: int, kind: str, spelling: str = "module") -> str:
     """U_r of equation 3: grow by the factor, then cut to the size of ``like``.
 
     ``trained`` is a learned per-channel 2r × 2r transposed convolution of stride r.
@@ -29,7 +29,7 @@ def up(b: Builder, x: str, like: str, channels: int, factor: int, kind: str, fun
     if kind == "trained":
         x = b.add("up", ops.ConvTranspose(channels, channels, 2 * factor, factor, factor // 2, channels), x)
     else:
-        x = b.add("up", ops.Upsample(factor, kind, functional), x)
+        x = b.add("up", ops.Upsample(factor, kind), x, spelling=spelling)
     return b.add("crop", ops.Crop(), x, like)
 
 
@@ -40,7 +40,7 @@ def split_sum(
     in_channels: int,
     out_channels: int,
     body: Callable[[Builder, str, Branch], str],
-    functional: bool = False,
+    spelling: str = "module",
 ) -> str:
     """Sum over i of U_ri(T_i(D_ri(x))), equation 3: one nested graph per branch.
 
@@ -51,7 +51,7 @@ def split_sum(
         in_channels: channels of ``x``.
         out_channels: channels that every branch's body returns.
         body: adds T_i, the layers of a branch, and returns their output.
-        functional: whether the authors up-sample by a function instead of a module.
+        spelling: "function" where the authors up-sample by a function instead of a module.
     """
     outputs = []
     for branch in split.branches:
@@ -62,7 +62,7 @@ def split_sum(
             y = inner.add("pool", ops.Pool("avg", 3, 1, 1), y)
         y = body(inner, y, branch)
         if low:
-            y = up(inner, y, "x", out_channels, branch.factor, split.up, functional)
+            y = up(inner, y, "x", out_channels, branch.factor, split.up, spelling)
         outputs.append(b.add(branch.name, inner.done(y), x))
     return b.add("sum", ops.Add(), *outputs) if len(outputs) > 1 else outputs[0]
 
@@ -89,12 +89,12 @@ def classifier(channels: int, classes: int) -> Graph:
 
 
 @lru_cache(maxsize=64)
-def image_stem(kind: str, width: int) -> Graph:
-    """The stem of ResNeXt and DenseNet: 7 × 7 of stride 2 and a max-pool, or ("small") a 3 × 3 of stride 2."""
+def image_stem(kind: str, width: int, in_channels: int) -> Graph:
+    """The stem of ResNet, ResNeXt and DenseNet: 7 × 7 of stride 2 and a max-pool, or ("small") a 3 × 3 of stride 2."""
     b = Builder("stem", "x")
     if kind == "small":
-        return b.done(b.conv_bn_relu(1, "x", 3, width, 3, stride=2))
-    y = b.conv_bn_relu(1, "x", 3, width, 7, stride=2)
+        return b.done(b.conv_bn_relu(1, "x", in_channels, width, 3, stride=2))
+    y = b.conv_bn_relu(1, "x", in_channels, width, 7, stride=2)
     return b.done(b.add("pool", ops.Pool("max", 3, 2, 1), y))
 
 

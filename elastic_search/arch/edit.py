@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import TypeVar
 
 from elastic_search.arch.spec import Spec
-from elastic_search.arch.split import Split, resampled
+from elastic_search.arch.split import Branch, Split, resampled
+
+HALVES = Split((Branch(Fraction(1, 2)), Branch(Fraction(1, 2), Fraction(1, 2))))
+"""The paper's split: half of the paths at full, half at half the resolution."""
 
 Network = TypeVar("Network", bound=Spec)
 

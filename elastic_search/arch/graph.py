@@ -6,37 +6,55 @@ A ``Graph`` is a frozen value; a node of it holds a primitive op or another Grap
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from elastic_search.arch import ops
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.errors import ShapeError, SpecError
+
+V = TypeVar("V")
+"""What flows between nodes in a walk."""
 
 
 @dataclass(frozen=True)
 class Node:
     """An op (or a nested graph) applied to values named by ``inputs``.
 
-    ``weights_of`` is the path of the node whose weights this one uses: its own count no parameters.
+    ``weights_of`` is the path of the node whose weights this one uses: its own count no parameters. ``spelling`` is how
+    the call is written, which some tools tell apart: as a "module", a "function" of torch.nn.functional, a "method" of
+    tensors (or a function of torch), or an "operator".
     """
 
     name: str
     op: Op | Graph
     inputs: tuple[str, ...]
     weights_of: str | None = None
+    spelling: str = "module"
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Names of its values: its own, then "name:1", "name:2", … for the further outputs of a nested graph."""
+        if isinstance(self.op, Graph) and len(self.op.outputs) > 1:
+            return (self.name, *(f"{self.name}:{i}" for i in range(1, len(self.op.outputs))))
+        return (self.name,)
 
 
-@dataclass(frozen=True)
+Step = tuple[Node, tuple[str, ...], tuple[str, ...]]
+"""A node, the names of its results, and those of the values that nobody reads after it."""
+
+
+@dataclass(frozen=True, repr=False)
 class Graph:
     """Nodes in execution order.
 
     Attributes:
         kind: what this is, for people ("stage", "bottleneck", "branch", …).
         inputs: names of the values that come from outside.
-        nodes: each reads inputs or earlier nodes.
-        outputs: names of the values that leave.
+        nodes: each reads inputs or results of earlier nodes.
+        outputs: names of the values that leave, any number of them.
     """
 
     kind: str
@@ -51,6 +69,65 @@ class Graph:
     def __hash__(self) -> int:
         # Graphs nest and are keys of caches: without this, every look-up would hash a whole network.
         return self._hash
+
+    def __repr__(self) -> str:
+        return f"<Graph {self.kind}: {len(self.nodes)} nodes, {self.params:,} parameters>"
+
+    def __reduce__(self) -> tuple[type[Graph], tuple[object, ...]]:
+        # Another process hashes strings in its own way: what is cached here stays here.
+        return Graph, (self.kind, self.inputs, self.nodes, self.outputs)
+
+    def run(self, inputs: Iterable[V], apply: Callable[[Node, tuple[V, ...]], tuple[V, ...]], *,
+            dead: bool = True, drop: Callable[[V], object] | None = None) -> tuple[V, ...]:  # fmt: skip
+        """Visit the nodes in order, each with the values that it reads: the one walk of a graph.
+
+        A value is whatever the caller makes it: a shape, a tensor, the bytes of one. What ``Node.op.run`` of a nested
+        graph returns is what ``apply`` returns for its node.
+
+        Args:
+            inputs: a value for each of the graph's inputs.
+            apply: (node, its input values) -> its output values: one of an op, those of all outputs of a nested graph.
+            dead: also visit the nodes whose result nobody reads.
+            drop: called with every value but the outputs, after its last reader.
+
+        Returns:
+            The values of the graph's outputs.
+
+        Raises:
+            ShapeError: what ``apply`` raises, with the node's path before it.
+        """
+        values = dict(zip(self.inputs, inputs, strict=True))
+        for node, results, spent in self._steps if dead else self._live_steps:
+            # No local name holds a value: a tensor is freed after its last reader.
+            try:
+                values.update(zip(results, apply(node, tuple([values[name] for name in node.inputs])), strict=True))
+            except ShapeError as error:
+                raise error.inside(node.name) from None
+            for name in spent:
+                if drop is None:
+                    del values[name]
+                else:
+                    drop(values.pop(name))
+        return tuple([values[name] for name in self.outputs])
+
+    @cached_property
+    def _steps(self) -> tuple[Step, ...]:
+        return self._plan(self.nodes)
+
+    @cached_property
+    def _live_steps(self) -> tuple[Step, ...]:
+        return self._plan(tuple(node for node in self.nodes if node.name in self.live))
+
+    def _plan(self, nodes: tuple[Node, ...]) -> tuple[Step, ...]:
+        """The nodes, each with the names of its results and of the values that nobody reads after it."""
+        steps = []
+        needed = set(self.outputs)
+        for node in reversed(nodes):
+            results = node.results
+            spent = tuple([name for name in dict.fromkeys((*node.inputs, *results)) if name not in needed])
+            needed.update(spent)
+            steps.append((node, results, spent))
+        return tuple(reversed(steps))
 
     @cached_property
     def params(self) -> int:
@@ -77,28 +154,31 @@ class Graph:
         Raises:
             ShapeError: if a node cannot take its input; names the node's path.
         """
-        values = dict(zip(self.inputs, inputs, strict=True))
-        for node in self.nodes:
-            try:
-                values[node.name] = node.op.shape(*[values[name] for name in node.inputs])
-            except ShapeError as error:
-                inner = str(error) if isinstance(node.op, Graph) else f": {error}"
-                raise ShapeError(f"{node.name}{'.' if isinstance(node.op, Graph) else ''}{inner}") from None
-        return values
+        found = dict(zip(self.inputs, inputs, strict=True))
+
+        def apply(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+            outputs = output_shapes(node.op, shapes)
+            found.update(zip(node.results, outputs, strict=True))
+            return outputs
+
+        self.run(inputs, apply)
+        return found
 
     def shape(self, *inputs: Shape) -> Shape:
         """Output shape of a graph with one output."""
-        (output,) = self.outputs
-        return self.shapes(*inputs)[output]
+        (output,) = output_shapes(self, inputs)
+        return output
 
     @cached_property
     def live(self) -> frozenset[str]:
         """Names of the nodes whose result can reach an output."""
         wanted = set(self.outputs)
+        live = []
         for node in reversed(self.nodes):
-            if node.name in wanted:
+            if not wanted.isdisjoint(node.results):
                 wanted.update(node.inputs)
-        return frozenset(node.name for node in self.nodes if node.name in wanted)
+                live.append(node.name)
+        return frozenset(live)
 
     def readers(self, value: str) -> int:
         """How often a value is read, counting a graph output as a reader."""
@@ -109,29 +189,21 @@ class Graph:
         producers = [node.op for node in self.nodes if node.name == value]
         return bool(producers) and isinstance(producers[0], (ops.BatchNorm, ops.Add)) and self.readers(value) == 1
 
-    def steps(self, dead: bool = False) -> tuple[tuple[Node, tuple[str, ...]], ...]:
-        """The nodes that run, in order, each with the values that nobody reads after it.
-
-        Args:
-            dead: also the nodes whose result nobody reads.
-        """
-        steps = []
-        needed = set(self.outputs)
-        for node in reversed(self.nodes):
-            if dead or node.name in self.live:
-                spent = tuple(name for name in dict.fromkeys((*node.inputs, node.name)) if name not in needed)
-                needed.update(spent)
-                steps.append((node, spent))
-        return tuple(reversed(steps))
-
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Op]]:
-        """Every primitive op with its path, in execution order."""
+    def leaves(self, prefix: str = "", *, dead: bool = True) -> Iterator[tuple[str, Node]]:
+        """Every node that holds a primitive op, with its path, in execution order; ``dead`` as in ``run``."""
         for node in self.nodes:
-            path = f"{prefix}{node.name}"
+            if not dead and node.name not in self.live:
+                continue
             if isinstance(node.op, Graph):
-                yield from node.op.walk(f"{path}.")
+                yield from node.op.leaves(f"{prefix}{node.name}.", dead=dead)
             else:
-                yield path, node.op
+                yield f"{prefix}{node.name}", node
+
+    def walk(self) -> Iterator[tuple[str, Op]]:
+        """Every primitive op with its path, in execution order."""
+        for path, node in self.leaves():
+            assert not isinstance(node.op, Graph)
+            yield path, node.op
 
     def at(self, path: str) -> Op | Graph:
         """The op or graph at a path such as ``layer1.0.at1``; the empty path is the graph itself."""
@@ -145,6 +217,17 @@ class Graph:
         return found
 
 
+def output_shapes(op: Op | Graph, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """Shapes of all outputs of an op or a graph.
+
+    Raises:
+        ShapeError: if it cannot take these inputs.
+    """
+    if isinstance(op, Graph):
+        return op.run(inputs, lambda node, shapes: output_shapes(node.op, shapes))
+    return (op.shape(*inputs),)
+
+
 class Builder:
     """Collects nodes so that family code reads like a ``forward()``.
 
@@ -155,11 +238,13 @@ class Builder:
         self.kind = kind
         self.inputs = inputs or ("x",)
         self.nodes: list[Node] = []
+        self._names = set(self.inputs)
 
-    def add(self, name: str, op: Op | Graph, *inputs: str) -> str:
-        if name in self.inputs or any(node.name == name for node in self.nodes):
+    def add(self, name: str, op: Op | Graph, *inputs: str, spelling: str = "module") -> str:
+        if name in self._names:
             raise SpecError(f"two values of one {self.kind} are called {name!r}")
-        self.nodes.append(Node(name, op, inputs))
+        self._names.add(name)
+        self.nodes.append(Node(name, op, inputs, None, spelling))
         return name
 
     def conv(
@@ -187,4 +272,18 @@ class Builder:
         return self.relu(f"relu{index}", self.bn(f"bn{index}", x, out_channels))
 
     def done(self, *outputs: str) -> Graph:
+        """The graph of all nodes so far.
+
+        Raises:
+            SpecError: if some outputs of a nested graph are read and others are not: what only those need would be
+                neither live nor dead.
+        """
+        several = [node.results for node in self.nodes if isinstance(node.op, Graph) and len(node.op.outputs) > 1]
+        if several:
+            read = {name for node in self.nodes for name in node.inputs} | set(outputs)
+            unread = {name for results in several if read.intersection(results) for name in results if name not in read}
+            if unread:
+                raise SpecError(
+                    f"nobody reads {', '.join(sorted(unread))}", "leave that output out of the nested graph"
+                )
         return Graph(self.kind, self.inputs, tuple(self.nodes), outputs)

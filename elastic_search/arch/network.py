@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-from elastic_search.arch import ops
+from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.spec import Spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from elastic_search.nn.elastic.elasticize import Elasticized
 
 
 @dataclass(frozen=True)
@@ -27,9 +32,9 @@ class Network:
     label: str
     graph: Graph
     spec: Spec | None = None
-    module: Any = field(default=None, compare=False, repr=False)
+    module: nn.Module | None = field(default=None, compare=False, repr=False)
     own_layers: tuple[str, ...] = ()
-    elasticized: Any = field(default=None, compare=False, repr=False)
+    elasticized: Elasticized | None = field(default=None, compare=False, repr=False)
 
     @property
     def elastic_blocks(self) -> int | None:
@@ -41,6 +46,6 @@ def opaque_nodes(graph: Graph) -> dict[str, int]:
     """Operations of a graph without a rule, and how often each occurs."""
     found: dict[str, int] = {}
     for _, op in graph.walk():
-        if isinstance(op, ops.Opaque):
+        if isinstance(op, traced_ops.Opaque):
             found[op.kind] = found.get(op.kind, 0) + 1
     return found

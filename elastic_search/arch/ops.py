@@ -3,15 +3,15 @@
 An op is a frozen value. It knows nothing about counting conventions or torch; those rooms
 hold a table from op type to rule. Shapes are those of one image.
 
-Families of networks are written with the first ops, which take any size. A network that was read from a module may also
-hold the ops at the end (``Fixed`` and its kin), which hold at the input size at which they were read.
+Families of networks are written with these ops, which take any size; ``arch.traced_ops`` has those beside them that a
+network read from a module may hold.
 """
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
-from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
+from typing import NamedTuple
 
+from elastic_search.arch.frozen import Frozen
 from elastic_search.errors import ShapeError
 
 
@@ -63,57 +63,28 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int = 1
     return span // stride + 1
 
 
-_REQUIRED: Any = object()
+def _slide(
+    what: str, x: Shape, kernel: Size, stride: Size, padding: Size, dilation: Size, *, ceil: bool = False
+) -> tuple[int, int]:
+    """Height and width of the output of a window that slides over a map.
 
-
-@dataclass_transform(frozen_default=True)
-class Op:
-    """Base of all primitives: frozen values, written like dataclasses.
-
-    They are made here and not by ``dataclasses``, which compiles code for every class at every start.
+    Raises:
+        ShapeError: if the map is too small for the window.
     """
+    windows = zip(x[1:], *map(pair, (kernel, stride, padding, dilation)), strict=True)
+    height, width = (_window(*window, ceil=ceil) for window in windows)
+    if height < 1 or width < 1:
+        raise ShapeError(f"a {_by(kernel)} {what} without room on an input of {x}")
+    return height, width
 
-    FIELDS: ClassVar[dict[str, Any]] = {}
-    """Names of the fields with their defaults."""
 
-    def __init_subclass__(cls) -> None:
-        own = {name: cls.__dict__.get(name, _REQUIRED) for name in cls.__annotations__}
-        cls.FIELDS = {**cls.FIELDS, **own}
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        names = self.FIELDS
-        given = dict(zip(names, args, strict=False)) | kwargs
-        values = {name: given.get(name, default) for name, default in names.items()}
-        if len(args) + len(kwargs) != len(given) or len(given.keys() | names.keys()) != len(names):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(names)}; got {args} and {kwargs}")
-        missing = [name for name, value in values.items() if value is _REQUIRED]
-        if missing:
-            raise TypeError(f"{type(self).__name__} needs {', '.join(missing)}")
-        self.__dict__.update(values)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be changed")
-
-    def __delattr__(self, name: str) -> None:
-        raise FrozenInstanceError(f"{type(self).__name__}.{name} cannot be removed")
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
-
-    def __hash__(self) -> int:
-        return hash((type(self), *self.__dict__.values()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
-
-    def edited(self, **changes: Any) -> Self:
-        """The same op with other values."""
-        return type(self)(**{**self.__dict__, **changes})
+class Op(Frozen):
+    """Base of all primitives: frozen values, written like dataclasses."""
 
     @property
     def params(self) -> int:
-        """Number of trainable parameters."""
-        return 0
+        """Number of trainable parameters: ``weights``, if the op has such a field."""
+        return int(self.__dict__.get("weights", 0))
 
     def shape(self, *inputs: Shape) -> Shape:
         """Output shape for the given input shapes.
@@ -130,7 +101,7 @@ def _same_channels(op: Op, declared: int, x: Shape) -> None:
 
 
 class Conv(Op):
-    """2-D convolution; ``functional`` for a call of a function.
+    """2-D convolution.
 
     ``padding`` may be torch's "same" or "valid": one tool overlooks such convolutions.
     """
@@ -143,7 +114,6 @@ class Conv(Op):
     groups: int = 1
     dilation: Size = 1
     bias: bool = False
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -156,15 +126,11 @@ class Conv(Op):
         if self.padding == "same":
             return Shape(self.out_channels, x.height, x.width)
         padding = 0 if isinstance(self.padding, str) else self.padding
-        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, padding, self.dilation)), strict=True)
-        height, width = (_window(*window) for window in windows)
-        if height < 1 or width < 1:
-            raise ShapeError(f"a {_by(self.kernel)} convolution without room on an input of {x}")
-        return Shape(self.out_channels, height, width)
+        return Shape(self.out_channels, *_slide("convolution", x, self.kernel, self.stride, padding, self.dilation))
 
 
 class ConvTranspose(Op):
-    """2-D transposed convolution; ``functional`` where a function is called."""
+    """2-D transposed convolution."""
 
     in_channels: int
     out_channels: int
@@ -175,7 +141,6 @@ class ConvTranspose(Op):
     bias: bool = False
     output_padding: Size = 0
     dilation: Size = 1
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -206,7 +171,6 @@ class BatchNorm(Op):
     eps: float = 1e-5
     affine: bool = True
     tracked: bool = True
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -218,9 +182,7 @@ class BatchNorm(Op):
 
 
 class Relu(Op):
-    """max(x, 0); ``functional`` where the authors call a function, which tools that look at modules do not see."""
-
-    functional: bool = False
+    """max(x, 0)."""
 
 
 class Sigmoid(Op):
@@ -236,25 +198,20 @@ class Pool(Op):
     padding: Size = 0
     ceil: bool = False
     dilation: Size = 1
-    functional: bool = False
 
     def shape(self, *inputs: Shape) -> Shape:
         (x,) = inputs
-        windows = zip(x[1:], *map(pair, (self.kernel, self.stride, self.padding, self.dilation)), strict=True)
-        height, width = (_window(*window, ceil=self.ceil) for window in windows)
-        if height < 1 or width < 1:
-            raise ShapeError(f"a {_by(self.kernel)} pool without room on an input of {x}")
-        return Shape(x.channels, height, width)
+        size = _slide("pool", x, self.kernel, self.stride, self.padding, self.dilation, ceil=self.ceil)
+        return Shape(x.channels, *size)
 
 
 class GlobalPool(Op):
     """Mean over all positions.
 
-    ``spelling`` decides what tools count: "adaptive" is the module AdaptiveAvgPool2d(1), "module" an AvgPool2d of the
-    map's size, "function" the same as a function, "mean" a mean over the two axes.
+    ``kind`` is how it is made: an "adaptive" pool to 1 × 1, a "window" of the map's size, a "mean" over the two axes.
     """
 
-    spelling: str = "adaptive"
+    kind: str = "adaptive"
 
     def shape(self, *inputs: Shape) -> Shape:
         return Shape(inputs[0].channels, 1, 1)
@@ -278,14 +235,13 @@ class Pad(Op):
 
 
 class Upsample(Op):
-    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest, as a module or a function.
+    """Resize by a whole factor, ``mode`` bilinear (align_corners=False) or nearest.
 
     Or to a ``size`` that was read from a module; ``scale`` is then the broken factor that led to it, if any.
     """
 
     factor: int
     mode: str
-    functional: bool = False
     size: tuple[int, int] | None = None
     scale: float | tuple[float, ...] | None = None
 
@@ -348,7 +304,6 @@ class Linear(Op):
     out_features: int
     bias: bool = True
     last: bool = False
-    functional: bool = False
 
     @property
     def params(self) -> int:
@@ -362,145 +317,3 @@ class Linear(Op):
             where = f"{self.in_features} features in the last axis" if self.last else f"a vector of {self.in_features}"
             raise ShapeError(f"Linear takes {where}, not {x}")
         return Shape(self.out_features, 1, 1)
-
-
-class Norm(Op):
-    """Normalisation over groups of channels, over the last axes or over each map: ``kind`` group, layer or instance."""
-
-    kind: str
-    weights: int = 0
-    functional: bool = False
-
-    @property
-    def params(self) -> int:
-        return self.weights
-
-
-class Activation(Op):
-    """A function of each element, named as in torch: ``kind`` silu, gelu, hardswish …
-
-    ``spelling`` decides what one tool counts: a "module", a "function" of
-    torch.nn.functional, or a "method" of tensors.
-    """
-
-    kind: str
-    spelling: str = "module"
-    weights: int = 0
-
-    @property
-    def params(self) -> int:
-        return self.weights
-
-
-class Softmax(Op):
-    """Softmax over one axis: 0 the channels, 1 the height, 2 the width."""
-
-    axis: int = 0
-    spelling: str = "module"
-
-
-class AdaptivePool(Op):
-    """Max- or average-pooling to ``height`` × ``width``; None keeps the input's."""
-
-    kind: str
-    height: int | None
-    width: int | None
-    functional: bool = False
-
-    def shape(self, *inputs: Shape) -> Shape:
-        (x,) = inputs
-        return Shape(
-            x.channels,
-            x.height if self.height is None else self.height,
-            x.width if self.width is None else self.width,
-        )
-
-
-class Elementwise(Op):
-    """Arithmetic of tensors and numbers, ``kind`` add, sub, mul or div, broadcast to the largest.
-
-    ``functional`` where ``torch.add`` or ``x.add`` is written instead of an operator.
-    """
-
-    kind: str
-    functional: bool = False
-    weights: int = 0
-
-    @property
-    def params(self) -> int:
-        return self.weights
-
-    def shape(self, *inputs: Shape) -> Shape:
-        output = Shape(*(max(sizes) for sizes in zip(*inputs, strict=True)))
-        if any(size not in (1, largest) for x in inputs for size, largest in zip(x, output, strict=True)):
-            raise ShapeError(f"cannot {self.kind} {', '.join(map(str, inputs))}")
-        return output
-
-
-class Fixed(Op):
-    """An operation that no tool counts, with the shapes at which it was read: a view, a slice, a mean …
-
-    ``weights`` are the parameters that it alone reads.
-    """
-
-    kind: str
-    inputs: tuple[Shape, ...]
-    output: Shape
-    weights: int = 0
-
-    @property
-    def params(self) -> int:
-        return self.weights
-
-    def shape(self, *inputs: Shape) -> Shape:
-        if inputs != self.inputs:
-            shapes = [" and ".join(map(str, found)) or "nothing" for found in (self.inputs, inputs)]
-            raise ShapeError(
-                f"{self.kind} was read on {shapes[0]}, not {shapes[1]}: a module is read at one input size"
-            )
-        return self.output
-
-
-VIEWS = frozenset((
-    "broadcast_to", "chunk", "depends", "detach", "expand", "expand_as", "flatten", "getitem", "moveaxis", "movedim",
-    "narrow", "permute", "ravel", "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes", "squeeze",
-    "swapaxes", "swapdims", "t", "tensor_split", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as",
-))  # fmt: skip
-"""Kinds of a ``Fixed`` that give another view of the same elements. "depends" is its first input as it is: whoever
-reads it has weights, or a size, that the other inputs make."""
-
-
-class FixedElementwise(Fixed):
-    """Arithmetic as in ``Elementwise``, where shapes of more axes meet."""
-
-    functional: bool = False
-
-
-class MatMul(Fixed):
-    """Product of two tensors: each element of the first meets ``columns`` of the second."""
-
-    columns: int = 1
-    functional: bool = False
-
-
-class Custom(Fixed):
-    """An operation whose ``macs`` the user's own rule has given."""
-
-    macs: int = 0
-
-
-class Opaque(Fixed):
-    """An operation without a rule: worth nothing in every count, and listed beside it."""
-
-
-class Unused(Op):
-    """Parameters that no operation reads."""
-
-    weights: int
-
-    @property
-    def params(self) -> int:
-        return self.weights
-
-    def shape(self, *inputs: Shape) -> Shape:
-        return Shape(0, 0, 0)

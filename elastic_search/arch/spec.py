@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property, lru_cache
-from typing import ClassVar, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from elastic_search.arch import heads
+from elastic_search.arch.blocks import classifier
 from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.ops import Op, Shape
 from elastic_search.arch.split import PLAIN, Split, whole_groups
 from elastic_search.errors import SpecError
 
+if TYPE_CHECKING:
+    from elastic_search.arch.initial import Initial
 
-@dataclass(frozen=True)
+STEMS = ("imagenet", "small")
+MAX_COUNT = 65_536
+"""Largest value of a field that counts something."""
+
+
+@dataclass(frozen=True, repr=False)
 class Stage:
     """Blocks at one resolution.
 
@@ -33,8 +44,14 @@ class Stage:
         # Stages are looked up often, and may have hundreds of blocks.
         return self._hash
 
+    def __reduce__(self) -> tuple[type[Stage], tuple[object, ...]]:
+        return Stage, (self.width, self.splits)
 
-@dataclass(frozen=True)
+    def __repr__(self) -> str:
+        return f"<Stage of width {self.width}, {len(self.splits)} blocks>"
+
+
+@dataclass(frozen=True, repr=False)
 class Spec(ABC):
     """A network: stages, and what a family adds.
 
@@ -42,11 +59,28 @@ class Spec(ABC):
 
     Attributes:
         stages: first to last.
-        classes: outputs of the classifier.
+        head: what reads their features in ``graph()``; ``heads.network`` takes any other.
+        in_channels: of the image.
     """
 
     stages: tuple[Stage, ...]
-    classes: int = 1000
+    head: heads.Head = heads.IMAGENET
+    in_channels: int = 3
+
+    RANK: ClassVar[int] = 100
+    """Where people are shown the family's networks, among the families."""
+
+    BLOCK_KIND: ClassVar[str] = "block"
+    """Kind of the graphs of its blocks."""
+
+    BOUNDS: ClassVar[dict[str, tuple[int, int]]] = {}
+    """Least and largest value of its fields that count something; 1 to ``MAX_COUNT`` where nothing is said."""
+
+    RELEASED_NAMES: ClassVar[tuple[tuple[str, str | Callable[[Any], str]], ...]] = ()
+    """(pattern, replacement) that make the authors' names of weights of ours, in the sense of ``re.sub``."""
+
+    LAST_CONV: ClassVar[str] = "conv3"
+    """Name of a branch's last convolution."""
 
     FIRST_STAGE: ClassVar[int] = 1
     """Number of the first stage in its name."""
@@ -78,13 +112,32 @@ class Spec(ABC):
         """Channels that leave a block, in a family whose stages are chains of blocks."""
         raise NotImplementedError
 
+    def classifier_graph(self, in_channels: int, classes: int) -> Graph:
+        """The last stage's features to a score for each class."""
+        return classifier(in_channels, classes)
+
     @abstractmethod
-    def head_graph(self, in_channels: int) -> Graph:
-        """The last stage's output to the network's."""
+    def initial(self, path: str, op: Op, halves: int) -> tuple[Initial, Initial]:
+        """How the weight and the bias of a layer start, as the authors' do.
+
+        Args:
+            path: of the layer's node.
+            op: the layer; learned resampling is not asked for.
+            halves: 2 in a branch that is both of the halves of which the authors build a block, else 1.
+        """
+
+    @property
+    def halved(self) -> bool:
+        """Whether the authors build its blocks as two halves, of which both may work at full resolution."""
+        return any(not split.is_plain for stage in self.stages for split in stage.splits)
 
     @property
     @abstractmethod
     def stem_channels(self) -> int: ...
+
+    @abstractmethod
+    def check_widths(self) -> None:
+        """Raise SpecError if the stages' widths are not those of a network of this family."""
 
     @abstractmethod
     def out_channels(self, stage: int, in_channels: int) -> int:
@@ -98,8 +151,8 @@ class Spec(ABC):
         """Number of paths that a split of this stage's blocks divides."""
 
     @abstractmethod
-    def scaled(self, factor: Fraction, stem: str, classes: int) -> Self:
-        """The same depths, splits and types with narrower paths: the proxy of this network."""
+    def scaled(self, factor: Fraction) -> Self:
+        """The same depths, splits and types with narrower paths and a narrower stem; all shares stay whole."""
 
     @staticmethod
     def blocks(depth: int) -> int:
@@ -143,9 +196,31 @@ class Spec(ABC):
         """Whether a block can be elastic: stride 1, and not in the last stage."""
         return self.stride(stage, block) == 1 and stage < len(self.stages) - 1
 
+    def head_graph(self, in_channels: int) -> Graph:
+        """The head on the last stage's features."""
+        return self.head.graph(self, (in_channels,))
+
     def graph(self) -> Graph:
-        """The whole network: nodes stem, a stage after the other, head."""
-        return _network(self)
+        """The whole network with its head: nodes stem, one stage after another, head."""
+        return heads.network(self, self.head)
+
+    def features(self, taps: tuple[int, ...]) -> Graph:
+        """The stem and the stages without a head.
+
+        Args:
+            taps: the stages, counted from 0 in ascending order, whose outputs are the graph's; later ones are left out.
+
+        Raises:
+            SpecError: if there is no tap, or one that is no stage.
+        """
+        return heads.features(self, taps)
+
+    def image(self, height: int, width: int) -> Shape:
+        """Shape of an image that the network takes."""
+        return Shape(self.in_channels, height, width)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {'-'.join(map(str, self.depths))}, {self.head}>"
 
     def with_depths(self, depths: tuple[int, ...]) -> Self:
         """Other depths; added blocks repeat the stage's last split, surplus ones are cut from the end.
@@ -165,13 +240,20 @@ class Spec(ABC):
             stages.append(replace(stage, splits=(stage.splits + (more,) * blocks)[:blocks]))
         return replace(self, stages=tuple(stages))
 
-    def check_splits(self) -> None:
-        """Raise what is wrong with the splits.
+    def __post_init__(self) -> None:
+        """Check the fields, what the family demands of them, and the splits.
 
         Raises:
-            SpecError: if a split stands on a block that cannot be elastic, or a stage has no block.
+            SpecError: if a value is out of range, a split stands on a block that cannot be elastic, or a stage has no
+                block.
             SplitError: if a branch's share is not a whole number of paths.
         """
+        for name, value in vars(self).items():
+            if type(value) is int and value < self.BOUNDS.get(name, (1,))[0]:
+                raise SpecError(f"{name} {value}: must be at least {self.BOUNDS.get(name, (1,))[0]}")
+            if name == "stem" and value not in STEMS:
+                raise SpecError(f"stem {value!r}: legal are {', '.join(STEMS)}")
+        self.check_widths()
         if not self.stages:
             raise SpecError("stages: a network has at least one stage")
         for i, stage in enumerate(self.stages):
@@ -187,13 +269,3 @@ class Spec(ABC):
                     )
                 for branch in split.branches:
                     whole_groups(branch.share, self.paths(i), f"{where}.{j}")
-
-
-@lru_cache(maxsize=256)
-def _network(spec: Spec) -> Graph:
-    b = Builder("network", "x")
-    y, channels = b.add("stem", spec.stem_graph(), "x"), spec.stem_channels
-    for i in range(len(spec.stages)):
-        y = b.add(spec.stage_name(i), spec.stage_graph(i, channels), y)
-        channels = spec.out_channels(i, channels)
-    return b.done(b.add("head", spec.head_graph(channels), y))

@@ -69,7 +69,7 @@ class Branch:
         return f"{self.share}@{self.scale}{dilated}" + ("ap" if self.pooled else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Split:
     """Branches of a block and how those below the block's resolution are resampled.
 
@@ -110,6 +110,13 @@ class Split:
     def __hash__(self) -> int:
         # Splits are parts of many cache keys, and fractions are slow to hash.
         return self._hash
+
+    def __reduce__(self) -> tuple[type[Split], tuple[object, ...]]:
+        # Another process hashes strings in its own way: what is cached here stays here.
+        return Split, (self.branches, self.down, self.up)
+
+    def __repr__(self) -> str:
+        return f"<Split {self}{f', {self.down}, {self.up}' if self.scales_down else ''}>"
 
     @property
     def scales_down(self) -> bool:
@@ -212,6 +219,8 @@ def whole_groups(share: Fraction, paths: int, where: str) -> int:
         SplitError: if it is not whole; suggests shares that are.
     """
     count = share * paths
+    if paths == 1 and share != 1:
+        raise SplitError(f"a split at {where}: a block of one path, as in a ResNet, cannot be divided", "leave it out")
     if count.denominator != 1:
         legal = [Fraction(n, d) for d in (2, 3, 4, 5, 6, 8, 10, 16, 32) if d <= paths for n in range(1, d)]
         whole = {s for s in legal if (s * paths).denominator == 1}

@@ -2,95 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from fractions import Fraction
-from typing import Any
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
 
-from elastic_search.arch.densenet import DenseNet, densenet
-from elastic_search.arch.dla import DLA, dla
-from elastic_search.arch.edit import elastic
-from elastic_search.arch.resnext import ResNeXt, resnext
+from elastic_search.arch import families
+from elastic_search.arch.families import Published
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.spec import Spec, Stage
-from elastic_search.arch.split import PLAIN, Branch, Split, parse_split
+from elastic_search.arch.split import PLAIN, parse_split
 from elastic_search.errors import SpecError, UnknownNameError
 
 SCHEMA = 1
-FAMILIES: dict[str, type[Spec]] = {"resnext": ResNeXt, "dla": DLA, "densenet": DenseNet}
-HALVES = Split((Branch(Fraction(1, 2)), Branch(Fraction(1, 2), Fraction(1, 2))))
+if TYPE_CHECKING:
+    FAMILIES: dict[str, type[Spec]]
+    """The families' specs, in the order in which people list them."""
+
+    PUBLISHED: dict[str, Published]
+    """Every network that is known by name."""
+
+    BLOCK_KINDS: frozenset[str]
+    """Kinds of the graphs that are blocks, in any family."""
 
 
-@dataclass(frozen=True)
-class Published:
-    """A network of the paper.
-
-    Attributes:
-        build: makes the spec.
-        table: where the paper reports it.
-        elastic: name of its published Elastic variant, if there is one.
-        note: what a reader should know of where the description comes from.
-    """
-
-    build: Callable[[], Spec]
-    table: str
-    elastic: str | None = None
-    note: str = ""
+def __getattr__(name: str) -> object:
+    # Most commands need one family: the others are read when somebody asks for all of them.
+    if name not in ("FAMILIES", "PUBLISHED", "BLOCK_KINDS"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    modules = {family: families.module(family) for family in families.names()}
+    modules = dict(sorted(modules.items(), key=lambda item: item[1].FAMILY.RANK))
+    known = [item for module in modules.values() for item in module.PUBLISHED.items()]
+    globals()["FAMILIES"] = {family: module.FAMILY for family, module in modules.items()}
+    globals()["PUBLISHED"] = dict(sorted(known, key=lambda item: item[1].head is not None))
+    globals()["BLOCK_KINDS"] = frozenset(module.FAMILY.BLOCK_KIND for module in modules.values())
+    return globals()[name]
 
 
-def _wide_elastic() -> Spec:
-    # Twice the paths at the same output channels: the reading that gives the paper's 45.6 M parameters.
-    return elastic(resnext((6, 8, 5, 3), cardinality=64, expansion=1), HALVES)
-
-
-PUBLISHED: dict[str, Published] = {
-    "resnext50": Published(lambda: resnext((3, 4, 6, 3)), "2, 5", "resnext50_elastic"),
-    "resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3)), HALVES), "2, 5"),
-    "se_resnext50": Published(lambda: resnext((3, 4, 6, 3), se_reduction=16), "2", "se_resnext50_elastic"),
-    "se_resnext50_elastic": Published(lambda: elastic(resnext((6, 8, 5, 3), se_reduction=16), HALVES), "2"),
-    "resnext101": Published(lambda: resnext((3, 4, 23, 3)), "2, 5", "resnext101_elastic"),
-    "resnext101_elastic": Published(lambda: elastic(resnext((12, 14, 20, 3)), HALVES), "2, 5"),
-    "resnext50x2_elastic": Published(_wide_elastic, "2", note="never released: our reading of the paper"),
-    "resnet101": Published(lambda: resnext((3, 4, 23, 3), path_width=64, cardinality=1, expansion=4), "3"),
-    "dla_x60": Published(lambda: dla((1, 2, 3, 1)), "2, 5, 6, 7", "dla_x60_elastic"),
-    "dla_x60_elastic": Published(lambda: elastic(dla((1, 2, 3, 1)), HALVES), "2, 5, 6, 7"),
-    "dla_x102": Published(lambda: dla((1, 3, 4, 1), residual_root=True), "2", "dla_x102_elastic"),
-    "dla_x102_elastic": Published(lambda: elastic(dla((3, 3, 3, 1), cardinality=50, residual_root=True), HALVES), "2"),
-    "densenet201": Published(lambda: densenet((6, 12, 48, 32)), "2", "densenet201_elastic"),
-    "densenet201_elastic": Published(lambda: elastic(densenet((10, 20, 40, 30)), HALVES), "2"),
-}
-
-COCO_CLASSES = 80
-
-
-def _multi_label(name: str, tables: str = "3") -> Published:
-    """A network of Table 3: another one's with a score for each of the 80 classes of MS COCO."""
-    base = PUBLISHED[name]
-    elastic = base.elastic and f"{base.elastic}_coco"
-    return Published(lambda: replace(base.build(), classes=COCO_CLASSES), tables, elastic)
-
-
-PUBLISHED |= {
-    "resnext50_coco": _multi_label("resnext50", "3, 4"),
-    "resnext50_elastic_coco": _multi_label("resnext50_elastic", "3, 4"),
-    "resnext101_coco": _multi_label("resnext101"),
-    "resnext101_elastic_coco": _multi_label("resnext101_elastic"),
-    "resnet101_coco": _multi_label("resnet101"),
-    "dla_x60_coco": _multi_label("dla_x60"),
-    "dla_x60_elastic_coco": _multi_label("dla_x60_elastic"),
-    "densenet201_coco": _multi_label("densenet201"),
-    "densenet201_elastic_coco": _multi_label("densenet201_elastic"),
-}
+def find(name: str) -> Published | None:
+    """The network of that name, if there is one."""
+    # Most networks have their family's name in their own: it is looked into first.
+    for family in sorted(families.names(), key=lambda family: family not in name):
+        if name in (known := families.module(family).PUBLISHED):
+            return known[name]  # type: ignore[no-any-return]
+    return None
 
 
 def published(name: str) -> Spec:
-    """The spec of a network of the paper.
+    """The spec of a network that is known by name, with its head.
 
     Raises:
         UnknownNameError: if the name is not known; suggests the nearest.
     """
-    if name not in PUBLISHED:
-        raise UnknownNameError("network", name, list(PUBLISHED), "('elastic-search models' lists them)")
-    return PUBLISHED[name].build()
+    found = find(name)
+    if found is None:
+        every = list(__getattr__("PUBLISHED"))  # type: ignore[call-overload]
+        raise UnknownNameError("network", name, every, "('elastic-search models' lists them)")
+    return found.spec
 
 
 def to_dict(spec: Spec) -> dict[str, Any]:
@@ -110,9 +76,13 @@ def to_dict(spec: Spec) -> dict[str, Any]:
             entry["down"] = [split.down for split in stage.splits]
             entry["up"] = [split.up for split in stage.splits]
         stages.append(entry)
-    (family,) = (name for name, kind in FAMILIES.items() if type(spec) is kind)
-    values = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name != "stages"}
-    return {"schema": SCHEMA, "family": family, **values, "stages": stages}
+    family = type(spec).__module__.rpartition(".")[2]
+    if not isinstance(spec.head, Classifier):
+        raise SpecError(f"{spec.head}: a file holds a network with a classifier")
+    values = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name not in ("stages", "head")}
+    if spec.in_channels == 3:
+        del values["in_channels"]
+    return {"schema": SCHEMA, "family": family, "classes": spec.head.classes, **values, "stages": stages}
 
 
 def _per_block(value: str | list[str], blocks: int, where: str) -> list[str]:
@@ -130,8 +100,10 @@ def from_dict(data: dict[str, Any]) -> Spec:
     Raises:
         SpecError: if the values do not make a network.
     """
-    family = FAMILIES[data["family"]]
+    family: type[Spec] = families.module(data["family"]).FAMILY
     values = {field.name: data[field.name] for field in fields(family) if field.name in data}
+    if "classes" in data:
+        values["head"] = Classifier(data["classes"])
     # Plain blocks first: the family then says which blocks the stages' splits stand for.
     plain = [Stage(entry["width"], (PLAIN,) * family.blocks(entry["depth"])) for entry in data["stages"]]
     spec = family(**{**values, "stages": tuple(plain)})

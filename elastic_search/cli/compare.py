@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from elastic_search.cli.opaque import tell_opaque
-from elastic_search.cli.options import convention_option, format_options, input_option, load_graph
+from elastic_search.cli.options import convention_option, dtype_option, format_options, input_option, load_graph
 
 SORTS = {
     "name": "name",
@@ -26,8 +26,7 @@ SORTS = {
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @input_option
 @convention_option()
-@click.option("--dtype", type=click.Choice(["fp32", "bf16", "fp16"]), default="fp32", show_default=True,
-              help="Of elements and weights, for bytes moved and peak memory.")  # fmt: skip
+@dtype_option("Of elements and weights, for bytes moved and peak memory.")
 @click.option("--sort", type=click.Choice(list(SORTS)), help="Order of the networks; 'count' is the convention's.")
 @click.option("--reverse", is_flag=True, help="Largest first; without --sort, the names from the last.")
 @format_options
@@ -51,7 +50,7 @@ def compare(
     """
     from elastic_search.arch.ops import image
     from elastic_search.cost.compare import compare
-    from elastic_search.cost.conventions import CONVENTIONS
+    from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.compare import comparison_report
     from elastic_search.report.emit import emit
 

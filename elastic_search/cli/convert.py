@@ -39,7 +39,7 @@ def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> 
     if target.exists() and not force:
         raise UsageError(f"{target} exists", "replace it with --force, or name another with --output")
     require("torch", "safetensors", extra="weights")
-    from elastic_search.nn.checkpoint import convert as convert_file
+    from elastic_search.nn.weights.checkpoint import convert as convert_file
 
     conversion = convert_file(name, file, target)
     emit(weights_report(name, file, str(target), conversion), fmt)

@@ -22,8 +22,8 @@ def diff(a: str, b: str, exit_code: bool, size: tuple[int, int], convention: str
     A block that only one of them has is one line.
     """
     from elastic_search.arch.ops import image
-    from elastic_search.cost.conventions import CONVENTIONS
     from elastic_search.cost.difference import differences
+    from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.difference import difference_report
     from elastic_search.report.emit import emit
 

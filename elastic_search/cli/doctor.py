@@ -63,8 +63,8 @@ def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
     from elastic_search.cli.extras import require
 
     require("optuna", "sqlalchemy", "filelock")
-    from elastic_search.search.folder import RunFolder
-    from elastic_search.search.integrity import examine, repaired
+    from elastic_search.search.store.folder import RunFolder
+    from elastic_search.search.store.integrity import examine, repaired
 
     folder = RunFolder(root, name)
     try:

@@ -11,6 +11,8 @@ from elastic_search.cli.options import (
     Amount,
     Depths,
     convention_option,
+    device_option,
+    dtype_option,
     edit_options,
     edited,
     format_options,
@@ -24,8 +26,6 @@ if TYPE_CHECKING:
     from elastic_search.arch.ops import Shape
     from elastic_search.cost.parts import Costs
     from elastic_search.report.emit import Report
-
-DTYPES = ("fp32", "bf16", "fp16")
 
 
 @click.command()
@@ -44,17 +44,11 @@ DTYPES = ("fp32", "bf16", "fp16")
 @click.option(
     "--batch", type=click.IntRange(1, 65_536), help="Images at once: --training 32, --latency 1 unless given."
 )
-@click.option("--dtype", type=click.Choice(DTYPES), default="fp32", show_default=True, help="Of --training.")
+@dtype_option("Of --training.")
 @click.option(
     "--optimizer", type=click.Choice(["sgd", "adamw", "none"]), default="sgd", show_default=True, help="Of --training."
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cuda", "mps", "cpu"]),
-    default="auto",
-    show_default=True,
-    help="Of --latency.",
-)
+@device_option("Of --latency.")
 @format_options
 def flops(
     name: str,
@@ -84,8 +78,8 @@ def flops(
     Spec files never run code. With an edit (--split, --down, --up, --depths) the edited network stands beside NAME.
     With --convention all every tool's count is shown, and why they differ.
     """
-    from elastic_search.cost.conventions import CONVENTIONS, FVCORE
     from elastic_search.cost.parts import measure
+    from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.emit import emit
 
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
@@ -127,7 +121,7 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
         return _modules(name, elastic, edits, input)
     from elastic_search.arch.network import Network
     from elastic_search.arch.split import parse_split
-    from elastic_search.arch.zoo import PUBLISHED, published
+    from elastic_search.arch.zoo import find, published
 
     base = load_graph(name, input)
     networks = [("base", base)]
@@ -137,8 +131,13 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
                 "--elastic means the published variant and cannot be edited at once",
                 "leave out --elastic to edit the base, or edit the variant by its own name",
             )
-        entry = PUBLISHED.get(name)
+        entry = find(name)
         if entry is None or entry.elastic is None:
+            if base.spec is not None and all(base.spec.paths(i) == 1 for i in range(len(base.spec.stages))):
+                raise UsageError(
+                    f"{name} has one path a block, as every ResNet has: it cannot be split",
+                    "a ResNeXt has paths to split: flops resnext50 --elastic",
+                )
             raise UsageError(f"no Elastic variant of {name} is published", f"edit it: flops {name} --split 1/2,1/2")
         variant = published(entry.elastic)
         networks.append(("elastic", Network(entry.elastic, variant.graph(), variant)))
@@ -172,9 +171,10 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
     if elastic:
         from elastic_search.arch.network import Network
         from elastic_search.arch.split import parse_split, resampling_pair
-        from elastic_search.nn.elasticize import elasticize
+        from elastic_search.nn.elastic.elasticize import elasticize
         from elastic_search.nn.own_layers import own_layers
-        from elastic_search.nn.trace import load_module, trace
+        from elastic_search.nn.trace.factory import load_module
+        from elastic_search.nn.trace.tracing import trace
         from elastic_search.report.notes import left_notes
 
         pair = resampling_pair(edits.get("down"), edits.get("up"))

@@ -8,126 +8,119 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from elastic_search.arch.network import Network
+    from elastic_search.arch.ops import Shape
     from elastic_search.arch.spec import Spec
     from elastic_search.arch.split import Split
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MAX_EDGE = 4096
 CONVENTIONS = ["macs", "fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"]
+DTYPES = ["fp32", "bf16", "fp16"]
+DEVICES = ["auto", "cuda", "mps", "cpu"]
 
 
-def _is_number(text: str) -> bool:
-    """Whether a text is a whole number that is worth converting."""
-    return text.isascii() and text.isdigit() and len(text) <= 6
+def dtype_option(help: str) -> Callable[[Command], Command]:
+    """The dtype of what a count is of; legal are the names of ``cost.memory.DTYPES``."""
+    return click.option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True, help=help)
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]
-    """An input size: one edge of a square, or height x width."""
-
-    name = "H or HxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        parts = value.lower().replace("×", "x").split("x")
-        if len(parts) > 2 or not all(_is_number(part) for part in parts):
-            self.fail(f"{value!r} is not a size: write 224, or 193x257 for height x width", param, ctx)
-        height, width = int(parts[0]), int(parts[-1])
-        if not (1 <= height <= MAX_EDGE and 1 <= width <= MAX_EDGE):
-            self.fail(f"{value!r}: height and width are 1 to {MAX_EDGE}", param, ctx)
-        return height, width
+def device_option(help: str | None = None) -> Callable[[Command], Command]:
+    """The device that works; see ``train.device.choose_device``."""
+    return click.option("--device", type=click.Choice(DEVICES), default=DEVICES[0], show_default=True, help=help)
 
 
-class Images(click.ParamType):  # type: ignore[type-arg]
-    """One or several input sizes: ``224``, ``193x257``, ``3x224x224``, ``96,224,448``; returns shapes."""
+class Written(click.ParamType):  # type: ignore[type-arg]
+    """A value as people write it."""
 
-    name = "SIZE[,SIZE…]"
+    def read(self, text: str) -> Any:
+        """The value of a text.
+
+        Raises:
+            ValueError: saying what to write.
+        """
+        raise NotImplementedError
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from elastic_search.arch.ops import Shape
-
-        if not isinstance(value, str):
-            return value
-        found = []
-        for text in value.lower().replace("×", "x").split(","):
-            parts = text.strip().split("x")
-            if len(parts) > 3 or not all(_is_number(part) for part in parts):
-                self.fail(f"{text!r} is not a size: write 224, 193x257 (height x width) or 3x224x224", param, ctx)
-            numbers = [int(part) for part in parts]
-            height, width = numbers[-2:] if len(numbers) > 1 else numbers * 2
-            channels = numbers[0] if len(numbers) == 3 else 3
-            if not (1 <= height <= MAX_EDGE and 1 <= width <= MAX_EDGE and 1 <= channels <= MAX_EDGE):
-                self.fail(f"{text!r}: channels, height and width are 1 to {MAX_EDGE}", param, ctx)
-            found.append(Shape(channels, height, width))
-        return tuple(dict.fromkeys(found))
-
-
-class Amount(click.ParamType):  # type: ignore[type-arg]
-    """A number of operations or parameters: ``4300000000``, ``4.3e9``, ``4.3G``, ``25M``; returns an int."""
-
-    name = "NUMBER"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from decimal import Decimal, InvalidOperation
-
-        if not isinstance(value, str):
-            return value
-        units = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-        text = value.strip().lower()
-        unit = units.get(text[-1:], 1)
         try:
-            amount = Decimal(text[:-1] if unit > 1 else text) * unit
-            if not 0 <= amount < 10**18:
-                raise InvalidOperation
-        except (InvalidOperation, ValueError):
-            self.fail(f"{value!r} is not a number: write 4300000000, 4.3e9 or 4.3G", param, ctx)
-        return int(amount)
-
-
-class Amounts(click.ParamType):  # type: ignore[type-arg]
-    """Several distinct amounts: ``2G,3G,4.26G``; returns ints, the smallest first."""
-
-    name = "NUMBER[,NUMBER…]"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        amounts = sorted({Amount().convert(part, param, ctx) for part in value.split(",")})
-        if amounts[0] < 1:
-            self.fail(f"{value!r}: a target is above 0", param, ctx)
-        return tuple(amounts)
-
-
-class Percent(click.ParamType):  # type: ignore[type-arg]
-    """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
-
-    name = "percent"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from elastic_search.space.band import parse_percent
-
-        if not isinstance(value, str):
-            return value
-        try:
-            return parse_percent(value)
+            return self.read(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class Depths(click.ParamType):  # type: ignore[type-arg]
+class Size(Written):
+    """An input size: one edge of a square, or height x width; returns (height, width)."""
+
+    name = "H or HxW"
+
+    def read(self, text: str) -> tuple[int, int]:
+        from elastic_search.arch.written import parse_size
+
+        _, height, width = parse_size(text)
+        return height, width
+
+
+class Images(Written):
+    """One or several input sizes: ``224``, ``193x257``, ``3x224x224``, ``96,224,448``; returns shapes."""
+
+    name = "SIZE[,SIZE…]"
+
+    def read(self, text: str) -> tuple[Shape, ...]:
+        from elastic_search.arch.written import parse_size
+
+        return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
+
+
+class Amount(Written):
+    """A number of operations or parameters: ``4300000000``, ``4.3e9``, ``4.3G``, ``25M``; returns an int."""
+
+    name = "NUMBER"
+
+    def read(self, text: str) -> int:
+        from elastic_search.arch.written import parse_amount
+
+        return parse_amount(text)
+
+
+class Amounts(Written):
+    """Several distinct amounts: ``2G,3G,4.26G``; returns ints, the smallest first."""
+
+    name = "NUMBER[,NUMBER…]"
+
+    def read(self, text: str) -> tuple[int, ...]:
+        from elastic_search.arch.written import parse_amount
+
+        amounts = sorted(set(map(parse_amount, text.split(","))))
+        if amounts[0] < 1:
+            raise ValueError(f"{text!r}: a target is above 0")
+        return tuple(amounts)
+
+
+class Percent(Written):
+    """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
+
+    name = "percent"
+
+    def read(self, text: str) -> Fraction:
+        from elastic_search.arch.written import parse_percent
+
+        return parse_percent(text)
+
+
+class Depths(Written):
     """Blocks per stage: ``6,8,5,3``."""
 
     name = "D1,D2,…"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
-        parts = [part.strip() for part in value.split(",")]
-        if not all(_is_number(part) and 1 <= int(part) <= 1024 for part in parts):
-            self.fail(f"{value!r} are not depths: write 6,8,5,3 (1 to 1024 blocks a stage)", param, ctx)
-        return tuple(int(part) for part in parts)
+    def read(self, text: str) -> tuple[int, ...]:
+        from elastic_search.arch.written import is_number
+
+        parts = [part.strip() for part in text.split(",")]
+        if not all(is_number(part) and 1 <= int(part) <= 1024 for part in parts):
+            raise ValueError(f"{text!r} are not depths: write 6,8,5,3 (1 to 1024 blocks a stage)")
+        return tuple(map(int, parts))
 
 
 def input_option(command: Command) -> Command:
@@ -200,7 +193,8 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
         require("torch")
         from elastic_search.arch.ops import Shape, image
         from elastic_search.nn.own_layers import own_layers
-        from elastic_search.nn.trace import load_module, trace
+        from elastic_search.nn.trace.factory import load_module
+        from elastic_search.nn.trace.tracing import trace
 
         shape = image(*size) if len(size) == 2 else Shape(*size)
         module = load_module(name)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from elastic_search.errors import EnvironmentFault
+from elastic_search.atomic import write_atomically
 
 
 def write_output(output: Path, data: bytes) -> None:
@@ -15,12 +15,5 @@ def write_output(output: Path, data: bytes) -> None:
     Raises:
         EnvironmentFault: if it cannot be written.
     """
-    temporary = output.with_name(f"{output.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(output)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        hint = "give -o a file in a folder that exists and can be written"
-        raise EnvironmentFault(f"{output}: cannot be written ({error.strerror})", hint) from None
+    write_atomically(output, data, "give -o a file in a folder that exists and can be written", parents=False)
     click.echo(f"wrote {output}", err=True)

@@ -29,8 +29,8 @@ def pyramids(size: int, channels: int, kernel: int, out_channels: int, split: st
     not whole is exact text, as in "1849/4".
     """
     from elastic_search.arch.split import parse_split
-    from elastic_search.cost.conventions import CONVENTIONS
     from elastic_search.cost.pyramids import Layer, split_ratios, table1
+    from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.emit import emit
     from elastic_search.report.pyramids import pyramids_report
 

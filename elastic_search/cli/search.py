@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from datetime import datetime, timedelta
@@ -12,11 +13,12 @@ import click
 
 from elastic_search.cli.options import Amounts, format_options
 from elastic_search.errors import UsageError
+from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from elastic_search.cli.running import Run
+    from elastic_search.search.run import Run
 
 ENDINGS = {
     "trials": "all trials are done",
@@ -24,9 +26,6 @@ ENDINGS = {
     "exhausted": "every network of the band has been tried, and the best with further seeds",
     "signal": "interrupted",
 }
-
-
-STRATEGIES = ("feasible-tpe", "feasible-gp", "uniform", "evolution")
 
 
 @click.command()
@@ -78,8 +77,8 @@ def search(
     from pathlib import Path
 
     from elastic_search.cli.extras import require
-    from elastic_search.files import at_target, load_space
-    from elastic_search.space.match import Matcher
+    from elastic_search.files import load_space
+    from elastic_search.search.plan import bands, matcher_of
 
     started = time.monotonic()
     seconds = _seconds(hours, minutes, until)
@@ -87,28 +86,44 @@ def search(
         raise UsageError("a search needs a budget", "give --minutes, --hours, --until or --trials")
     plan = load_space(space)
     title = plan.name if name is None else name
-    if not targets:
-        # A band of a sweep, or a repaired copy of one, goes on by its own name.
-        plan = at_target(plan, _target_of(root, title))
-    plans = [at_target(plan, target) for target in targets] if targets else [plan]
-    matchers = [Matcher(p.space, p.band.convention, p.band.input, p.limits) for p in plans]
-    for one, matcher in zip(plans, matchers, strict=True):
-        if not matcher.count(one.band.low, one.band.high):
-            raise matcher.nothing_fits(one.band)
+    plans = bands(plan, title, Path(root), targets)
+    matchers = list(map(matcher_of, plans.values()))
     require("torch", "optuna", "sqlalchemy", "filelock")
-    from elastic_search.search.signals import StopSignal
+    from elastic_search.search.trials.signals import StopSignal
 
     stop = StopSignal()
     with stop.listening():
-        from elastic_search.cli.running import Run, Settings
-        from elastic_search.search.folder import RunFolder
+        from elastic_search.report.progress import Progress
+        from elastic_search.search.evaluator import PROXY_EVALUATOR, Named
+        from elastic_search.search.run import Run, sweep
         from elastic_search.search.shared import SharedStudy, checked_url
+        from elastic_search.search.store.folder import RunFolder
+        from elastic_search.search.trials.loop import Settings
+        from elastic_search.train.device import choose_device, describe, torch_version
 
-        settings = Settings(trials, strategy, not no_halving, seed, device, workers, storage and checked_url(storage))
-        names = [f"{title}-{_millions(target)}" for target in targets] if targets else [title]
+        address = storage and checked_url(storage)
+        chosen = choose_device(device)
+        about = {"device": describe(chosen), "torch": torch_version()}
+        # Two processes with a thread for every core slow one another down many times over.
+        threads = max(1, (os.cpu_count() or 1) // workers) if chosen.type == "cpu" else None
+        settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
+        cautions = []
+        if workers > 1 or storage is not None:
+            cautions.append("several workers: the trials depend on which of them is quicker")
+        elif chosen.type != "cpu":
+            cautions.append("on a GPU, equal seeds give nearly equal accuracies only")
         runs = [
-            Run(one, matcher, RunFolder(Path(root), of), settings, stop)
-            for one, matcher, of in zip(plans, matchers, names, strict=True)
+            Run(
+                one,
+                matcher,
+                RunFolder(Path(root), of),
+                settings,
+                Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device}),
+                about,
+                Progress(*cautions),
+                stop,
+            )
+            for (of, one), matcher in zip(plans.items(), matchers, strict=True)
         ]
         total = seconds
         if seconds is not None and until is not None:
@@ -116,19 +131,15 @@ def search(
             total = seconds + sum(run.folder.spent_seconds for run in runs)
         if dry_run:
             return _show_plans(runs, total, fmt)
-        if settings.storage is not None:
-            SharedStudy(settings.storage, runs[0].folder).close()  # a server that is away is told before anything else
+        if address is not None:
+            SharedStudy(address, runs[0].folder).close()  # a server that is away is told before anything else
         stop.notice = "stopping after this epoch; once more stops at once"
-        whys = []
-        for number, run in enumerate(runs):
-            limit = _share(runs, number, total)
-            whys.append(run.go(limit, started if number == 0 else None, runs[0].folder if number else None))
-            if whys[-1] == "signal":
-                break
-        _show(runs[: len(whys)], whys, title if targets else "", fmt)
-    if whys[-1] == "time" and not any(run.folder.result(None) for run in runs):
+        sweep(runs, total, started)
+        done = [run for run in runs if run.ended]
+        _show(done, title if targets else "", fmt)
+    if done[-1].ended == "time" and not any(run.folder.result(None) for run in runs):
         click.echo("nothing was trained to the end: the time was too short for the base network", err=True)
-    if whys[-1] == "signal" and stop.received is not None:
+    if done[-1].ended == "signal" and stop.received is not None:
         click.echo("interrupted: the same command resumes", err=True)
         raise SystemExit(128 + stop.received)
     for run in runs:
@@ -136,55 +147,28 @@ def search(
             click.echo(f"best network: elastic-search flops {_short(run.folder.best_file)}", err=True)
 
 
-def _target_of(root: str, name: str) -> int | None:
-    """The cost that an earlier start of this run aimed at, or None."""
-    import json
-    from pathlib import Path
-
-    try:
-        found = json.loads((Path(root) / name / "run.json").read_text(encoding="utf-8")).get("target")
-    except (OSError, ValueError, AttributeError):
-        return None  # the run's own start says what is wrong
-    return found if type(found) is int and found > 0 else None
-
-
-def _millions(target: int) -> str:
-    return str(target) if target % 10**6 else f"{target // 10**6}M"
-
-
-def _share(runs: list[Run], number: int, seconds: float | None) -> float | None:
-    """Seconds that a band's run may use over all starts: an equal share, and what the earlier ones left."""
-    if seconds is None:
-        return None
-    return seconds * (number + 1) / len(runs) - sum(run.folder.spent_seconds for run in runs[:number])
-
-
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """What fits into the budget of each band."""
     from elastic_search.report.emit import Report, emit
     from elastic_search.report.searches import plan_report
+    from elastic_search.search.run import share
 
-    plans = [run.plan_of(_share(runs, number, seconds)) for number, run in enumerate(runs)]
-    if fmt == "json":
-        return emit(Report(head=plans[0] if len(plans) == 1 else {"bands": plans}), fmt)
-    for run, planned in zip(runs, plans, strict=True):
-        emit(plan_report(planned, run.title, str(run.plan.band)), fmt)
+    plans = [plan_report(run, run.plan(share(runs, number, seconds))) for number, run in enumerate(runs)]
+    if fmt == "json" and len(plans) > 1:
+        return emit(Report(head={"bands": [plan.head for plan in plans]}), fmt)
+    for plan in plans:
+        emit(plan, fmt)
 
 
-def _show(runs: list[Run], whys: list[str], sweep: str, fmt: str) -> None:
+def _show(runs: list[Run], sweep: str, fmt: str) -> None:
     """A run's ranking, or of several bands the best networks."""
     from elastic_search.report.emit import emit
-    from elastic_search.report.searches import search_head, search_report, sweep_report
+    from elastic_search.report.searches import search_report, sweep_report
+    from elastic_search.search.store.ranking import curve
 
-    rows = [run.rows() for run in runs]
-    heads = [
-        search_head(found, run.plan, run.folder.name, run.settings.seed, run.inside, why)
-        for found, run, why in zip(rows, runs, whys, strict=True)
-    ]
     if sweep:
-        return emit(sweep_report(sweep, rows, [run.plan for run in runs], heads), fmt)
-    title = f"Run {runs[0].folder.name}: {ENDINGS[whys[0]]}"
-    emit(search_report(rows[0], runs[0].plan, title, heads[0]), fmt)
+        return emit(sweep_report(sweep, runs, curve([run.rows() for run in runs])), fmt)
+    emit(search_report(runs[0], ENDINGS[runs[0].ended]), fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

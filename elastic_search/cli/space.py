@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,7 @@ from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
     from elastic_search.files import SearchSpace
-    from elastic_search.space.band import Band
-    from elastic_search.space.match import Candidate, Matcher
+    from elastic_search.space.match import Candidate
 
 
 @click.group()
@@ -31,16 +29,13 @@ def _band_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return tolerance(click.option("--target", type=Amount(), help="Cost to be near; the file's unless given.")(command))
 
 
-def _open(name: str, tolerance: Fraction | None, target: int | None) -> tuple[SearchSpace, Band, Matcher]:
-    from elastic_search.files import at_target, load_space
-    from elastic_search.space.match import Matcher
+def _open(name: str, tolerance: Fraction | None = None, target: int | None = None) -> SearchSpace:
+    from elastic_search.files import load_space
 
     plan = load_space(name)
     if target == 0:
         raise UsageError("--target is above 0")
-    plan = at_target(plan, target)
-    band = plan.band if tolerance is None else replace(plan.band, tolerance=tolerance)
-    return plan, band, Matcher(plan.space, band.convention, band.input, plan.limits)
+    return plan.at(target, tolerance)
 
 
 @space.command()
@@ -52,11 +47,9 @@ def count(name: str, tolerance: Fraction | None, target: int | None, fmt: str) -
     from elastic_search.report.emit import emit
     from elastic_search.report.spaces import count_report
 
-    plan, band, matcher = _open(name, tolerance, target)
-    inside = matcher.count(band.low, band.high)
-    if not inside:
-        raise matcher.nothing_fits(band)
-    emit(count_report(plan, band, matcher, inside, matcher.marginals(band)), fmt)
+    plan = _open(name, tolerance, target)
+    band, matcher = plan.band, plan.matcher
+    emit(count_report(plan, matcher.some(band), matcher.marginals(band)), fmt)
 
 
 @space.command()
@@ -74,10 +67,9 @@ def sample(
     uniform: each distinct network is equally likely, so the deepest stages, of which there are most, dominate.
     prior: as if each choice were drawn uniformly by itself, over and over until the network lies in the band.
     """
-    plan, band, matcher = _open(name, tolerance, target)
-    drawn = matcher.sample(band, number, seed, measure)
-    named = [(str(i), candidate) for i, candidate in enumerate(drawn, 1)]
-    _show(plan, band, matcher, f"{number} draws from {plan.name} ({measure})", named, fmt)
+    plan = _open(name, tolerance, target)
+    named = [(str(i), candidate) for i, candidate in enumerate(plan.sample(number, seed, measure), 1)]
+    _show(plan, f"{number} draws from {plan.name} ({measure})", named, fmt)
 
 
 @space.command()
@@ -85,9 +77,8 @@ def sample(
 @format_options
 def bounds(name: str, fmt: str) -> None:
     """A network of the smallest cost in the space, and one of the largest."""
-    plan, band, matcher = _open(name, None, None)
-    named = list(zip(("least", "most"), matcher.extremes, strict=True))
-    _show(plan, band, matcher, f"What {plan.name} reaches", named, fmt)
+    plan = _open(name)
+    _show(plan, f"What {plan.name} reaches", list(zip(("least", "most"), plan.matcher.extremes, strict=True)), fmt)
 
 
 @space.command()
@@ -96,10 +87,11 @@ def bounds(name: str, fmt: str) -> None:
 @format_options
 def nearest(name: str, target: int | None, fmt: str) -> None:
     """The networks whose costs are the nearest to the target from below and from above."""
-    plan, band, matcher = _open(name, None, target)
-    found = [("below", matcher.below(band.target)), ("above", matcher.above(band.target))]
+    plan = _open(name, target=target)
+    cost, matcher = plan.band.target, plan.matcher
+    found = [("below", matcher.below(cost)), ("above", matcher.above(cost))]
     named = [(what, candidate) for what, candidate in found if candidate is not None]
-    _show(plan, band, matcher, f"Nearest to {band.target:,} in {plan.name}", named, fmt)
+    _show(plan, f"Nearest to {cost:,} in {plan.name}", named, fmt)
 
 
 @space.command()
@@ -114,28 +106,21 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     from elastic_search.report.emit import Report, emit
     from elastic_search.report.spaces import space_head
 
-    plan, band, matcher = _open(name, tolerance, target)
+    plan = _open(name, tolerance, target)
+    band, matcher = plan.band, plan.matcher
     if network is None:
-        inside = matcher.count(band.low, band.high)
-        if not inside:
-            raise matcher.nothing_fits(band)
+        inside = matcher.some(band)
         if as_json:
-            return emit(Report(head={**space_head(plan, band, matcher), "inside": inside}), "json")
+            return emit(Report(head={**space_head(plan), "inside": inside}), "json")
         click.echo(f"{inside:,} of {matcher.size:,} networks are inside: {band}")
         for limit in matcher.limits:
             click.echo(f"and {limit}")
         return
     label, spec = load_network(network)
-    cost = tally(spec.graph(), band.input, band.convention).total
-    reasons = [] if plan.space.values_of(spec) else plan.space.why_not(spec)
-    if cost not in band:
-        reasons.append(f"it costs {cost:,} ({(cost - band.target) / band.target:+.3%}), outside {band}")
-    for limit in plan.limits:
-        if not limit.holds(spec):
-            reasons.append(f"it has {limit.amount(spec):,}, outside {limit}")
+    cost, reasons = tally(spec.graph(), band.input, band.convention).total, plan.why_not(spec)
     if as_json:
         about = {"network": label, "cost": cost, "inside": not reasons, "reasons": reasons}
-        emit(Report(head={**space_head(plan, band, matcher), **about}), "json")
+        emit(Report(head={**space_head(plan), **about}), "json")
         raise SystemExit(bool(reasons))
     for reason in reasons:
         click.echo(f"{label}: {reason}")
@@ -148,16 +133,13 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
 @click.argument("file")
 def lint(file: str) -> None:
     """Check a space file: every mistake at once, then whether its band holds a network."""
-    _, band, matcher = _open(file, None, None)
-    if not matcher.count(band.low, band.high):
-        raise matcher.nothing_fits(band)
-    click.echo(f"{file}: a space of {matcher.size:,} networks; its band is not empty")
+    plan = _open(file)
+    plan.matcher.some(plan.band)
+    click.echo(f"{file}: a space of {plan.matcher.size:,} networks; its band is not empty")
 
 
-def _show(
-    plan: SearchSpace, band: Band, matcher: Matcher, title: str, named: list[tuple[str, Candidate]], fmt: str
-) -> None:
+def _show(plan: SearchSpace, title: str, named: list[tuple[str, Candidate]], fmt: str) -> None:
     from elastic_search.report.emit import emit
     from elastic_search.report.spaces import candidates_report
 
-    emit(candidates_report(plan, band, matcher, title, named), fmt)
+    emit(candidates_report(plan, title, named), fmt)

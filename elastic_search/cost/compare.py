@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
-from elastic_search.cost.conventions import MACS, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.memory import itemsize
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.cost.traits import Share, Traits, traits
 from elastic_search.errors import ShapeError
 

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import Convention
-from elastic_search.cost.tally import Count, count
+from elastic_search.cost.convention import Convention
+from elastic_search.cost.tally import Count, children
 
 
 @dataclass(frozen=True)
 class Side:
-    """A node in one of the graphs: its op, output shape and cost."""
+    """A node in one of the graphs: its op, how it is spelled, its output shape and cost."""
 
     op: Op | Graph
+    spelling: str
     output: Shape
     cost: Count
 
@@ -39,14 +40,11 @@ class _View:
 
     def nodes(self, convention: Convention) -> dict[str, tuple[Side, _View | None, tuple[Shape, ...], tuple[str, ...]]]:
         """By name: the node's side, what is nested in it, its input shapes and its sources."""
-        values, found = dict(zip(self.graph.inputs, self.inputs, strict=True)), {}
-        for node in self.graph.nodes:
-            shapes = tuple([values[name] for name in node.inputs])
-            cost, outputs = count(node.op, shapes, convention)
+        found = {}
+        for node, shapes, outputs, cost in children(self.graph, self.inputs, convention)[0]:
             counted = self.counted and (node.name in self.graph.live or convention.counts_dead)
-            values[node.name] = outputs[0]
             below = _View(node.op, shapes, counted) if isinstance(node.op, Graph) else None
-            side = Side(node.op, outputs[0], cost if counted else Count(0, cost.params, 0))
+            side = Side(node.op, node.spelling, outputs[0], cost if counted else Count(0, cost.params, 0))
             found[node.name] = side, below, shapes, node.inputs
         return found
 
@@ -74,7 +72,7 @@ def _differences(a: _View, b: _View, convention: Convention, prefix: str) -> lis
             found.append(Difference(path, *(of[name][0] if name in of else None for of in (ours, theirs))))
             continue
         (mine, inner_a, *rest_a), (other, inner_b, *rest_b) = ours[name], theirs[name]
-        same = mine.op == other.op and mine.cost == other.cost and rest_a[0] == rest_b[0]
+        same = (mine.op, mine.spelling, mine.cost) == (other.op, other.spelling, other.cost) and rest_a[0] == rest_b[0]
         if same and _same_sources(ours[name][3], theirs[name][3], ours, theirs):
             continue
         below: list[Difference] = []

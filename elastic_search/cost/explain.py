@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from elastic_search.arch import ops
-from elastic_search.arch.graph import Graph
+from elastic_search.arch import ops, traced_ops
+from elastic_search.arch.graph import Graph, Node, output_shapes
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Call, Convention
 
-Use = tuple[Op, tuple[Shape, ...], Shape, bool]
-"""An op, its input shapes, its output shape, and whether somebody reads its result."""
+Use = tuple[Call, bool]
+"""An op on its inputs, and whether somebody reads its result."""
 
 
 @lru_cache(maxsize=1 << 14)
 def _uses(graph: Graph, inputs: tuple[Shape, ...], live: bool) -> tuple[tuple[Use, int], ...]:
     """Every primitive use of a graph with the number of times it occurs; equal nested graphs are walked once."""
     found: dict[Use, int] = {}
-    values = dict(zip(graph.inputs, inputs, strict=True))
-    for node in graph.nodes:
-        shapes = tuple([values[name] for name in node.inputs])
-        output = node.op.shape(*shapes)
-        values[node.name] = output
+
+    def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        outputs = output_shapes(node.op, shapes)
         read = live and node.name in graph.live
         if isinstance(node.op, Graph):
             for use, times in _uses(node.op, shapes, read):
                 found[use] = found.get(use, 0) + times
         else:
-            use = (node.op, shapes, output, read)
+            use = Call(node.op, shapes, outputs[0], node.spelling), read
             found[use] = found.get(use, 0) + 1
+        return outputs
+
+    graph.run(inputs, visit)
     return tuple(found.items())
 
 
@@ -46,17 +47,17 @@ _NAMES: dict[type[Op], str] = {
 
 def kind_of_type(op: type[Op]) -> str:
     """What people call a type of ops."""
-    others = {ops.Pool: "pool", ops.Upsample: "up-sampling", ops.AdaptivePool: "adaptive pool"}
-    arithmetic = "arithmetic" if op in (ops.Elementwise, ops.FixedElementwise) else None
+    others = {ops.Pool: "pool", ops.Upsample: "up-sampling", traced_ops.AdaptivePool: "adaptive pool"}
+    arithmetic = "arithmetic" if op in (traced_ops.Elementwise, traced_ops.FixedElementwise) else None
     return _NAMES.get(op) or others.get(op) or arithmetic or op.__name__.lower()
 
 
 def kind(op: Op) -> str:
     """What people call an op."""
-    if isinstance(op, (ops.Pool, ops.AdaptivePool)):
-        adaptive = "adaptive " if isinstance(op, ops.AdaptivePool) else ""
+    if isinstance(op, (ops.Pool, traced_ops.AdaptivePool)):
+        adaptive = "adaptive " if isinstance(op, traced_ops.AdaptivePool) else ""
         return adaptive + ("max pool" if op.kind == "max" else "average pool")
-    if isinstance(op, ops.Norm):
+    if isinstance(op, traced_ops.Norm):
         return f"{op.kind} norm"
     if isinstance(op, ops.Upsample):
         return f"{op.mode} up-sampling"
@@ -76,10 +77,10 @@ def by_kind(graph: Graph, input: Shape, conventions: Iterable[Convention]) -> di
     """
     table: dict[str, dict[str, int]] = {}
     chosen = list(conventions)
-    for (op, inputs, output, live), times in _uses(graph, (input,), True):
-        name = kind(op) if live else f"unread {kind(op)}"
+    for (call, live), times in _uses(graph, (input,), True):
+        name = kind(call.op) if live else f"unread {kind(call.op)}"
         row = table.setdefault(name, {convention.name: 0 for convention in chosen})
         for convention in chosen:
             if live or convention.counts_dead:
-                row[convention.name] += times * convention.rule(op)[1].count(op, inputs, output)
+                row[convention.name] += times * convention.count(call)
     return {name: row for name, row in table.items() if any(row.values())}

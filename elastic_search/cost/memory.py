@@ -6,12 +6,11 @@ them. ``cost.storages`` runs the graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.ops import BatchNorm, Op, Shape
+from elastic_search.arch.ops import BatchNorm, Shape
 from elastic_search.cost.storages import INDEX_BYTES, Value, Walk, parameters
 from elastic_search.errors import UnknownNameError
 
@@ -82,7 +81,10 @@ def memory(graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4, optimi
         raise UnknownNameError("optimizer", optimizer, list(OPTIMIZERS))
     sizes: list[int] = []
     buffers = 0
-    for op in _owners(graph):
+    for _, node in graph.leaves(dead=False):
+        op = node.op
+        if node.weights_of is not None or isinstance(op, Graph):
+            continue
         sizes += parameters(op)
         if isinstance(op, BatchNorm) and op.tracked:
             buffers += 2 * op.channels * itemsize + INDEX_BYTES
@@ -151,16 +153,6 @@ def peak_training(
 
 
 def _walk(graph: Graph, input: Shape, walk: Walk) -> Walk:
-    graph.shapes(input)  # an error names the node's path
     image = Value(walk.new(walk.nbytes(input)), input, None)
     walk.back(walk.run(graph, [image]))
     return walk
-
-
-def _owners(graph: Graph) -> Iterator[Op]:
-    """Live ops that have their own parameters."""
-    for node, _ in graph.steps():
-        if isinstance(node.op, Graph):
-            yield from _owners(node.op)
-        elif node.weights_of is None:
-            yield node.op

@@ -9,10 +9,10 @@ from elastic_search.arch.graph import Graph
 from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
-from elastic_search.cost.conventions import MACS, Convention
+from elastic_search.arch.zoo import BLOCK_KINDS
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import Row, Tally, tally
-
-BLOCKS = ("bottleneck", "dense layer")
+from elastic_search.cost.tools import MACS
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ def _part(macs: Tally, row: Row, counted: Row) -> Part:
 def _blocks(graph: Graph) -> int:
     """Number of blocks in a stage, however deep they are nested."""
     inner = [node.op for node in graph.nodes if isinstance(node.op, Graph)]
-    return sum(1 if graph.kind in BLOCKS else _blocks(graph) for graph in inner if graph.kind in ("tree", *BLOCKS))
+    return sum(
+        1 if graph.kind in BLOCK_KINDS else _blocks(graph) for graph in inner if graph.kind in ("tree", *BLOCK_KINDS)
+    )
 
 
 def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
@@ -125,6 +127,6 @@ def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
         if part.kind == "branch":
             # Every branch ends at its block's resolution; where it works is the smallest map inside.
             found.add(min(inner.output[1:] for inner in tally.parts(part.path)))
-        elif part.kind in ("stage", "tree", *BLOCKS):
-            pending += [inner for inner in tally.parts(part.path) if inner.kind in ("tree", "branch", *BLOCKS)]
+        elif part.kind in ("stage", "tree", *BLOCK_KINDS):
+            pending += [inner for inner in tally.parts(part.path) if inner.kind in ("tree", "branch", *BLOCK_KINDS)]
     return tuple(sorted(found, reverse=True))

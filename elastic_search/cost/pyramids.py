@@ -16,8 +16,9 @@ from elastic_search.arch import blocks, ops
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.split import Split
-from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
 
 # Far above any real layer, and low enough that every count can still be shown in floating point.

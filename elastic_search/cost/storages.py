@@ -7,67 +7,89 @@ then runs that pass, in autograd's order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from elastic_search.arch.graph import Graph
-from elastic_search.arch.ops import VIEWS, Op, Relu, Shape
+from elastic_search.arch import ops, traced_ops
+from elastic_search.arch.graph import Graph, Node
+from elastic_search.arch.ops import Op, Shape
 
 INDEX_BYTES = 8
 """Bytes of an integer: of a max-pool's indices, of a batch norm's counter."""
 
-# What autograd keeps of an op, by the op's name. One that is not listed keeps its output, or its input where it is an
-# activation; every op makes a new tensor, and a new gradient for each input, where ``Walk`` does not say otherwise.
-
-_KEEPS_INPUTS = {"Conv", "ConvTranspose", "Linear", "BatchNorm", "Norm", "MatMul", "Gate", "Pool", "AdaptivePool"}
-_KEEPS_NOTHING = {"Upsample", "Concat"}
-_KEEP_THEIR_OUTPUT = {"relu", "sigmoid", "tanh"}
+Test = Callable[[Any], bool]
 
 
-def _keeps(op: Any) -> tuple[bool, bool]:
-    """Whether an op keeps its inputs, and its output."""
-    name = type(op).__name__
-    if name in _KEEPS_INPUTS:
-        return True, False
-    if name in _KEEPS_NOTHING:
-        return False, False
-    if name == "GlobalPool":
-        # torch makes the adaptive pool a mean, whose gradient needs the size alone.
-        return op.spelling != "adaptive", False
-    if name == "Pad":
-        return op.mode == "replicate", False
-    if name in ("Elementwise", "FixedElementwise"):
-        return op.kind not in ("add", "sub"), False
-    if name == "Activation":
-        return op.kind not in _KEEP_THEIR_OUTPUT | {"dropout"}, op.kind in _KEEP_THEIR_OUTPUT
-    return False, True
+def _always(op: Op) -> bool:
+    return True
 
 
-def _is_view(op: Any, training: bool) -> bool:
-    """Whether an op returns its input, or a view of it."""
-    match type(op).__name__:
-        case "Flatten":
-            return True
-        case "Fixed":
-            return op.kind in VIEWS
-        case "Activation":
-            return op.kind == "identity" or (op.kind == "dropout" and not training)
+def _never(op: Op) -> bool:
     return False
 
 
-def parameters(op: Any) -> tuple[int, ...]:
+class _Autograd(NamedTuple):
+    """What torch makes of an op type; each test is asked of the op.
+
+    Attributes:
+        inputs: whether the inputs are kept for the backward pass.
+        output: whether the output is.
+        view: whether the op returns its input, or a view of it.
+        gradients: how they are made: a "new" one for each input, the "same" as the output's, a "part" of it, or by a
+            "gate".
+    """
+
+    inputs: Test = _never
+    output: Test = _never
+    view: Test = _never
+    gradients: str = "new"
+
+
+_KEEPS_INPUTS, _KEEPS_OUTPUT = _Autograd(inputs=_always), _Autograd(output=_always)
+_ARITHMETIC = _Autograd(inputs=lambda op: op.kind not in ("add", "sub"))
+_OF_OUTPUT = frozenset(("relu", "sigmoid", "tanh"))
+"""Activations whose gradient needs the output; that of others needs the input."""
+
+AUTOGRAD: dict[type[Op], _Autograd] = {
+    **dict.fromkeys((ops.Conv, ops.ConvTranspose, ops.Linear, ops.BatchNorm, ops.Pool), _KEEPS_INPUTS),
+    **dict.fromkeys((traced_ops.Norm, traced_ops.MatMul, traced_ops.AdaptivePool), _KEEPS_INPUTS),
+    **dict.fromkeys((ops.Relu, ops.Sigmoid, traced_ops.Softmax), _KEEPS_OUTPUT),
+    **dict.fromkeys((traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused), _KEEPS_OUTPUT),
+    **dict.fromkeys((traced_ops.Elementwise, traced_ops.FixedElementwise), _ARITHMETIC),
+    # torch makes the adaptive pool a mean, whose gradient needs the size alone.
+    ops.GlobalPool: _Autograd(inputs=lambda op: op.kind != "adaptive"),
+    ops.Pad: _Autograd(inputs=lambda op: op.mode == "replicate"),
+    ops.Upsample: _Autograd(),
+    ops.Crop: _Autograd(view=_always),
+    ops.Flatten: _Autograd(view=_always),
+    ops.Add: _Autograd(gradients="same"),
+    ops.Gate: _Autograd(inputs=_always, gradients="gate"),
+    ops.Concat: _Autograd(gradients="part"),
+    traced_ops.Fixed: _Autograd(output=_always, view=lambda op: op.kind in traced_ops.VIEWS),
+    traced_ops.Activation: _Autograd(
+        inputs=lambda op: op.kind not in _OF_OUTPUT and op.kind != "dropout",
+        output=lambda op: op.kind in _OF_OUTPUT,
+        view=lambda op: op.kind == "identity",
+    ),
+}
+"""By exact type: an op type without a row is an error."""
+
+
+def parameters(op: Op) -> tuple[int, ...]:
     """Elements of each of an op's parameter tensors."""
-    match type(op).__name__:
-        case "BatchNorm":
-            sizes = (op.params // 2, op.params // 2)
-        case "Conv" | "ConvTranspose" if op.bias:
-            sizes = (op.params - op.out_channels, op.out_channels)
-        case "Linear" if op.bias:
-            sizes = (op.params - op.out_features, op.out_features)
-        case _:
-            sizes = (op.params, 0)
-    return tuple(size for size in sizes if size)
+    second = 0
+    if isinstance(op, ops.BatchNorm):
+        second = op.params // 2
+    elif isinstance(op, (ops.Conv, ops.ConvTranspose)) and op.bias:
+        second = op.out_channels
+    elif isinstance(op, ops.Linear) and op.bias:
+        second = op.out_features
+    return tuple(size for size in (op.params - second, second) if size)
+
+
+def _drops(op: Op) -> bool:
+    return isinstance(op, traced_ops.Activation) and op.kind == "dropout"
 
 
 class _Storage:
@@ -156,65 +178,58 @@ class Walk:
 
     # Forward.
 
-    def run(self, graph: Graph, inputs: Sequence[Value]) -> list[Value]:
+    def run(self, graph: Graph, inputs: Sequence[Value]) -> tuple[Value, ...]:
         """The outputs of a graph, held for the caller, who holds the inputs all the while."""
-        values = dict(zip(graph.inputs, inputs, strict=True))
-        for value in values.values():
-            self.keep(value.storage)
-        for node, spent in graph.steps():
-            sources = [values[name] for name in node.inputs]
+
+        def visit(node: Node, sources: tuple[Value, ...]) -> tuple[Value, ...]:
             if isinstance(node.op, Graph):
-                values[node.name] = self.run(node.op, sources)[0]
-            else:
-                overwrites = isinstance(node.op, Relu) and graph.may_overwrite(node.inputs[0])
-                value = values[node.name] = self.apply(node.op, sources, overwrites)
-                if value.record and node.weights_of is not None:
-                    value.record.shared = True
-            for name in spent:
-                self.drop(values.pop(name).storage)
-        outputs = [values[name] for name in graph.outputs]
-        for value in outputs:
+                return self.run(node.op, sources)
+            called = node.spelling != "module"
+            overwrites = isinstance(node.op, ops.Relu) and not called and graph.may_overwrite(node.inputs[0])
+            value = self.apply(node.op, sources, overwrites)
+            if value.record and node.weights_of is not None:
+                value.record.shared = True
+            return (value,)
+
+        for value in inputs:
             self.keep(value.storage)
-        for value in values.values():
-            self.drop(value.storage)
+        outputs = graph.run(inputs, visit, dead=False, drop=lambda value: self.drop(value.storage))
+        for i, name in enumerate(graph.outputs):
+            if name in graph.outputs[:i]:
+                self.keep(outputs[i].storage)
         return outputs
 
     def apply(self, op: Op, inputs: Sequence[Value], overwrites: bool) -> Value:
         """The output of one op, held for the caller; ``overwrites``: in the place of its input."""
-        name = type(op).__name__
+        rule = AUTOGRAD[type(op)]
         shape = op.shape(*[value.shape for value in inputs])
-        if name == "Crop":
+        if isinstance(op, ops.Crop):
             return self.crop(inputs[0], shape)
-        if _is_view(op, self.training):
+        if isinstance(op, ops.Add):
+            return self.add(inputs[0], inputs[1:])
+        if isinstance(op, ops.Pad) and shape == inputs[0].shape:
+            return Value(self.keep(inputs[0].storage), shape, inputs[0].record)
+        if rule.view(op) or (_drops(op) and not self.training):
             kind = "same" if shape.numel == inputs[0].shape.numel else "new"
             return Value(self.keep(inputs[0].storage), shape, self.record(kind, shape, inputs))
-        if name == "Pad" and shape == inputs[0].shape:
-            return Value(self.keep(inputs[0].storage), shape, inputs[0].record)
-        if name == "Add":
-            return self.add(inputs[0], inputs[1:])
-        overwrites = overwrites and not op.functional  # type: ignore[attr-defined]
         storage = self.keep(inputs[0].storage) if overwrites else self.new(self.nbytes(shape))
         extra = self.extra(op, shape)
-        kind = {"Concat": "part", "Gate": "gate"}.get(name, "new")
-        record = self.record(kind, shape, inputs, tuple(n * self.itemsize for n in parameters(op)))
+        record = self.record(rule.gradients, shape, inputs, tuple(n * self.itemsize for n in parameters(op)))
         if record is not None:
-            of_inputs, of_output = _keeps(op)
-            record.saved += [self.keep(value.storage) for value in inputs if of_inputs]
-            record.saved += [self.keep(storage)] if of_output else []
+            record.saved += [self.keep(value.storage) for value in inputs if rule.inputs(op)]
+            record.saved += [self.keep(storage)] if rule.output(op) else []
             record.saved += [self.keep(extra)] if extra else []
         if extra:
             self.drop(extra)
         return Value(storage, shape, record)
 
-    def extra(self, op: Any, shape: Shape) -> _Storage | None:
+    def extra(self, op: Op, shape: Shape) -> _Storage | None:
         """What an op makes beside its output: indices, statistics of a batch, a mask."""
-        if type(op).__name__ in ("Pool", "AdaptivePool") and op.kind == "max":
+        if isinstance(op, (ops.Pool, traced_ops.AdaptivePool)) and op.kind == "max":
             return self.new(self.batch * shape.numel * INDEX_BYTES)
-        if type(op).__name__ == "BatchNorm" and self.training:
+        if isinstance(op, ops.BatchNorm) and self.training:
             return self.new(2 * shape.channels * self.itemsize)
-        if type(op).__name__ == "Activation" and op.kind == "dropout":
-            return self.new(self.batch * shape.numel)
-        return None
+        return self.new(self.batch * shape.numel) if _drops(op) else None
 
     def add(self, first: Value, rest: Sequence[Value]) -> Value:
         """A sum of several is made pair by pair."""

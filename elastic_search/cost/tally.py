@@ -6,14 +6,15 @@ One multiply-add is one MAC. See README, "Counting conventions".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from elastic_search.arch.graph import Graph
+from elastic_search.arch.frozen import Frozen
+from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import MACS, Convention, activations, operator
-from elastic_search.errors import ShapeError
+from elastic_search.cost import tools
+from elastic_search.cost.convention import Call, Convention, activations
+from elastic_search.cost.tools import MACS
 
 
 class Count(NamedTuple):
@@ -38,37 +39,52 @@ class Row(NamedTuple):
     cost: Count
 
 
+class Child(NamedTuple):
+    """A node of a graph on its inputs, and what it adds to the graph's cost."""
+
+    node: Node
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    cost: Count
+
+
 @lru_cache(maxsize=1 << 16)
-def count(op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention) -> tuple[Count, tuple[Shape, ...]]:
+def count(
+    op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention, spelling: str = "module"
+) -> tuple[Count, tuple[Shape, ...]]:
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
+        found, outputs = children(op, inputs, convention)
         total = params = acts = 0
-        values = dict(zip(op.inputs, inputs, strict=True))
-        for node, _, cost, outputs in _children(op, inputs, convention):
-            values[node] = outputs[0]
+        for *_, cost in found:
             total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
-        return Count(total, params, acts), tuple(values[name] for name in op.outputs)
+        return Count(total, params, acts), outputs
     output = op.shape(*inputs)
-    return Count(convention.rule(op)[1].count(op, inputs, output), op.params, activations(op, output)), (output,)
+    total = convention.count(Call(op, inputs, output, spelling))
+    return Count(total, op.params, activations(op, output)), (output,)
 
 
-def _children(
-    graph: Graph, inputs: tuple[Shape, ...], convention: Convention
-) -> Iterator[tuple[str, tuple[Shape, ...], Count, tuple[Shape, ...]]]:
-    values = dict(zip(graph.inputs, inputs, strict=True))
-    for node in graph.nodes:
-        shapes = tuple([values[name] for name in node.inputs])
-        cost, outputs = count(node.op, shapes, convention)
-        values[node.name] = outputs[0]
+def children(graph: Graph, inputs: tuple[Shape, ...], convention: Convention) -> tuple[list[Child], tuple[Shape, ...]]:
+    """The nodes of a graph with their costs, in execution order, and the graph's output shapes.
+
+    Raises:
+        ShapeError: if a node cannot take its input; names the node's path.
+    """
+    found: list[Child] = []
+
+    def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
+        cost, outputs = count(node.op, shapes, convention, node.spelling)
         if node.weights_of is not None:
             cost = cost._replace(params=0)
-        if node.name not in graph.live and not convention.counts_dead:
+        if not convention.counts_dead and node.name not in graph.live:
             cost = Count(0, cost.params, 0)
-        yield node.name, shapes, cost, outputs
+        found.append(Child(node, shapes, outputs, cost))
+        return outputs
+
+    return found, graph.run(inputs, visit)
 
 
-@dataclass(frozen=True)
-class Tally:
+class Tally(Frozen):
     """The cost of a graph for one image.
 
     Attributes:
@@ -92,11 +108,11 @@ class Tally:
         graph: Graph = self.graph
         inputs: tuple[Shape, ...] = (self.input,)
         for part in path.split(".") if path else ():
-            found = {name: shapes for name, shapes, _, _ in _children(graph, inputs, self.convention)}
-            node = graph.at(part)
-            if not isinstance(node, Graph):
+            op = graph.at(part)
+            if not isinstance(op, Graph):
                 return []
-            graph, inputs = node, found[part]
+            found, _ = children(graph, inputs, self.convention)
+            graph, inputs = op, next(child.inputs for child in found if child.node.name == part)
         prefix = f"{path}." if path else ""
         return list(self._rows(graph, inputs, prefix, nested=False))
 
@@ -116,34 +132,38 @@ class Tally:
         self, graph: Graph, inputs: tuple[Shape, ...], prefix: str, nested: bool, counted: bool = True
     ) -> Iterator[Row]:
         """Rows of a graph; ``counted`` is false below a dead node that the convention does not count."""
-        children = _children(graph, inputs, self.convention)
-        for node, (name, shapes, count, outputs) in zip(graph.nodes, children, strict=True):
+        for node, shapes, outputs, cost in children(graph, inputs, self.convention)[0]:
+            path = f"{prefix}{node.name}"
             if not counted:
-                count = Count(0, count.params, 0)
+                cost = Count(0, cost.params, 0)
             if not isinstance(node.op, Graph):
-                kind, tool_name = type(node.op).__name__, operator(self.convention, node.op)
-                yield Row(f"{prefix}{name}", kind, tool_name, outputs[0], count)
+                yield Row(path, type(node.op).__name__, self.convention.operator(node.op), outputs[0], cost)
             elif nested:
-                below = counted and (name in graph.live or self.convention.counts_dead)
-                yield from self._rows(node.op, shapes, f"{prefix}{name}.", nested, below)
+                below = counted and (node.name in graph.live or self.convention.counts_dead)
+                yield from self._rows(node.op, shapes, f"{path}.", nested, below)
             else:
-                yield Row(f"{prefix}{name}", node.op.kind, "", outputs[0], count)
+                yield Row(path, node.op.kind, "", outputs[0], cost)
 
 
-def tally(graph: Graph, input: Shape, convention: Convention = MACS) -> Tally:
+def tally(graph: Graph, input: tuple[int, int, int], convention: Convention | str = MACS) -> Tally:
     """Count every node of ``graph`` for one image.
 
     Args:
         graph: the network; dead nodes are included when the convention counts them.
         input: (channels, height, width), e.g. ``Shape(3, 224, 224)``.
-        convention: the rules; ``Tally.total`` is in ``convention.unit``.
+        convention: the rules, or their name; ``Tally.total`` is in ``convention.unit``.
 
     Raises:
+        TypeError: if it is not a graph, or not the shape of one image.
+        UnknownNameError: if there is no convention of that name.
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    try:
-        cost, _ = count(graph, (input,), convention)
-    except ShapeError:
-        graph.shapes(input)  # raises the same with the node's path
-        raise
-    return Tally(graph, input, convention, *cost)
+    if not isinstance(graph, Graph):
+        raise TypeError(
+            f"tally takes a graph, not {graph!r}: a spec's is spec.graph(), a module's trace(module, shape)"
+        )
+    if len(input) != 3:
+        raise TypeError(f"input {tuple(input)}: one image's shape is (channels, height, width)")
+    shape, rules = Shape(*input), tools.convention(convention) if isinstance(convention, str) else convention
+    cost, _ = count(graph, (shape,), rules)
+    return Tally(graph, shape, rules, *cost)

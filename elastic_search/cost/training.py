@@ -10,9 +10,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from elastic_search.arch.graph import Graph
+from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Conv, ConvTranspose, Op, Shape
-from elastic_search.cost.conventions import TORCH
+from elastic_search.cost.convention import Call
+from elastic_search.cost.tools import TORCH
 
 
 class Passes(NamedTuple):
@@ -62,7 +63,6 @@ def passes(graph: Graph, input: Shape) -> Passes:
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    graph.shapes(input)
     found, _ = _count(graph, (_Input(input, False),))
     return found
 
@@ -70,14 +70,19 @@ def passes(graph: Graph, input: Shape) -> Passes:
 @lru_cache(maxsize=1 << 14)
 def _count(op: Op | Graph, inputs: tuple[_Input, ...]) -> tuple[Passes, tuple[_Input, ...]]:
     if isinstance(op, Graph):
-        total, values = Passes(), dict(zip(op.inputs, inputs, strict=True))
-        for node, _ in op.steps():
-            found, outputs = _count(node.op, tuple(values[name] for name in node.inputs))
-            total, values[node.name] = total.plus(found), outputs[0]
-        return total, tuple(values[name] for name in op.outputs)
+        total = Passes()
+
+        def visit(node: Node, values: tuple[_Input, ...]) -> tuple[_Input, ...]:
+            nonlocal total
+            found, outputs = _count(node.op, values)
+            total = total.plus(found)
+            return outputs
+
+        outputs = op.run(inputs, visit, dead=False)
+        return total, outputs
     shapes = tuple(value.shape for value in inputs)
     output = op.shape(*shapes)
-    forward = TORCH.rule(op)[1].count(op, shapes, output)
+    forward = TORCH.count(Call(op, shapes, output))
     needed = sum(value.needs_gradient for value in inputs)
     weights = forward if op.params else 0
     groups = op.groups if isinstance(op, (Conv, ConvTranspose)) else 1

@@ -12,11 +12,13 @@ from fractions import Fraction
 from math import ceil, floor, lcm
 from typing import Any, NamedTuple
 
-from elastic_search.arch import ops
-from elastic_search.arch.graph import Graph
-from elastic_search.arch.ops import VIEWS, Op, Shape
-from elastic_search.cost.conventions import MACS
+from elastic_search.arch import ops, traced_ops
+from elastic_search.arch.graph import Graph, Node
+from elastic_search.arch.ops import Op, Shape
+from elastic_search.arch.traced_ops import VIEWS
+from elastic_search.cost.convention import Call
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 
 MAX_PARTS = 12
 """Parts of a network without a spec, above which its cost is divided by resolution instead."""
@@ -86,7 +88,7 @@ def traits(graph: Graph, input: Shape, itemsize: int = 4) -> Traits:
     return Traits(
         bytes_moved=bytes_moved(flat, itemsize),
         peak_memory=peak_inference(graph, input, batch=1, itemsize=itemsize),
-        macs_live=sum(MACS.rule(step.op)[1].count(step.op, step.shapes, step.shape) for step in flat.steps),
+        macs_live=sum(MACS.count(Call(step.op, step.shapes, step.shape)) for step in flat.steps),
         depth=depth(flat),
         receptive_field=receptive_field(flat),
         shares=shares,
@@ -98,22 +100,15 @@ def flatten(graph: Graph, input: Shape) -> Flat:
     shapes: list[Shape] = [input]
     steps: list[Step] = []
 
-    def visit(graph: Graph, inputs: tuple[int, ...]) -> tuple[int, ...]:
-        values = dict(zip(graph.inputs, inputs, strict=True))
-        for node in graph.nodes:
-            if node.name not in graph.live:
-                continue
-            sources = tuple(values[name] for name in node.inputs)
-            if isinstance(node.op, Graph):
-                (values[node.name], *_) = visit(node.op, sources)
-                continue
-            before = tuple(shapes[source] for source in sources)
-            shapes.append(node.op.shape(*before))
-            values[node.name] = len(shapes) - 1
-            steps.append(Step(node.op, sources, len(shapes) - 1, before, shapes[-1]))
-        return tuple(values[name] for name in graph.outputs)
+    def visit(node: Node, sources: tuple[int, ...]) -> tuple[int, ...]:
+        if isinstance(node.op, Graph):
+            return node.op.run(sources, visit, dead=False)
+        before = tuple(shapes[source] for source in sources)
+        shapes.append(node.op.shape(*before))
+        steps.append(Step(node.op, sources, len(shapes) - 1, before, shapes[-1]))
+        return (len(shapes) - 1,)
 
-    outputs = visit(graph, (0,))
+    outputs = graph.run((0,), visit, dead=False)
     return Flat(tuple(steps), outputs)
 
 
@@ -131,7 +126,7 @@ def _elements(step: Step) -> int:
     op = step.op
     if isinstance(op, (ops.Flatten, ops.Crop)) or (isinstance(op, ops.Pad) and step.shape == step.shapes[0]):
         return 0
-    if type(op) is ops.Fixed and op.kind in VIEWS:
+    if type(op) is traced_ops.Fixed and op.kind in VIEWS:
         return 0
     statistics = 2 * op.channels if isinstance(op, ops.BatchNorm) and op.tracked else 0
     return sum(shape.numel for shape in step.shapes) + step.shape.numel + op.params + statistics
@@ -206,18 +201,29 @@ def _same(step: Step, axis: int) -> Reads:
     return lambda at: at, Fraction(1)
 
 
+def _unknown(step: Step, axis: int) -> None:
+    """What is read anywhere, or nobody knows where."""
+
+
 _READS: dict[type[Op], Callable[[Step, int], Reads | None]] = {
     ops.Conv: _window,
     ops.Pool: _window,
     ops.ConvTranspose: _transposed,
     ops.Upsample: _upsampled,
-    ops.AdaptivePool: _adaptive,
+    traced_ops.AdaptivePool: _adaptive,
     **dict.fromkeys(
         (
-            ops.BatchNorm, ops.Norm, ops.Relu, ops.Sigmoid, ops.Activation, ops.Pad, ops.Crop, ops.Add, ops.Elementwise,
-            ops.Gate, ops.Concat, ops.Flatten, ops.Linear,
+            ops.BatchNorm, ops.Relu, ops.Sigmoid, ops.Pad, ops.Crop, ops.Add, ops.Gate, ops.Concat, ops.Flatten,
+            ops.Linear, traced_ops.Norm, traced_ops.Activation, traced_ops.Elementwise,
         ),
         _same,
+    ),
+    **dict.fromkeys(
+        (
+            ops.GlobalPool, traced_ops.Softmax, traced_ops.Fixed, traced_ops.FixedElementwise, traced_ops.MatMul,
+            traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused,
+        ),
+        _unknown,
     ),
 }  # fmt: skip
 
@@ -230,7 +236,7 @@ def _read(step: Step) -> tuple[int, ...]:
 def _pools_all(step: Step) -> bool:
     """Whether an op makes one value of each map."""
     return isinstance(step.op, ops.GlobalPool) or (
-        isinstance(step.op, ops.AdaptivePool) and step.shape[1:] == (1, 1) != step.shapes[0][1:]
+        isinstance(step.op, traced_ops.AdaptivePool) and step.shape[1:] == (1, 1) != step.shapes[0][1:]
     )
 
 
@@ -279,7 +285,7 @@ def _field(flat: Flat, value: int, axis: int) -> int | None:
     jumps: dict[int, Fraction] = {0: Fraction(1)}
     reads: list[tuple[Step, Callable[[Interval], Interval]]] = []
     for step in _before(flat, value):
-        found = _READS[type(step.op)](step, axis) if type(step.op) in _READS else None
+        found = _READS[type(step.op)](step, axis)
         if found is None:
             return None
         # Paths that meet have one jump; what comes from a global pool alone has none, and brings no position.

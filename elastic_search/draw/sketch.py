@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from elastic_search.arch import ops
-from elastic_search.arch.graph import Graph, Node
+from elastic_search.arch import ops, traced_ops
+from elastic_search.arch.graph import Graph, Node, output_shapes
 from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import MACS
+from elastic_search.arch.zoo import BLOCK_KINDS
 from elastic_search.cost.tally import count
+from elastic_search.cost.tools import MACS
 
 IN = -1
 """The source of edges that come from outside."""
@@ -153,10 +154,10 @@ MAX_PANELS = 24
 LEVELS = ("stage", "block", "branch")
 """How much is drawn."""
 
-BLOCKS = ("bottleneck", "dense layer")
-JOINS = (ops.Add, ops.Concat, ops.Gate, ops.Elementwise)
+JOINS = (ops.Add, ops.Concat, ops.Gate, traced_ops.Elementwise)
 _SILENT = (
-    ops.BatchNorm, ops.Norm, ops.Relu, ops.Sigmoid, ops.Activation, ops.Softmax, ops.Pad, ops.Crop, ops.Flatten,
+    ops.BatchNorm, ops.Relu, ops.Sigmoid, ops.Pad, ops.Crop, ops.Flatten, traced_ops.Norm, traced_ops.Activation,
+    traced_ops.Softmax,
 )  # fmt: skip
 _JOINED: dict[type[Op], str] = {ops.Add: "+", ops.Concat: "concat", ops.Gate: "×"}
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷"}
@@ -197,18 +198,26 @@ def sketch(network: Network, input: Shape) -> Sketch:
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    graph = network.graph
-    shapes = graph.shapes(input)
-    whole = sum(count(node.op, _shapes(shapes, node), MACS)[0].total for node in graph.nodes) or 1
-    found = _Found()
+    graph, found = network.graph, _Found()
+    whole = count(graph, (input,), MACS)[0].total or 1
     nodes = _grouped(graph)
     if len(nodes) > MAX_PANELS:
         nodes = [Node(graph.outputs[0], replace(graph, kind="layers"), graph.inputs)]
-    for node in nodes:
-        panel = _panel(node, _shapes(shapes, node), whole)
-        shapes[node.name] = panel.output
-        found.add(panel, node)
+
+    def visit(node: Node, values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+        assert isinstance(node.op, Graph)
+        cost, outputs = count(node.op, _shapes(values), MACS)
+        return found.add(_panel(node, _shapes(values), outputs[0], cost.total / whole), values, outputs)
+
+    replace(graph, nodes=tuple(nodes)).run((_Value(input, IN),), visit)
     return Sketch(network.label, input, tuple(found.parts), tuple(found.edges))
+
+
+class _Value(NamedTuple):
+    """The shape of a value, and the part that it comes from."""
+
+    shape: Shape
+    source: int
 
 
 class _Found:
@@ -217,16 +226,16 @@ class _Found:
     def __init__(self) -> None:
         self.parts: list[Any] = []
         self.edges: list[tuple[int, int]] = []
-        self.sources: dict[str, int] = {}
 
-    def add(self, part: Any, node: Node) -> None:
+    def add(self, part: Any, values: Sequence[_Value], outputs: tuple[Shape, ...]) -> tuple[_Value, ...]:
+        """Add a part that reads ``values``; its outputs."""
         self.parts.append(part)
-        self.edges += dict.fromkeys((self.sources.get(name, IN), len(self.parts) - 1) for name in node.inputs)
-        self.sources[node.name] = len(self.parts) - 1
+        self.edges += dict.fromkeys((value.source, len(self.parts) - 1) for value in values)
+        return tuple(_Value(shape, len(self.parts) - 1) for shape in outputs)
 
 
-def _shapes(shapes: dict[str, Shape], node: Node) -> tuple[Shape, ...]:
-    return tuple(shapes[name] for name in node.inputs)
+def _shapes(values: tuple[_Value, ...]) -> tuple[Shape, ...]:
+    return tuple(value.shape for value in values)
 
 
 def _grouped(graph: Graph) -> list[Node]:
@@ -249,16 +258,15 @@ def _grouped(graph: Graph) -> list[Node]:
     return nodes
 
 
-def _panel(node: Node, inputs: tuple[Shape, ...], whole: int) -> Panel:
+def _panel(node: Node, inputs: tuple[Shape, ...], output: Shape, share: float) -> Panel:
     assert isinstance(node.op, Graph)
-    cost, (output, *_) = count(node.op, inputs, MACS)
     found = _Found()
+    entering = tuple(_Value(shape, IN) for shape in inputs)
     if node.op.kind == "layers" or _is_block(node.op):
-        found.add(Item(node.op.kind, _detail(node.op, inputs)), replace(node, inputs=("",)))
+        found.add(Item(node.op.kind, _detail(node.op, inputs)), entering[:1], (output,))
     else:
-        _items(node.op, inputs, dict.fromkeys(node.op.inputs, IN), found)
-    blocks = sum(item.kind in BLOCKS for item in found.parts)
-    share = cost.total / whole
+        _items(node.op, entering, found)
+    blocks = sum(item.kind in BLOCK_KINDS for item in found.parts)
     name = node.name if node.op.kind != "layers" else "layers"
     return Panel(name, node.op.kind, output, share, blocks, tuple(found.parts), tuple(found.edges))
 
@@ -269,58 +277,43 @@ def _is_block(graph: Graph) -> bool:
     return any(isinstance(op, JOINS) for op in live) or not any(isinstance(op, Graph) for op in live)
 
 
-def _items(graph: Graph, inputs: tuple[Shape, ...], sources: dict[str, int], found: _Found) -> int:
-    """Add the items of a graph, those of nested stages and trees in their place; the item that its output is of."""
-    shapes = graph.shapes(*inputs)
-    for node in graph.nodes:
-        if node.name not in graph.live:
-            continue
-        before = _shapes(shapes, node)
-        if isinstance(node.op, Graph) and not _is_block(node.op):
-            outer = [sources[name] for name in node.inputs]
-            sources[node.name] = _items(node.op, before, dict(zip(node.op.inputs, outer, strict=True)), found)
-            continue
-        if _silent(node.op, len(before)):
-            sources[node.name] = sources[node.inputs[0]]
-            continue
-        alone = Graph("", node.inputs, (node,), (node.name,))
-        kind, inner = (node.op.kind, node.op) if isinstance(node.op, Graph) else ("", alone)
-        found.sources = sources
-        found.add(Item(kind, _detail(inner, before)), node)
-    return sources[graph.outputs[0]]
+def _items(graph: Graph, inputs: tuple[_Value, ...], found: _Found) -> tuple[_Value, ...]:
+    """Add the items of a graph, those of nested stages and trees in their place; the graph's outputs."""
+
+    def visit(node: Node, values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+        nested = node.op if isinstance(node.op, Graph) else None
+        if nested and not _is_block(nested):
+            return _items(nested, values, found)
+        outputs = output_shapes(node.op, _shapes(values))
+        if _silent(node.op, len(values)):
+            return (_Value(outputs[0], values[0].source),)
+        detail = _detail(nested or Graph("", node.inputs, (node,), (node.name,)), _shapes(values))
+        return found.add(Item(nested.kind if nested else "", detail), values, outputs)
+
+    return graph.run(inputs, visit, dead=False)
 
 
 def _detail(graph: Graph, inputs: tuple[Shape, ...]) -> Detail:
-    boxes: list[Box] = []
-    edges: dict[tuple[int, int], None] = {}
+    found = _Found()
 
-    def visit(graph: Graph, inputs: tuple[Shape, ...], sources: dict[str, int]) -> tuple[int, ...]:
-        shapes = graph.shapes(*inputs)
-        for node in graph.nodes:
-            if node.name not in graph.live:
-                continue
-            before = [sources[name] for name in node.inputs]
-            drawn = _box(node.op, len(before), shapes[node.name])
-            if drawn is not None:
-                boxes.append(drawn)
-                edges.update(dict.fromkeys((source, len(boxes) - 1) for source in before or [IN]))
-                sources[node.name] = len(boxes) - 1
-            elif isinstance(node.op, Graph):
-                inner = dict(zip(node.op.inputs, before, strict=True))
-                sources[node.name] = visit(node.op, _shapes(shapes, node), inner)[0]
-            else:
-                sources[node.name] = before[0]
-        return tuple(sources[name] for name in graph.outputs)
+    def visit(node: Node, values: tuple[_Value, ...]) -> tuple[_Value, ...]:
+        outputs = output_shapes(node.op, _shapes(values))
+        drawn = _box(node.op, len(values), outputs[0])
+        if drawn is not None:
+            return found.add(drawn, values or (_Value(outputs[0], IN),), outputs)
+        if isinstance(node.op, Graph):
+            return node.op.run(values, visit, dead=False)
+        return (_Value(outputs[0], values[0].source),)
 
-    outputs = visit(graph, inputs, dict.fromkeys(graph.inputs, IN))
-    return Detail(tuple(boxes), tuple(edges), tuple(dict.fromkeys(outputs)))
+    outputs = graph.run([_Value(shape, IN) for shape in inputs], visit, dead=False)
+    return Detail(tuple(found.parts), tuple(found.edges), tuple(dict.fromkeys(value.source for value in outputs)))
 
 
 def _silent(op: Op | Graph, inputs: int) -> bool:
     """Whether an op is not drawn: its one input stands for its output."""
-    if isinstance(op, (ops.Elementwise, ops.FixedElementwise)):
+    if isinstance(op, (traced_ops.Elementwise, traced_ops.FixedElementwise)):
         return inputs == 1
-    view = type(op) is ops.Fixed and op.kind in ops.VIEWS and op.kind != "depends"
+    view = type(op) is traced_ops.Fixed and op.kind in traced_ops.VIEWS and op.kind != "depends"
     return bool(inputs) and (isinstance(op, _SILENT) or view)
 
 
@@ -333,9 +326,9 @@ def _box(op: Op | Graph, inputs: int, output: Shape) -> Box | None:
         return None
     if type(op) in _JOINED:
         return Box("join", _JOINED[type(op)], resolution)
-    if isinstance(op, (ops.Elementwise, ops.FixedElementwise)):
+    if isinstance(op, (traced_ops.Elementwise, traced_ops.FixedElementwise)):
         return Box("join", _SIGNS.get(op.kind, op.kind), resolution)
-    if isinstance(op, ops.Fixed):
+    if isinstance(op, traced_ops.Fixed):
         if op.kind == "depends":
             return Box("join", "weights", resolution)
         return Box("layer", op.kind, resolution)
@@ -370,7 +363,7 @@ def _pool(op: ops.Pool) -> tuple[str, str]:
     return ("layer", label) if ops.pair(op.stride) == (1, 1) else ("down", f"↓{_factor(op.stride)} {label}")
 
 
-def _adaptive(op: ops.AdaptivePool) -> tuple[str, str]:
+def _adaptive(op: traced_ops.AdaptivePool) -> tuple[str, str]:
     whole = op.height == op.width == 1
     return "down", f"global {op.kind}" if whole else f"{op.kind} to {op.height or 'H'}×{op.width or 'W'}"
 
@@ -379,7 +372,7 @@ _FORMS: dict[type[Op], Callable[[Any], tuple[str, str]]] = {
     ops.Conv: _conv,
     ops.ConvTranspose: lambda op: ("up", f"↑{_factor(op.stride)} trained"),
     ops.Pool: _pool,
-    ops.AdaptivePool: _adaptive,
+    traced_ops.AdaptivePool: _adaptive,
     ops.Upsample: lambda op: ("up", f"{op.mode} to {_edges(op.size)}" if op.size else f"↑{op.factor} {op.mode}"),
     ops.GlobalPool: lambda op: ("down", "global avg"),
     ops.Linear: lambda op: ("layer", f"linear, {op.out_features}"),

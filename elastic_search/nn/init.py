@@ -7,9 +7,8 @@ import math
 import torch
 from torch import nn
 
-from elastic_search.arch.densenet import DenseNet
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.resnext import ResNeXt
+from elastic_search.arch.initial import Initial
 from elastic_search.arch.spec import Spec
 from elastic_search.nn.net import Net
 
@@ -30,21 +29,12 @@ def build(spec: Spec, seed: int = 0) -> Net:
 
 @torch.no_grad()
 def initialise(net: Net, spec: Spec, generator: torch.Generator) -> None:
-    """The authors' initialisation, per family.
+    """The initialisation of the spec's family (``Spec.initial``).
 
-    ResNeXt: convolutions are He normal by fan-in, the shortcut's keeps PyTorch's default; batch normalisation has
-    weight 1, but 0 at the end of each block; the classifier is normal with deviation 0.01; biases are 0.
-    DLA, DenseNet: convolutions are normal with deviation sqrt(2 / (k · k · C_out)); DenseNet's classifier keeps
-    PyTorch's default but for a bias of 0, DLA's keeps the default bias.
-    The authors build each block as two halves (DLA and DenseNet in their Elastic networks only, dilated ones
-    included; a block of one path has none). Where both halves are one branch here, its convolutions keep the
-    halves' deviation. Learned resampling starts as average pooling and bilinear interpolation.
+    Learned resampling starts as average pooling and bilinear interpolation. The authors build each block as two halves
+    (DLA and DenseNet in their Elastic networks only, dilated ones included; a block of one path has none). Where both
+    halves are one branch here, its convolutions keep the halves' deviation.
     """
-    resnext = isinstance(spec, ResNeXt)
-    if isinstance(spec, ResNeXt):
-        halves = spec.cardinality > 1
-    else:
-        halves = any(not split.is_plain for stage in spec.stages for split in stage.splits)
     for path, op in net.graph.walk():
         if not op.params:
             continue
@@ -57,46 +47,26 @@ def initialise(net: Net, spec: Spec, generator: torch.Generator) -> None:
             leaf.weight.copy_(_bilinear_kernel(leaf.kernel_size[0], leaf.stride[0]))
         elif isinstance(leaf, nn.Conv2d) and name == "down":
             nn.init.constant_(leaf.weight, 1.0 / leaf.weight[0].numel())
-        elif isinstance(leaf, nn.Conv2d):
-            merged = halves and _is_whole_block(net.graph, parent)
-            if resnext:
-                _he_fan_in(leaf, parent, name, merged, generator)
-            else:
-                last = name == ("conv2" if isinstance(spec, DenseNet) else "conv3")
-                _he_outputs(leaf, last, merged, generator)
-        elif isinstance(leaf, nn.BatchNorm2d):
-            nn.init.constant_(leaf.weight, 0.0 if resnext and name == "bn3" else 1.0)
-            nn.init.zeros_(leaf.bias)
+        elif isinstance(leaf, (nn.Conv2d, nn.BatchNorm2d, nn.Linear)):
+            weight, bias = spec.initial(path, op, 2 if spec.halved and _is_whole_block(net.graph, parent) else 1)
+            _start(weight, leaf.weight, leaf.weight, generator)
+            if leaf.bias is not None:
+                _start(bias, leaf.bias, leaf.weight, generator)
+        if isinstance(leaf, nn.BatchNorm2d):
             leaf.reset_running_stats()
-        elif isinstance(leaf, nn.Linear):
-            if resnext:
-                nn.init.normal_(leaf.weight, 0.0, 0.01, generator=generator)
-            else:
-                nn.init.kaiming_uniform_(leaf.weight, math.sqrt(5), generator=generator)
-            nn.init.zeros_(leaf.bias)
 
 
-def _he_fan_in(conv: nn.Conv2d, parent: str, name: str, merged: bool, generator: torch.Generator) -> None:
-    fan_in: float = conv.weight[0].numel()
-    if parent.endswith("shortcut"):
-        nn.init.kaiming_uniform_(conv.weight, math.sqrt(5), generator=generator)
+def _start(initial: Initial, tensor: torch.Tensor, weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Fill the weight, or the bias, of the layer that has ``weight``."""
+    if initial.kind == "constant":
+        nn.init.constant_(tensor, initial.value)
+    elif initial.kind == "normal":
+        nn.init.normal_(tensor, 0.0, initial.value, generator=generator)
+    elif tensor is weight:
+        nn.init.kaiming_uniform_(tensor, math.sqrt(5), generator=generator)
     else:
-        if name == "conv3" and merged:
-            fan_in /= 2
-        nn.init.normal_(conv.weight, 0.0, math.sqrt(2.0 / fan_in), generator=generator)
-    if conv.bias is not None:
-        nn.init.zeros_(conv.bias)
-
-
-def _he_outputs(conv: nn.Conv2d, last: bool, merged: bool, generator: torch.Generator) -> None:
-    """Deviation by k · k · C_out; in the authors' halves all convolutions but a branch's last have half the outputs."""
-    outputs: float = conv.kernel_size[0] * conv.kernel_size[1] * conv.out_channels
-    if merged and not last:
-        outputs /= 2
-    nn.init.normal_(conv.weight, 0.0, math.sqrt(2.0 / outputs), generator=generator)
-    if conv.bias is not None:
-        bound = 1 / math.sqrt(conv.weight[0].numel())
-        nn.init.uniform_(conv.bias, -bound, bound, generator=generator)
+        bound = 1 / math.sqrt(weight[0].numel())
+        nn.init.uniform_(tensor, -bound, bound, generator=generator)
 
 
 def _is_whole_block(graph: Graph, branch: str) -> bool:

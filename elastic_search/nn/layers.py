@@ -16,10 +16,8 @@ from elastic_search.arch.ops import Op
 from elastic_search.errors import SpecError
 
 
-def _global_pool(op: ops.GlobalPool) -> nn.Module | None:
-    if op.spelling == "function":
-        return None
-    if op.spelling == "adaptive":
+def _global_pool(op: ops.GlobalPool) -> nn.Module:
+    if op.kind == "adaptive":
         return nn.AdaptiveAvgPool2d(1)
     # The authors' AvgPool2d(7) fits one input size: here its window is the map at hand.
     pool = nn.AvgPool2d(7)
@@ -37,7 +35,7 @@ def _pool(op: ops.Pool) -> nn.Module:
     return kind(op.kernel, op.stride, op.padding, ceil_mode=op.ceil)
 
 
-_MODULES: dict[type[Op], Callable[[Any], nn.Module | None]] = {
+_MODULES: dict[type[Op], Callable[[Any], nn.Module]] = {
     ops.Conv: lambda op: nn.Conv2d(
         op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
     ),
@@ -45,11 +43,11 @@ _MODULES: dict[type[Op], Callable[[Any], nn.Module | None]] = {
         op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, groups=op.groups, bias=op.bias
     ),
     ops.BatchNorm: lambda op: nn.BatchNorm2d(op.channels, eps=op.eps, momentum=op.momentum),
-    ops.Relu: lambda op: None if op.functional else nn.ReLU(),
+    ops.Relu: lambda op: nn.ReLU(),
     ops.Sigmoid: lambda op: nn.Sigmoid(),
     ops.Pool: _pool,
-    ops.GlobalPool: lambda op: _global_pool(op),
-    ops.Upsample: lambda op: None if op.functional else nn.Upsample(scale_factor=op.factor, mode=op.mode),
+    ops.GlobalPool: _global_pool,
+    ops.Upsample: lambda op: nn.Upsample(scale_factor=op.factor, mode=op.mode),
     ops.Flatten: lambda op: nn.Flatten(),
     ops.Linear: lambda op: nn.Linear(op.in_features, op.out_features),
 }
@@ -74,15 +72,18 @@ _FUNCTIONS: dict[type[Op], Callable[..., Tensor]] = {
 }
 
 
-def module(op: Op) -> nn.Module | None:
-    """The op as a module, or None where it is a function."""
-    build = _MODULES.get(type(op))
+def module(op: Op, spelling: str = "module") -> nn.Module | None:
+    """The op as a module, or None where it is a function.
+
+    Raises:
+        SpecError: if it is neither: of a graph that was read from a module.
+    """
+    if type(op) not in _MODULES and type(op) not in _FUNCTIONS:
+        raise SpecError(f"{type(op).__name__}: a graph that was read from a module cannot be built", "run the module")
+    build = _MODULES.get(type(op)) if spelling == "module" or type(op) not in _FUNCTIONS else None
     return build(op) if build else None
 
 
-def function(op: Op) -> Callable[..., Tensor]:
+def call(op: Op, *inputs: Tensor) -> Tensor:
     """The op as a function of its input tensors."""
-    if type(op) not in _FUNCTIONS:
-        raise SpecError(f"{type(op).__name__}: a graph that was read from a module cannot be built", "run the module")
-    call = _FUNCTIONS[type(op)]
-    return lambda *inputs: call(op, *inputs)
+    return _FUNCTIONS[type(op)](op, *inputs)

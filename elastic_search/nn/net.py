@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
-from elastic_search.arch.graph import Graph
+from elastic_search.arch.graph import Graph, Node
 from elastic_search.nn import layers
 
 
 class Net(nn.Module):
     """Runs a Graph. Each nested graph is a Net, and children are named as the graph's nodes.
 
-    Inputs and outputs are batches: [N, C, H, W] (a classifier returns [N, classes]).
+    Inputs and outputs are batches: [N, C, H, W] (a classifier returns [N, classes]); of several outputs, a tuple.
 
     Args:
         graph: what to build.
         dead: also build and run nodes whose result nobody reads.
+
+    Raises:
+        TypeError: if it is not a graph.
+        SpecError: if the graph was read from a module.
     """
 
     def __init__(self, graph: Graph, *, dead: bool = False) -> None:
         super().__init__()
+        if not isinstance(graph, Graph):
+            raise TypeError(f"Net takes a graph, not {graph!r}: build(spec) makes a spec's network as published")
         self.graph = graph
-        self._steps: list[tuple[str, Callable[..., Tensor] | str, tuple[str, ...], tuple[str, ...]]] = []
-        for node, spent in graph.steps(dead):
-            child = Net(node.op, dead=dead) if isinstance(node.op, Graph) else layers.module(node.op)
-            if child is None:
-                assert not isinstance(node.op, Graph)
-                self._steps.append((node.name, layers.function(node.op), node.inputs, spent))
+        self.dead = dead
+        for node in graph.nodes:
+            if not dead and node.name not in graph.live:
                 continue
+            child = Net(node.op, dead=dead) if isinstance(node.op, Graph) else layers.module(node.op, node.spelling)
             if isinstance(child, nn.ReLU):
                 child.inplace = graph.may_overwrite(node.inputs[0])
-            self.add_module(node.name, child)
-            self._steps.append((node.name, node.name, node.inputs, spent))
+            if child is not None:
+                self.add_module(node.name, child)
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        values = dict(zip(self.graph.inputs, inputs, strict=True))
-        for name, step, sources, spent in self._steps:
-            call = self._modules[step] if isinstance(step, str) else step
-            values[name] = call(*[values[source] for source in sources])  # type: ignore[misc]
-            for value in spent:
-                del values[value]
-        outputs = tuple(values[name] for name in self.graph.outputs)
+        outputs = self.graph.run(inputs, self._visit, dead=self.dead)
         return outputs if len(outputs) > 1 else outputs[0]
+
+    def _visit(self, node: Node, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        child = self._modules.get(node.name)
+        if child is None:
+            assert not isinstance(node.op, Graph)
+            return (layers.call(node.op, *values),)
+        found = child(*values)
+        return found if isinstance(found, tuple) else (found,)

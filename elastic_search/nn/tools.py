@@ -43,7 +43,7 @@ def fvcore_counts(module: nn.Module, image: torch.Tensor) -> tuple[Counts, int]:
 def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     """FLOPs by module class as the paper's own counter adds them up, from a forward pass of the built module.
 
-    A second reading of the counter beside ``cost.conventions.AUTHORS``: it never sees the graph, only the module
+    A second reading of the counter beside ``cost.tools.AUTHORS``: it never sees the graph, only the module
     classes that run and the tensors that enter and leave them. Functions are invisible to it.
     """
     counts: Counts = {}

@@ -9,8 +9,10 @@ from torch import nn
 
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
-from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS
+from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS
+from elastic_search.errors import ElasticError
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS, fvcore_counts
 
@@ -67,6 +69,23 @@ def verify(
                 mine, other = by_operator.get(operator, 0), theirs.get(operator, 0)
                 checks.append(Check(f"{name} {operator}", mine, tool, other))
     return checks
+
+
+def counted(spec: Spec, input: Shape, convention: str) -> tuple[str, int, int]:
+    """Count a network by the convention's tool, or by fvcore where there is none or it is not installed.
+
+    Returns:
+        The tool's name, our count, its count.
+    """
+    try:
+        return _counted(spec.graph(), input, convention)
+    except (KeyError, ElasticError):
+        return _counted(spec.graph(), input, FVCORE.name)
+
+
+def _counted(graph: Graph, input: Shape, name: str) -> tuple[str, int, int]:
+    check = next(check for check in verify(graph, input, (name,)) if check.quantity == name)
+    return check.tool, check.ours, check.theirs
 
 
 def empty_net(graph: Graph, *, dead: bool = False) -> Net:

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from elastic_search.arch.edit import elastic
+from elastic_search.arch.edit import HALVES, elastic
+from elastic_search.arch.families.resnext import ResNeXt
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.resnext import ResNeXt
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import Split, parse_split
-from elastic_search.arch.zoo import HALVES, published
-from elastic_search.cost.conventions import AUTHORS, MACS, Convention
+from elastic_search.arch.zoo import published
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
-from elastic_search.paper import tables
+from elastic_search.cost.tools import AUTHORS, MACS
+from elastic_search.paper.tables import tables
 
 INPUT: Shape = image(224, 224)
 MILLION, BILLION = 10**6, 10**9
@@ -216,5 +217,4 @@ def table7() -> Reproduction:
 
 
 TABLES = {"table2": table2, "table6": table6, "table7": table7}
-
 """Tables by name."""

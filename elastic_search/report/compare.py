@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import MACS
+from elastic_search.cost.tools import MACS
 from elastic_search.report.emit import GAP, Field, Record, Report
 from elastic_search.report.notes import opaque_notes
 from elastic_search.report.text import dashed, size

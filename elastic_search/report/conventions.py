@@ -5,9 +5,10 @@ from __future__ import annotations
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import spec_id
-from elastic_search.cost.conventions import CONVENTIONS, FREE
+from elastic_search.cost.convention import FREE
 from elastic_search.cost.explain import by_kind, kind_of_type
 from elastic_search.cost.parts import Costs, counts_by
+from elastic_search.cost.tools import CONVENTIONS
 from elastic_search.report.emit import Field, Record, Report, Unit
 from elastic_search.report.notes import opaque_notes, own_layer_notes
 from elastic_search.report.text import size

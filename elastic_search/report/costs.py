@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.zoo import spec_id, to_dict
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.parts import Costs, Part, merged, trained_params
+from elastic_search.cost.tools import MACS
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.notes import SEE_CLASSES, opaque_notes, own_layer_notes
 from elastic_search.report.text import resolutions_text, size
 
 if TYPE_CHECKING:
-    from elastic_search.nn.elasticize import Elasticized
+    from elastic_search.nn.elastic.elasticize import Elasticized
 
 MOST_NAMED = 8
 """Dead parts that a note names."""

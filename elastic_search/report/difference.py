@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
-from elastic_search.arch import ops
+from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.difference import Difference, Side
 from elastic_search.report.emit import Field, Record, Report, unit_of
 from elastic_search.report.notes import opaque_notes
@@ -21,7 +21,7 @@ def _change(difference: Difference) -> str:
     return "only A" if difference.b is None else "differs"
 
 
-def op_text(op: Op | Graph) -> str:
+def op_text(op: Op | Graph, spelling: str = "module") -> str:
     """An op in short: ``3x3/2 conv 128 to 256, 32 groups``; a nested graph's kind."""
     if isinstance(op, Graph):
         return op.kind
@@ -29,6 +29,13 @@ def op_text(op: Op | Graph) -> str:
     values = {name: getattr(op, name) for name, default in op.FIELDS.items() if getattr(op, name) != default}
     for key in ("kernel", "padding", "inputs", "output", "weights"):
         values.pop(key, None)
+    if isinstance(op, ops.GlobalPool) and op.kind == "window":
+        values["kind"] = spelling
+    elif spelling in ("function", "method"):
+        named = isinstance(op, (traced_ops.Activation, traced_ops.Softmax))
+        values["spelling"] = spelling if named else "functional"
+        # The size to which a function resizes stands last.
+        values |= {key: values.pop(key) for key in ("size", "scale") if key in values}
     stride = values.pop("stride", 1)
     window = ""
     if isinstance(op, (ops.Conv, ops.ConvTranspose, ops.Pool)):
@@ -51,13 +58,13 @@ def difference_report(found: list[Difference], a: Network, b: Network, input: Sh
     """A row for each node that differs: its ops and costs on both sides."""
 
     def text(side: Side | None) -> str | None:
-        return None if side is None else f"{op_text(side.op)}, {size(side.output)}"
+        return None if side is None else f"{op_text(side.op, side.spelling)}, {size(side.output)}"
 
     name, rows = convention.name, list[Record | None]()
     for entry in found:
         row: Record = {"path": entry.path, "change": _change(entry), "a": text(entry.a), "b": text(entry.b)}
         for key, side in (("a", entry.a), ("b", entry.b)):
-            row |= {f"{key}_op": side and op_text(side.op), f"{key}_output": side and str(side.output)}
+            row |= {f"{key}_op": side and op_text(side.op, side.spelling), f"{key}_output": side and str(side.output)}
             row |= {f"{key}_params": side and side.cost.params, f"{key}_{name}": side and side.cost.total}
         rows.append(row)
     counts = [Field(f"a_{name}", f"A {name}", "count"), Field(f"b_{name}", f"B {name}", "count")]
@@ -80,7 +87,7 @@ def _document(found: list[Difference], a: Network, b: Network, input: Shape, con
         if side is None:
             return None
         cost = {"params": side.cost.params, convention.name: side.cost.total, "activations": side.cost.activations}
-        return {"op": op_text(side.op), "output": list(side.output), **cost}
+        return {"op": op_text(side.op, side.spelling), "output": list(side.output), **cost}
 
     head = {"a": a.label, "b": b.label, "input": list(input), "convention": convention.name}
     nodes = [{"path": d.path, "change": _change(d), "a": data(d.a), "b": data(d.b)} for d in found]

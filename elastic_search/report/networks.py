@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import PUBLISHED, spec_id
-from elastic_search.cost.conventions import FVCORE, MACS
 from elastic_search.cost.tally import Tally, tally
+from elastic_search.cost.tools import FVCORE, MACS
 from elastic_search.errors import ShapeError
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.text import size
@@ -33,7 +33,7 @@ def models_report(input: Shape) -> Report:
 
 def _network(name: str, input: Shape) -> Record:
     entry = PUBLISHED[name]
-    spec = entry.build()
+    spec = entry.spec
     graph = spec.graph()
     try:
         macs: Tally | None = tally(graph, input, MACS)
@@ -49,7 +49,7 @@ def _network(name: str, input: Shape) -> Record:
         "macs": macs and macs.total,
         "fvcore": fvcore and fvcore.total,
         "activations": macs and macs.activations,
-        "paper_tables": [int(number) for number in entry.table.split(",")],
+        "paper_tables": list(entry.tables),
         "elastic": entry.elastic,
         "note": entry.note,
         "id": spec_id(spec),

@@ -11,7 +11,7 @@ from elastic_search.report.text import size
 if TYPE_CHECKING:
     from elastic_search.arch.graph import Graph
     from elastic_search.arch.network import Network
-    from elastic_search.nn.elasticize import Elasticized
+    from elastic_search.nn.elastic.elasticize import Elasticized
 
 SEE_CLASSES = ("torchinfo", "authors")
 """Conventions of tools that take a subclass of a layer, or any module with weights and no children, for a layer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elastic_search.cost.conventions import MACS
+from elastic_search.cost.tools import MACS
 from elastic_search.paper.figure4 import TITLES, Figure4, Point
 from elastic_search.paper.reproduce import INPUT, Cell, Reproduction, Row, round_half_up
 from elastic_search.report.emit import Field, Record, Report

@@ -4,40 +4,57 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from elastic_search.report.searches import plan_report
 from elastic_search.report.text import clock, dashed
 
 if TYPE_CHECKING:
     from rich.live import Live
     from rich.text import Text
 
-    from elastic_search.search.evaluator import Epoch, Score
+    from elastic_search.search.evaluator import Epoch
+    from elastic_search.search.plan import Forecast
+    from elastic_search.search.run import Run
+    from elastic_search.search.store.result import Result
 
 SECONDS_BETWEEN_LINES = 60
 
 
 class Progress:
-    """Shows what a search's workers do: device, trials, epochs, the best so far and the time left.
+    """Shows a run and what its workers do: the plan, trials, epochs, the best so far and the time left.
 
     Args:
-        device: its name.
-        trials: how many there will be, or None.
-        seconds_left: seconds of the budget left, or None without a time limit.
+        cautions: what is to be known of its results.
     """
 
-    def __init__(self, device: str, trials: int | None, seconds_left: Callable[[], float | None]) -> None:
-        self.device = device
-        self.trials = trials
-        self.seconds_left = seconds_left
+    def __init__(self, *cautions: str) -> None:
+        self._cautions, self._where = cautions, ""
+        self.trials: int | None = None
+        self.seconds_left: Callable[[], float | None] = lambda: None
         self._now: dict[int, str] = {}
         self._best: float | None = None
         self._base: float | None = None
         self._said = time.monotonic()
         self._live: Live | None = None
 
-    def __enter__(self) -> Progress:
+    def note(self, what: str) -> None:
+        self.say(what, alone=True)
+
+    def planned(self, run: Run, fits: Forecast) -> None:
+        table = plan_report(run, fits)
+        lines = [f"{row['name']}: {row['text']}" for row in table.rows if row]
+        for line in (*lines, *table.notes, *self._cautions):
+            self.note(line)
+
+    @contextmanager
+    def watching(self, run: Run, left: Callable[[], float | None]) -> Iterator[None]:
+        """Show a live line on a terminal, with the accuracies that are known from earlier starts."""
+        self._where, self.trials = run.title if run.settings.workers > 1 else run.device, run.settings.trials
+        known = {row.rank: row.result.accuracy for row in run.rows()}
+        self._base, self._best, self.seconds_left = known.get("base"), known.get("1"), left
         if sys.stderr.isatty():
             from rich.console import Console
             from rich.live import Live
@@ -46,15 +63,12 @@ class Progress:
                 console=Console(stderr=True), transient=True, refresh_per_second=2, get_renderable=self._render
             )
             self._live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    def known(self, base: float | None, best: float | None) -> None:
-        """Accuracies from earlier starts of the run."""
-        self._base, self._best = base, best
+        try:
+            yield
+        finally:
+            if self._live is not None:
+                self._live.stop()
+                self._live = None
 
     def of(self, worker: int) -> Watched:
         """An observer of one worker."""
@@ -87,7 +101,7 @@ class Progress:
         from rich.text import Text
 
         doing = [now for _, now in sorted(self._now.items())] or ["preparing"]
-        return Text(f"{self.device} | " + self._line("\n".join(doing)), overflow="fold")
+        return Text(f"{self._where} | " + self._line("\n".join(doing)), overflow="fold")
 
     def say(self, what: str, alone: bool = False) -> None:
         """A line that stays; ``alone`` leaves out the best so far and the time left."""
@@ -107,13 +121,13 @@ class Watched:
         self._name = ""
         self._again = False
 
-    def started(self, trial: int | None, depths: tuple[int, ...], pending: dict[str, Any]) -> None:
-        trials = self._progress.trials
+    def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None:
+        trial, trials = pending.number, self._progress.trials
         of = f" ({trial + 1}/{trials})" if trials and trial is not None else ""
-        self._again = bool(pending.get("again"))
+        self._again = again
         number = "base" if trial is None else f"trial {trial}{of}"
-        if self._again:
-            number = f"trial {trial} again, seed {pending['seed']}"
+        if again:
+            number = f"trial {trial} again, seed {pending.seed}"
         self._name = f"{number} {dashed(depths)}"
         self._progress.now(self._worker, f"{self._name}: started")
 
@@ -122,11 +136,11 @@ class Watched:
             self._worker, f"{self._name}: epoch {epoch.number}/{epoch.of}, accuracy {epoch.accuracy:.1%}"
         )
 
-    def finished(self, trial: int | None, score: Score | None, reason: str) -> None:
-        if score is None:
-            return self._progress.say(f"{self._name}: failed: {reason}", alone=True)
-        if reason:
-            return self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%}, {reason}")
+    def finished(self, result: Result, why: str) -> None:
+        if result.accuracy is None:
+            return self._progress.say(f"{self._name}: failed: {why}", alone=True)
+        if why:
+            return self._progress.say(f"{self._name}: accuracy {result.accuracy:.1%}, {why}")
         if not self._again:
-            self._progress.scored(trial, score.accuracy)
-        self._progress.say(f"{self._name}: accuracy {score.accuracy:.1%} in {score.seconds:.0f} s")
+            self._progress.scored(result.number, result.accuracy)
+        self._progress.say(f"{self._name}: accuracy {result.accuracy:.1%} in {result.seconds:.0f} s")

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from elastic_search.arch.split import Split
-from elastic_search.cost.conventions import Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.pyramids import RELATIVE, Layer
 from elastic_search.report.emit import Field, Record, Report, unit_of
 

@@ -1,8 +1,8 @@
-"""What ``search`` reports: its plan, and its result."""
+"""What ``search`` and ``reproduce`` report: the plan, the result, a curve again."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from elastic_search.arch.zoo import to_dict
@@ -12,100 +12,98 @@ from elastic_search.report.spaces import band_head
 from elastic_search.report.text import clock, edits_text
 
 if TYPE_CHECKING:
-    from elastic_search.arch.spec import Spec
-    from elastic_search.files import SearchSpace
-    from elastic_search.train.recipe import Recipe
+    from elastic_search.files.space import SearchSpace
+    from elastic_search.search.plan import Forecast
+    from elastic_search.search.run import Run
+    from elastic_search.search.store.ranking import Row
 
+SHORT = "the time left is too short for the base network alone"
 FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
 
 
-def search_report(rows: list[Record], plan: SearchSpace, title: str, head: Record) -> Report:
+def search_report(run: Run, why: str) -> Report:
     """The base network, then all finished trials, best first.
 
     Args:
-        rows: of ``search.ranking``.
-        plan: what was searched.
-        title: of the table.
-        head: of the run, from ``search_head``.
+        run: a run that ended.
+        why: it ended, in words.
     """
-    name = plan.band.convention.name
-    fields = [Field("rank", "#"), Field("trial", "trial", "number"), *_network_fields(name)]
+    rows, space = run.rows(), run.space
+    fields = [Field("rank", "#"), Field("trial", "trial", "number"), *_network_fields(space)]
     fields += [Field("proxy_macs", "proxy macs", "count"), Field("epochs", "epochs", "number")]
     fields.append(Field("accuracy", "proxy acc", "percent"))
-    fields += [Field("seeds", "seeds", "number")] * any((row["seeds"] or 1) > 1 for row in rows)
-    notes = [proxy_text(plan.recipe), f"inside: {plan.band}"]
-    notes += [TRAINED] * any(row["spec"].trained_filters for row in rows)
-    shown = [_shown(row, plan.space.base) for row in rows]
-    return Report(title, [*fields, Field("seconds", "s", "seconds")], shown, notes, head)
+    fields += [Field("seeds", "seeds", "number")] * any(row.result.seeds > 1 for row in rows)
+    notes = [proxy_text(space), f"inside: {space.band}"]
+    notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
+    return Report(
+        f"Run {run.folder.name}: {why}",
+        [*fields, Field("seconds", "s", "seconds")],
+        [_shown(row, space) for row in rows],
+        notes,
+        head=lambda: _document(run),
+    )
 
 
-def _network_fields(convention: str) -> list[Field]:
+def _network_fields(space: SearchSpace) -> list[Field]:
     fields = [Field("depths", "depths", "depths"), Field("splits", "splits", "long")]
-    fields += [Field("cost", convention, "count"), Field("difference", "change", "change")]
+    fields += [Field("cost", space.band.convention.name, "count"), Field("difference", "change", "change")]
     return [*fields, Field("params", "params", "count")]
 
 
-def _shown(row: Record, base: Spec) -> Record:
-    return {**row, "depths": row["spec"].depths, "splits": edits_text(row["spec"], base)}
+def _shown(row: Row, space: SearchSpace) -> Record:
+    return {**row_dict(row), "depths": row.spec.depths, "splits": edits_text(row.spec, space.space.base)}
 
 
-def search_head(rows: list[Record], plan: SearchSpace, name: str, seed: int, inside: int, ended: str) -> Record:
-    """The machine form of a search's result."""
-    head: Record = {"run": name, "space": plan.name, "base": plan.base_name, "seed": seed, "ended": ended}
-    head["band"] = {**band_head(plan.band), "networks": inside}
-    head["proxy"] = {key: str(value) if key == "width" else value for key, value in vars(plan.recipe).items()}
-    return {**head, "networks": [_data(row) for row in rows]}
+def row_dict(row: Row) -> Record:
+    """A row as plain values, all of them also where there are none."""
+    result, trained = row.result, row.result.accuracy is not None
+    said = {
+        "rank": row.rank,
+        "trial": result.number,
+        "spec": to_dict(row.spec),
+        "difference": row.difference,
+        "epochs": result.epochs,
+        **{key: getattr(result, key) for key in ("id", "cost", "params", "proxy_macs", "proxy_params", "accuracy")},
+        "accuracy_by_size": result.accuracy_by_size if trained else None,
+        "curve": result.curve if trained else None,
+        "seeds": result.seeds,
+        "accuracies": result.accuracies or None,
+        "seconds": result.seconds if trained else None,
+        "reason": result.reason or None,
+    }
+    if row.band is not None:
+        said["band"] = row.band
+    return said if row.front is None else {**said, "front": row.front}
 
 
-def _data(row: Record) -> Record:
-    return {**row, "spec": to_dict(row["spec"])}
+def _document(run: Run) -> Record:
+    head: Record = {"run": run.folder.name, "space": run.space.name, "base": run.space.base_name}
+    head |= {"seed": run.settings.seed, "ended": run.ended}
+    head |= {"band": {**band_head(run.space.band), "networks": run.inside}, "proxy": run.space.recipe}
+    return {**head, "networks": [row_dict(row) for row in run.rows()]}
 
 
-def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
-    """Which of (cost, accuracy) no other beats: by more accuracy at no more cost, or as much at less."""
-    return [
-        not any((c <= cost and a > accuracy) or (c < cost and a >= accuracy) for c, a in points)
-        for cost, accuracy in points
-    ]
-
-
-def sweep_rows(of_bands: list[list[Record]]) -> list[Record]:
-    """The base and each band's best network, cheapest first.
-
-    Beside what ``search.ranking`` says: ``band``, its number (not of the base), and ``front``, whether it is on the
-    curve of the best.
-    """
-    found = [row for row in of_bands[0] if row["rank"] == "base"]
-    found += [{**row, "band": i} for i, rows in enumerate(of_bands) for row in rows if row["rank"] == "1"]
-    rows = sorted(found, key=lambda row: row["cost"])
-    points = [(row["cost"], row["accuracy"]) for row in rows]
-    base = next((row["cost"] for row in rows if row["rank"] == "base"), 0)
-    return [
-        {**row, "difference": row["cost"] / base - 1 if base else 0.0, "front": front}
-        for row, front in zip(rows, pareto_front(points), strict=True)
-    ]
-
-
-def sweep_report(name: str, of_bands: list[list[Record]], plans: list[SearchSpace], heads: list[Record]) -> Report:
-    """Accuracy against cost: the best network of each band beside the base.
-
-    Args:
-        name: of the sweep.
-        of_bands: rows of ``search.ranking`` of each band.
-        plans: what was searched.
-        heads: of each band's run, from ``search_head``.
-    """
-    rows, base, convention = sweep_rows(of_bands), plans[0].space.base, plans[0].band.convention.name
-    fields = [Field("target", f"band {convention}", "count"), Field("trial", "trial", "number")]
-    fields += [*_network_fields(convention), Field("accuracy", "proxy acc", "percent"), Field("front", "front")]
-    shown = []
-    for row in rows:
-        target = plans[row["band"]].band.target if "band" in row else None
-        shown.append({**_shown(row, base), "target": target, "front": "yes" if row["front"] else "no"})
-    tolerance = f"bands: {float(100 * plans[0].band.tolerance):g}% around each cost; the row without one is the base"
-    notes = [proxy_text(plans[0].recipe), FRONT, tolerance]
-    head = {"sweep": name, "networks": [_data(row) for row in rows], "bands": [{"schema": SCHEMA, **h} for h in heads]}
-    return Report(f"Sweep {name}: the best of {len(plans)} bands", fields, shown, notes, head)
+def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
+    """Accuracy against cost: the best network of each band beside the base, from ``search.store.ranking.curve``."""
+    spaces = [run.space for run in runs]
+    first, shown = spaces[0], list[Record]()
+    fields = [Field("target", f"band {first.band.convention.name}", "count"), Field("trial", "trial", "number")]
+    fields += [*_network_fields(first), Field("accuracy", "proxy acc", "percent"), Field("front", "front")]
+    for row in best:
+        target = None if row.band is None else spaces[row.band].band.target
+        shown.append({**_shown(row, first), "target": target, "front": "yes" if row.front else "no"})
+    tolerance = f"bands: {float(100 * first.band.tolerance):g}% around each cost; the row without one is the base"
+    return Report(
+        f"Sweep {name}: the best of {len(runs)} bands",
+        fields,
+        shown,
+        [proxy_text(first), FRONT, tolerance],
+        head=lambda: {
+            "sweep": name,
+            "networks": [row_dict(row) for row in best],
+            "bands": [{"schema": SCHEMA, **_document(run)} for run in runs],
+        },
+    )
 
 
 def curves_report(name: str, trial: str, recorded: list[float], again: list[float], differing: list[str]) -> Report:
@@ -127,27 +125,37 @@ def curves_report(name: str, trial: str, recorded: list[float], again: list[floa
     return Report(title, fields, rows, head=head)
 
 
-def plan_report(plan: Record, title: str, band: str) -> Report:
-    """What a budget buys: rows of name and text; ``band`` in words."""
-    seconds = plan["seconds_an_epoch"]
-    low, base, high = (f"{seconds[key]:.3g}" for key in ("cheapest", "base", "dearest"))
-    trials = f"{plan['trials']:,} trial{'' if plan['trials'] == 1 else 's'}"
+def plan_report(run: Run, fits: Forecast) -> Report:
+    """What a budget buys: rows of name and text."""
+    pace, rungs = run.pace, ", ".join(map(str, run.halving.rungs))
+    low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
+    trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
+    end = datetime.now().astimezone() + timedelta(seconds=fits.seconds)
     lines = {
-        "inside": f"{plan['inside']:,} of {plan['networks']:,} networks: {band}",
+        "inside": f"{run.inside:,} of {run.matcher.size:,} networks: {run.space.band}",
         "an epoch": f"{low} to {high} s in the band, {base} s for the base",
-        "rungs": f"{', '.join(map(str, plan['rungs']))} epochs; {plan['strategy']}",
-        "fits": f"{trials}, about {plan['full']:,} to the last epoch; {plan['epochs']:,} epochs",
-        "time": f"{clock(plan['budget_seconds'], ' left')}, {clock(plan['spent_seconds'])} used before",
-        "ends": f"{datetime.fromisoformat(plan['end']):%Y-%m-%d %H:%M} local time",
+        "rungs": f"{rungs} epochs; {run.settings.strategy}",
+        "fits": f"{trials}, about {fits.full:,} to the last epoch; {fits.epochs:,} epochs",
+        "time": f"{clock(fits.budget_seconds, ' left')}, {clock(run.folder.spent_seconds)} used before",
+        "ends": f"{end:%Y-%m-%d %H:%M} local time",
     }
-    notes = ["the time left is too short for the base network alone"] if plan["short"] else []
-    fields = [Field("name", "plan"), Field("text", "what fits")]
-    return Report(title, fields, [{"name": name, "text": text} for name, text in lines.items()], notes, plan)
+    head: Record = {"strategy": run.settings.strategy, "inside": run.inside, "networks": run.matcher.size}
+    head |= {
+        "band": band_head(run.space.band),
+        "seconds_an_epoch": vars(pace),
+        "rungs": run.halving.rungs,
+        **vars(fits),
+    }
+    head |= {"spent_seconds": run.folder.spent_seconds, "end": end.isoformat(timespec="seconds")}
+    fields, rows = [Field("name", "plan"), Field("text", "what fits")], list[Record]()
+    rows += [{"name": name, "text": text} for name, text in lines.items()]
+    return Report(run.title, fields, rows, [SHORT] if fits.short else [], head)
 
 
-def proxy_text(recipe: Recipe) -> str:
+def proxy_text(plan: SearchSpace) -> str:
     """What the accuracies of a search are, in one line."""
     return (
-        f"proxy acc: top-1 on {recipe.test_images:,} Fashion-MNIST scenes of {recipe.input} px after {recipe.epochs} "
-        f"epochs at {recipe.width} of the width (whole paths kept); a proxy, not an ImageNet result"
+        f"proxy acc: top-1 on {plan.training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
+        f"{plan.training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
+        "ImageNet result"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from elastic_search.report.emit import Field, Record, Report
 
 if TYPE_CHECKING:
-    from elastic_search.nn.checkpoint import Conversion
+    from elastic_search.nn.weights.checkpoint import Conversion
 
 FATES = {"same": "same name", "renamed": "renamed", "merged": "merged with its other half"}
 """What can become of a key that is kept, by the attribute of a conversion that counts it."""

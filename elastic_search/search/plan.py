@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from elastic_search.arch.ops import image
 from elastic_search.arch.spec import Spec
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.files import SearchSpace
-from elastic_search.search.halving import Halving
+from elastic_search.search.trials.halving import Halving
 from elastic_search.space.match import Matcher
 
 DRAWS = 32
@@ -36,8 +38,8 @@ class Pace:
 def calibrate(plan: SearchSpace, matcher: Matcher, measure: Callable[[Spec], float]) -> Pace:
     """Measure the base and two networks of the band; a few seconds for each."""
     found = matcher.sample(plan.band, DRAWS, np.random.default_rng(0))
-    edge = image(plan.recipe.input, plan.recipe.input)
-    costs = {spec: tally(plan.recipe.proxy(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
+    edge = image(plan.proxy.input, plan.proxy.input)
+    costs = {spec: tally(plan.proxy.of(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
     ordered = sorted(costs, key=lambda spec: costs[spec])
     base, first, last = (measure(spec) for spec in (plan.space.base, ordered[0], ordered[-1]))
     return Pace(base, min(first, last), max(first, last))
@@ -53,6 +55,7 @@ class Forecast:
         epochs: of all trials and the base.
         seconds: until the end.
         short: whether the time is too short for the base network alone.
+        budget_seconds: what it was made for; None without limit.
     """
 
     trials: int
@@ -60,6 +63,7 @@ class Forecast:
     epochs: int
     seconds: float
     short: bool
+    budget_seconds: float | None
 
 
 def forecast(
@@ -92,4 +96,40 @@ def forecast(
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
     epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
-    return Forecast(number, full, epochs, used, not base_done and seconds is not None and seconds < base)
+    short = not base_done and seconds is not None and seconds < base
+    return Forecast(number, full, epochs, used, short, seconds)
+
+
+def matcher_of(space: SearchSpace) -> Matcher:
+    """A space with its costs.
+
+    Raises:
+        NothingFitsError: if its band is empty.
+    """
+    matcher = Matcher(space.space, space.band.convention, space.band.input, space.limits)
+    if not matcher.count(space.band.low, space.band.high):
+        raise matcher.nothing_fits(space.band)
+    return matcher
+
+
+def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:
+    """The runs that a search makes, by name: one, or one for each target.
+
+    A band of a sweep, or a repaired copy of one, goes on at the cost that it aimed at before.
+    """
+    if not targets:
+        return {name: space.at(_target_of(root / name))}
+    return {f"{name}-{_millions(target)}": space.at(target) for target in targets}
+
+
+def _target_of(run: Path) -> int | None:
+    """The cost that an earlier start of this run aimed at, or None."""
+    try:
+        found = json.loads((run / "run.json").read_text(encoding="utf-8")).get("target")
+    except (OSError, ValueError, AttributeError):
+        return None  # the run's own start says what is wrong
+    return found if type(found) is int and found > 0 else None
+
+
+def _millions(target: int) -> str:
+    return str(target) if target % 10**6 else f"{target // 10**6}M"

@@ -21,9 +21,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from elastic_search.atomic import sealed, unsealed
 from elastic_search.errors import EnvironmentFault, UsageError, missing_extra
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.records import sealed, unsealed
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.result import Result
 
 BEAT = 30.0
 """Seconds between two signs of life of a trial."""
@@ -141,16 +142,16 @@ class SharedStudy:
         known = set(self.folder.trials())
         for trial in study.get_trials(deepcopy=False):
             if trial.number not in known and (found := trial.user_attrs.get("result")):
-                self.folder.record(trial.number, unsealed(found, f"trial {trial.number} of the shared study"))
+                self._take_over(found, trial.number)
         if self.folder.result(None) is None and (found := study.user_attrs.get("base")):
-            self.folder.record(None, unsealed(found, "the base of the shared study"))
+            self._take_over(found, None)
 
     def publish(self, study: optuna.Study, number: int | None) -> None:
         """Put a result of our folder into the study, where it is not yet."""
         result = self.folder.result(number)
         if result is None:
             return
-        found = sealed(result)
+        found = sealed(result.to_dict())
         if number is None:
             published = study.user_attrs.get("base")
             if published is None:
@@ -162,7 +163,12 @@ class SharedStudy:
                 self._storage.set_trial_user_attr(trial._trial_id, "result", found)
         if published is not None and published != found:
             # Another machine was first, while this one slept: all go by its result.
-            self.folder.record(number, unsealed(published, f"{number} of the shared study"))
+            self._take_over(published, number)
+
+    def _take_over(self, published: str, number: int | None) -> None:
+        where = f"{'the base' if number is None else f'trial {number}'} of the shared study"
+        hint = "choose another --name"
+        self.folder.record(Result.read(unsealed(published, where, hint), number, where, hint))
 
     def is_free(self, trial: FrozenTrial) -> bool:
         """Whether a trial whose lock on this machine we hold has no owner on another."""

@@ -16,16 +16,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.search.claims import Claims
-from elastic_search.search.clock import SAVED_EVERY, Clock
-from elastic_search.search.evaluator import Epoch, Score
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.loop import Observer
-from elastic_search.search.signals import StopSignal
+from elastic_search.search.evaluator import Epoch
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.result import Result
+from elastic_search.search.trials.clock import SAVED_EVERY, Clock
+from elastic_search.search.trials.loop import Observer
+from elastic_search.search.trials.signals import StopSignal
 
 HUNG = 75
 """Exit code of a worker whose training hung: its trial is recorded, and the worker may start again."""
@@ -46,13 +47,13 @@ class _Worker:
 
     Attributes:
         process: the process.
-        pending: what is known of the trial at hand before it has a result; {} between trials and of repeats.
+        pending: the trial at hand, which has no result yet; None between trials, and of what is not recorded as failed.
         ended: why it says that it ended.
         error: an error that it reported.
     """
 
     process: subprocess.Popen[str]
-    pending: dict[str, Any] = field(default_factory=dict)
+    pending: Result | None = None
     ended: str = ""
     error: dict[str, Any] | None = None
 
@@ -60,14 +61,14 @@ class _Worker:
 class Reporter:
     """The worker's side: an observer that writes every event as a line of JSON."""
 
-    def started(self, trial: int | None, depths: tuple[int, ...], pending: dict[str, Any]) -> None:
-        tell("started", trial=trial, depths=depths, pending=pending)
+    def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None:
+        tell("started", pending=pending.to_dict(), depths=depths, again=again)
 
     def epoch(self, epoch: Epoch) -> None:
         tell("epoch", **vars(epoch))
 
-    def finished(self, trial: int | None, score: Score | None, reason: str) -> None:
-        tell("finished", trial=trial, score=score and score.to_dict(), reason=reason)
+    def finished(self, result: Result, why: str) -> None:
+        tell("finished", result=result.to_dict(), why=why)
 
 
 def tell(event: str, **about: Any) -> None:
@@ -126,7 +127,7 @@ class Supervisor:
         self._latest: dict[int, _Worker] = {}
         self._claims = Claims(folder.path / "claims")
         self._events: queue.Queue[tuple[_Worker, int, dict[str, Any] | None]] = queue.Queue()
-        self._deaths: dict[int, int] = {}
+        self._deaths: dict[int | None, int] = {}
         self._idle_deaths = 0
         self._open = 0
 
@@ -206,16 +207,17 @@ class Supervisor:
             return
         event = said.pop("event")
         if event == "started":
-            worker.pending = said["pending"]
-            observer.started(said["trial"], tuple(said["depths"]), worker.pending)
+            pending, again = Result.of(said["pending"]), said["again"]
+            worker.pending = None if again or pending.number is None else pending
+            observer.started(pending, tuple(said["depths"]), again)
         elif event == "epoch":
             self._idle_deaths = 0
-            self._deaths.pop(worker.pending.get("number", -1), None)
+            if worker.pending is not None:
+                self._deaths.pop(worker.pending.number, None)
             observer.epoch(Epoch(**said))
         elif event == "finished":
-            worker.pending = {}
-            score = said["score"]
-            observer.finished(said["trial"], score and Score(**score), said["reason"])
+            worker.pending = None
+            observer.finished(Result.of(said["result"]), said["why"])
         elif event == "ended":
             worker.ended = said["why"]
         else:
@@ -230,7 +232,7 @@ class Supervisor:
             raise error
         if worker.ended or self._stop.received is not None or self._clock.is_over:
             return
-        if code != HUNG or worker.pending.get("number") is None:
+        if code != HUNG or worker.pending is None:
             # What hung was no trial that could be recorded: the base, say, would hang for ever.
             self._died(worker, k, code)
         self._start(k)
@@ -240,18 +242,19 @@ class Supervisor:
         self._idle_deaths += 1
         if self._idle_deaths >= IDLE_DEATHS:
             raise EnvironmentFault(f"workers die one after the other ({how})", "see the messages above")
-        number = worker.pending.get("number")
         print(f"worker {k} died ({how}); another takes its place", file=sys.stderr, flush=True)
-        if number is None:
+        if worker.pending is None:
             return
+        number = worker.pending.number
         self._deaths[number] = self._deaths.get(number, 0) + 1
         # Another worker may have taken the trial over already: then it is that one's to record.
         if self._deaths[number] >= DEATHS and self._claims.take(str(number)):
             try:
                 if self._folder.result(number) is None:
                     reason = f"killed its worker {DEATHS} times ({how}): out of memory?"
-                    self._folder.record(number, worker.pending | {"accuracy": None, "reason": reason})
-                    self._observers[k].finished(number, None, reason)
+                    failed = replace(worker.pending, reason=reason)
+                    self._folder.record(failed)
+                    self._observers[k].finished(failed, reason)
                     self._idle_deaths = 0
             finally:
                 self._claims.release(str(number))

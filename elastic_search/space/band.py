@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor
@@ -10,24 +9,10 @@ from typing import NamedTuple
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
-from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.space.parts import Quantity
-
-
-def parse_percent(text: str) -> Fraction:
-    """An exact share from ``1%``, ``0.5 %`` or ``0.01``.
-
-    Raises:
-        ValueError: if it is not a number, or outside 0 to 100 %.
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", text, re.ASCII)
-    if not found:
-        raise ValueError(f"{text!r} is not a share: write 1% or 0.01")
-    share = Fraction(found[1]) / (100 if found[2] else 1)
-    if share > 1:
-        raise ValueError(f"{text!r} is more than 100%: write 1% or 0.01")
-    return share
 
 
 @dataclass(frozen=True)
@@ -51,6 +36,10 @@ class Band:
 
     def __contains__(self, cost: int) -> bool:
         return self.low <= cost <= self.high
+
+    def change(self, cost: int) -> float:
+        """A cost's distance from the target, as a share of it."""
+        return cost / self.target - 1
 
     def __str__(self) -> str:
         percent = f"{float(100 * self.tolerance):g}%"
@@ -89,6 +78,6 @@ class Limit(NamedTuple):
         return f"{self.low:,} to {self.high:,} {what}"
 
 
-def limit(target: int, tolerance: Fraction, quantity: Quantity) -> Limit:
+def around(target: int, tolerance: Fraction, quantity: Quantity) -> Limit:
     """Bounds within ``tolerance`` of ``target``."""
     return Limit(ceil(target * (1 - tolerance)), floor(target * (1 + tolerance)), *quantity)

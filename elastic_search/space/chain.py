@@ -1,4 +1,4 @@
-"""The laws of a space's costs, built along the chain of stages.
+"""The distributions of a space's costs, built along the chain of stages.
 
 The state between two stages is what flows there, and, for every earlier arm (network-wide choice), one bit that says
 whether all stages so far exist there too: a network that arises under several arms is counted under the first. The
@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from elastic_search.arch.split import PLAIN, Split, typed
 from elastic_search.errors import SpecError
+from elastic_search.space.band import Limit
 from elastic_search.space.choice import Arm, Option, Space
-from elastic_search.space.law import Law, atom, product
+from elastic_search.space.distribution import Distribution, atom, product
+from elastic_search.space.join import Join
 from elastic_search.space.parts import Parts, Quantity, Shapes, Vector, plus
 
 MAX_STAGES = 8
@@ -39,41 +41,34 @@ class BlockWay(NamedTuple):
     split: Split
 
 
-class Join(NamedTuple):
-    """The ways of the first half of an arm, and those of the second that may follow them."""
-
-    arm: int
-    left: Law
-    right: Law
-
-
 State = tuple[Shapes, int]
 END: Shapes = ()
 """What flows out of the head."""
 
 
 class Chain:
-    """The laws of every arm of a space.
+    """The distributions of every arm of a space.
 
     Args:
         space: the space.
-        quantities: what is summed, the cost first.
+        cost: what is summed.
+        limits: bounds on other quantities, which are summed too.
         measure: "uniform" weighs each distinct network 1; "prior" weighs each by the probability that it is drawn
             when every choice is drawn uniformly by itself, times a common whole number.
     """
 
-    def __init__(self, space: Space, quantities: tuple[Quantity, ...], measure: str = "uniform") -> None:
-        self.space, self.measure = space, measure
-        self._quantities = quantities
+    def __init__(self, space: Space, cost: Quantity, limits: tuple[Limit, ...] = (), measure: str = "uniform") -> None:
+        self.space, self.limits, self.measure = space, limits, measure
+        self._quantities = (cost, *(limit.quantity for limit in limits))
         self._parts: dict[int, Parts] = {}
-        self._laws: dict[tuple[int, Shapes], dict[State, Law]] = {}
+        self._stages: dict[tuple[int, Shapes], dict[State, Distribution]] = {}
         if len(space.depths) > MAX_STAGES:
             raise SpecError(f"{len(space.depths)} stages: at most {MAX_STAGES} can be matched")
 
     def joins(self) -> list[Join]:
         found: list[Join] = []
         for number in range(len(self.space.arms)):
-            self._laws = {}
+            self._stages = {}
             found += self._arm_joins(number)
         if not found:
             raise SpecError("the space holds no network")
@@ -98,16 +93,16 @@ class Chain:
             ]
             states.append(list(dict.fromkeys(after)))
         cut = self._cut(states)
-        forward: dict[State, Law] = {states[0][0]: atom([(stem, 1, None)])}
+        forward: dict[State, Distribution] = {states[0][0]: atom([(stem, 1, None)])}
         for i in range(cut):
-            grown: dict[State, list[tuple[Law, Law]]] = {}
-            for (shapes, mask), law in forward.items():
+            grown: dict[State, list[tuple[Distribution, Distribution]]] = {}
+            for (shapes, mask), before in forward.items():
                 for (out, kept), step in self._stage(arm, masks, i, shapes).items():
-                    grown.setdefault((out, mask & kept), []).append((law, step))
+                    grown.setdefault((out, mask & kept), []).append((before, step))
             forward = {state: product(sources) for state, sources in grown.items()}
-        backward: dict[State, Law] = {(END, 0): atom([((0,) * len(stem), 1, None)])}
+        backward: dict[State, Distribution] = {(END, 0): atom([((0,) * len(stem), 1, None)])}
         for i in reversed(range(cut, last)):
-            found: dict[State, Law] = {}
+            found: dict[State, Distribution] = {}
             for shapes, mask in states[i]:
                 steps = self._stage(arm, masks, i, shapes).items()
                 sources = [
@@ -118,26 +113,26 @@ class Chain:
             backward = found
         for state, left in forward.items():
             if state in backward:
-                yield Join(number, left, backward[state])
+                yield Join(number, left, backward[state], self.limits)
 
     def _cut(self, states: list[list[State]]) -> int:
         """The boundary at which the two halves have the fewest sums together."""
         sizes = []
         for i in range(len(states) - 1):
-            laws = [self._laws[i, shapes] for shapes in dict.fromkeys(shapes for shapes, _ in states[i])]
-            sizes.append(max(sum(map(len, groups.values())) for groups in laws))
+            every = [self._stages[i, shapes] for shapes in dict.fromkeys(shapes for shapes, _ in states[i])]
+            sizes.append(max(sum(map(len, groups.values())) for groups in every))
         return min(range(len(sizes) + 1), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
 
-    def _stage(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Law]:
-        """Laws of a stage on the given shapes, by what leaves it and the earlier arms that have it too.
+    def _stage(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
+        """Distributions of a stage on the given shapes, by what leaves it and the earlier arms that have it too.
 
         The last stage's have the head's cost added, after which the shapes say nothing more: they are END.
         """
         key = (stage, shapes)
-        if key not in self._laws:
+        if key not in self._stages:
             make = self._by_block if self.space.splits_per == "block" else self._by_option
-            self._laws[key] = make(arm, masks, stage, shapes)
-        return self._laws[key]
+            self._stages[key] = make(arm, masks, stage, shapes)
+        return self._stages[key]
 
     def _plain(self, arm: Arm, stage: int, option: Option, shapes: Shapes) -> tuple[Vector, Shapes]:
         parts = self.parts(arm)
@@ -146,7 +141,7 @@ class Chain:
             return cost, out
         return plus(cost, parts.head(out)), END
 
-    def _by_option(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Law]:
+    def _by_option(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
         ways: dict[State, list[tuple[Vector, int, StageWay]]] = {}
         parts, most = self.parts(arm), self.space.base.blocks(max(self.space.depths[stage]))
         plain: dict[tuple[int, int], tuple[Vector, Shapes]] = {}
@@ -164,7 +159,7 @@ class Chain:
             ways.setdefault((out, masks.of_option(stage, n)), []).append((cost, weight, StageWay(stage, option)))
         return {state: atom(of) for state, of in ways.items()}
 
-    def _by_block(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Law]:
+    def _by_block(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
         base, parts, prior = self.space.base, self.parts(arm), self.measure == "prior"
         most = base.blocks(max(self.space.depths[stage]))
         scalable = [base.may_scale(stage, j) for j in range(most)]
@@ -172,10 +167,10 @@ class Chain:
         if prior:
             made = [typed(split, arm.resampling) for split in dict.fromkeys(self.space.splits)]
             times = {split: made.count(split) for split in arm.splits}
-        sources: dict[State, list[tuple[Law, Law]]] = {}
+        sources: dict[State, list[tuple[Distribution, Distribution]]] = {}
         for width in dict.fromkeys(option.stage.width for option in arm.stages[stage]):
             nothing = atom([((0,) * len(self._quantities), 1, None)])
-            before: list[dict[int, Law]] = [{masks.every: nothing}]
+            before: list[dict[int, Distribution]] = [{masks.every: nothing}]
             for j in range(most):
                 if not scalable[j]:
                     before.append(before[j])
@@ -185,10 +180,10 @@ class Chain:
                     way = parts.added(stage, width, shapes, j, split), times[split], BlockWay(stage, j, split)
                     options.setdefault(masks.of_split(split), []).append(way)
                 steps = {kept: atom(ways) for kept, ways in options.items()}
-                grown: dict[int, list[tuple[Law, Law]]] = {}
-                for mask, law in before[j].items():
+                grown: dict[int, list[tuple[Distribution, Distribution]]] = {}
+                for mask, found in before[j].items():
                     for kept, step in steps.items():
-                        grown.setdefault(mask & kept, []).append((law, step))
+                        grown.setdefault(mask & kept, []).append((found, step))
                 before.append({mask: product(pairs, merge=True) for mask, pairs in grown.items()})
             for option in arm.stages[stage]:
                 if option.stage.width != width:
@@ -198,8 +193,8 @@ class Chain:
                 missing = sum(scalable[len(option.stage.splits) :])
                 weight = sum(times.values()) ** missing if prior else 1
                 end = atom([(cost, weight, StageWay(stage, option))])
-                for mask, law in before[len(option.stage.splits)].items():
-                    sources.setdefault((out, mask), []).append((law, end))
+                for mask, found in before[len(option.stage.splits)].items():
+                    sources.setdefault((out, mask), []).append((found, end))
         return {state: product(pairs, merge=True) for state, pairs in sources.items()}
 
 

@@ -249,15 +249,18 @@ class Space:
 
     def holds(self, arm: Arm, stage: int, wanted: Stage) -> Option | None:
         """The option of an arm that gives a stage, or None."""
-        if self.splits_per != "block":
-            return next((option for option in arm.stages[stage] if option.stage == wanted), None)
-        for j, split in enumerate(wanted.splits):
-            if split not in arm.splits and (split != PLAIN or self.base.may_scale(stage, j)):
-                return None
-            if split != PLAIN and not self.base.may_scale(stage, j):
-                return None
-        frame = Stage(wanted.width, (PLAIN,) * len(wanted.splits))
-        return next((option for option in arm.stages[stage] if option.stage == frame), None)
+        if self.splits_per == "block":
+            for j, split in enumerate(wanted.splits):
+                if not (split in arm.splits if self.base.may_scale(stage, j) else split == PLAIN):
+                    return None
+            wanted = Stage(wanted.width, (PLAIN,) * len(wanted.splits))
+        return next((option for option in arm.stages[stage] if option.stage == wanted), None)
+
+    def options_of(self, arm: Arm, stages: Sequence[Stage]) -> list[Option] | None:
+        """The options of an arm that give these stages, or None if it lacks one."""
+        options = [self.holds(arm, i, stage) for i, stage in enumerate(stages)]
+        found = [option for option in options if option is not None]
+        return found if len(found) == len(options) else None
 
     def values_of(self, spec: Spec) -> dict[str, Value] | None:
         """Values by choice name of a network, or None if it is not in the space."""
@@ -266,10 +269,8 @@ class Space:
         for arm in self.arms:
             if any(getattr(spec, f.name) != getattr(arm.base, f.name) for f in fields(spec) if f.name != "stages"):
                 continue
-            options = [self.holds(arm, i, stage) for i, stage in enumerate(spec.stages)]
-            found = [option for option in options if option is not None]
-            if len(found) == len(options):
-                return self.encode(arm, found, spec.stages)
+            if options := self.options_of(arm, spec.stages):
+                return self.encode(arm, options, spec.stages)
         return None
 
     def why_not(self, spec: Spec) -> list[str]:

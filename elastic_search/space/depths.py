@@ -1,16 +1,90 @@
-"""The space of all depths that can come near a target: what ``match`` searches."""
+"""All depths at which a split costs what a target says: the paper's way from a base to an Elastic network."""
 
 from __future__ import annotations
 
-from elastic_search.arch.ops import Shape
+from dataclasses import dataclass
+from fractions import Fraction
+
+from elastic_search.arch.edit import HALVES
+from elastic_search.arch.ops import Shape, image
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Split
-from elastic_search.cost.conventions import Convention
-from elastic_search.cost.table import ends_costs, stage_costs
-from elastic_search.errors import SpecError
+from elastic_search.cost.convention import Convention
+from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
+from elastic_search.errors import NothingFitsError, SpecError
+from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space
+from elastic_search.space.match import Candidate, Matcher
+from elastic_search.space.parts import Parts, Quantity
 
+INPUT = image(224, 224)
 MAX_DEPTH = 2048
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The depths that match.
+
+    Attributes:
+        band: of costs.
+        params: bounds on the parameters, or None.
+        found: how many match.
+        networks: the nearest of them, nearest first.
+    """
+
+    band: Band
+    params: Limit | None
+    found: int
+    networks: list[Candidate]
+
+
+def match(
+    base: Spec,
+    split: Split = HALVES,
+    *,
+    target: int | None = None,
+    tolerance: Fraction = Fraction(1, 100),
+    params_tolerance: Fraction | None = None,
+    convention: Convention = FVCORE,
+    input: Shape = INPUT,
+    limit: int | None = None,
+) -> Matches:
+    """All depths at which ``base`` with a split in every block that may scale costs what a target says.
+
+    Every depth tuple with at least one block a stage is considered; costs are exact.
+
+    Args:
+        base: gives all but the depths and splits.
+        split: of every block that may scale.
+        target: cost in the convention's unit; the base's own unless given.
+        tolerance: distance in cost to the target, as a share of it.
+        params_tolerance: the same for the base's number of parameters; not bounded unless given.
+        convention: whose counting rules.
+        input: shape of the image.
+        limit: most networks to list, or None for all.
+
+    Raises:
+        NothingFitsError: if no depths match; names the nearest costs.
+        SpecError: if too many depths fit to be listed, or the base cannot have the split.
+
+    Wang et al. 2019, section 3: an Elastic network gets other depths, so that it costs what its base costs.
+    """
+    own = tally(base.graph(), input, convention)
+    band = Band(own.total if target is None else target, tolerance, convention, input)
+    # Depths that cost a quarter more are listed too, so that an empty band can name what lies above it.
+    space = all_depths(base, split, band.high + band.target // 4, convention, input)
+    matcher = Matcher(space, convention, input)
+    found, bounds = matcher.some(band), None
+    if params_tolerance is not None:
+        bounds = around(own.params, params_tolerance, Quantity(None, input))
+        inside, matcher = found, Matcher(space, convention, input, (bounds,))
+        if not (found := matcher.count(band.low, band.high)):
+            raise NothingFitsError(
+                f"none of the {inside:,} depths that match in cost has {bounds.low:,} to {bounds.high:,} parameters",
+                "raise --params-tolerance",
+            )
+    return Matches(band, bounds, found, matcher.inside(band, limit))
 
 
 def all_depths(base: Spec, split: Split, most: int, convention: Convention, input: Shape) -> Space:
@@ -19,18 +93,16 @@ def all_depths(base: Spec, split: Split, most: int, convention: Convention, inpu
     A stage's deepest choice is what fits while all others have one block; block costs are positive, so
     nothing that fits is left out.
     """
-
-    def options(stage: int, depth: int) -> Stage:
-        splits = tuple(split if base.may_scale(stage, j) else PLAIN for j in range(base.blocks(depth)))
-        return Stage(base.stages[stage].width, splits)
+    parts = Parts(base, (Quantity(convention, input),))
 
     def cost(deep: int, depth: int) -> int:
         """Cost of the network whose stage ``deep`` has this depth, and all others one."""
-        (total, _), shape = ends_costs(base, input, None, convention)
-        for i in range(len(base.stages)):
-            costs, (shape,) = stage_costs(base, i, shape, [options(i, depth if i == deep else 1)], convention)
-            total += int(costs[0, 0])
-        return total + ends_costs(base, input, shape, convention)[0][0]
+        depths = [depth if i == deep else 1 for i in range(len(base.stages))]
+        stages = []
+        for i, (stage, blocks) in enumerate(zip(base.stages, map(base.blocks, depths), strict=True)):
+            splits = tuple(split if base.may_scale(i, j) else PLAIN for j in range(blocks))
+            stages.append(Stage(stage.width, splits))
+        return parts.network(stages, depths)[0]
 
     legal = []
     for i in range(len(base.stages)):

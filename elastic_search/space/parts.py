@@ -7,6 +7,7 @@ parameters. What flows between stages is one shape for each input size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,8 +15,9 @@ from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Split
-from elastic_search.cost.conventions import FVCORE, Convention
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import count
+from elastic_search.cost.tools import FVCORE
 
 Shapes = tuple[Shape, ...]
 Vector = tuple[int, ...]
@@ -42,6 +44,7 @@ class Parts:
         self._specs: dict[tuple[int, int, tuple[Split, ...]], Spec] = {}
         self._plain: dict[tuple[int, int, Shapes], list[tuple[Vector, Shapes]]] = {}
         self._added: dict[tuple[int, int, Shapes, bool, Split], Vector] = {}
+        self._whole: dict[tuple[int, Shapes, Stage], tuple[Vector, Shapes]] = {}
 
     def stem(self) -> tuple[Vector, Shapes]:
         return self._count(self.base.stem_graph(), self.inputs)
@@ -96,6 +99,31 @@ class Parts:
             inner = entering
             sums.append(plus(sums[-1], more))
         return sums
+
+    def stage(self, stage: int, of: Stage, depth: int, shapes: Shapes) -> tuple[Vector, Shapes]:
+        """A stage on the given shapes, and the shapes that leave it."""
+        cost, out = self.plain(stage, of.width, shapes, depth)
+        for j, split in enumerate(of.splits):
+            if split is not PLAIN:
+                cost = plus(cost, self.added(stage, of.width, shapes, j, split))
+        return cost, out
+
+    def network(self, stages: Sequence[Stage], depths: Sequence[int], keep: bool = True) -> Vector:
+        """A whole network.
+
+        Args:
+            stages: its stages.
+            depths: of the stages.
+            keep: whether to keep what its stages cost; those whose blocks choose are too many.
+        """
+        total, shapes = self.stem()
+        for i, (stage, depth) in enumerate(zip(stages, depths, strict=True)):
+            key = (i, shapes, stage)
+            found = self._whole.get(key) or self.stage(i, stage, depth, shapes)
+            if keep:
+                self._whole[key] = found
+            total, shapes = plus(total, found[0]), found[1]
+        return plus(total, self.head(shapes))
 
     def _before(self, stage: int, width: int, shapes: Shapes, block: int) -> tuple[Vector, Shapes]:
         """The blocks before one in a chain of plain ones, and the shapes that enter it."""

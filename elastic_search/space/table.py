@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from elastic_search.arch.ops import Shape
-from elastic_search.cost.conventions import Convention
-from elastic_search.cost.table import ends_costs, stage_costs
+from elastic_search.cost.convention import Convention
 from elastic_search.errors import SpecError
 from elastic_search.space.choice import Space
+from elastic_search.space.parts import Parts, Quantity
 
 CHUNK = 1 << 15
 """Configurations that are looked up at once: few enough to stay in a core's cache."""
@@ -31,23 +31,19 @@ class CostTable:
         if space.splits_per == "block":
             raise SpecError("a table of costs numbers the options of stages: splits per block have none")
         of = space.arms[arm]
-        (self._stem, _), shape = ends_costs(of.base, input, None, convention)
+        parts = Parts(of.base, (Quantity(convention, input),))
+        (self._stem,), first = parts.stem()
         self.tables: list[NDArray[np.int64]] = []
         self._next: list[NDArray[np.intp]] = []
-        states = {shape: 0}
+        states = {first: 0}
         for i, options in enumerate(of.stages):
-            rows, following, after = [], [], dict[Shape, int]()
-            for shape in states:
-                costs, shapes = stage_costs(of.base, i, shape, [option.stage for option in options], convention)
-                total = costs[:, 0]
-                if i == len(of.stages) - 1:
-                    heads = {out: ends_costs(of.base, input, out, convention)[0][0] for out in set(shapes)}
-                    total = total + np.array([heads[out] for out in shapes])
-                rows.append(total)
-                following.append([len(options) and after.setdefault(out, len(after)) for out in shapes])
-            self.tables.append(np.concatenate(rows))
-            self._next.append(np.array(following, np.intp).ravel())
-            states = after
+            made = [parts.stage(i, o.stage, o.depth, shapes) for shapes in states for o in options]
+            states = {out: n for n, out in enumerate(dict.fromkeys(out for _, out in made))}
+            self._next.append(np.array([states[out] for _, out in made], np.intp))
+            self.tables.append(np.array([cost for (cost,), _ in made], np.int64))
+        heads = np.array([parts.head(out)[0] for out in states], np.int64)
+        self.tables[-1] += heads[self._next[-1]]
+        self._next[-1][:] = 0  # nothing follows
         self.sizes = tuple(map(len, of.stages))
 
     def costs(self, options: Sequence[NDArray[np.intp]]) -> NDArray[np.int64]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-LABEL_SMOOTHING = 0.1
 
-
-def loss(logits: Tensor, labels: Tensor) -> Tensor:
+def loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     """Mean cross-entropy with label smoothing; logits [N, classes], labels [N]."""
-    return F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
+    return F.cross_entropy(logits, labels, label_smoothing=smoothing)
 
 
 def hits(logits: Tensor, labels: Tensor) -> Tensor:

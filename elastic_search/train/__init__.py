@@ -1,1 +1,1 @@
-"""How a candidate is trained: the recipe, one straight training loop, the proxy of a network."""
+"""How a network is trained: one straight epoch, the optimiser, the device, a training that can be gone on with."""

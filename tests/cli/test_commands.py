@@ -246,9 +246,10 @@ def test_full_disk_is_an_error_with_its_exit_code():
 
 def test_validate_names_the_first_difference_and_exits_with_1(monkeypatch):
     from elastic_search.arch import ops
-    from elastic_search.cost.conventions import FVCORE, Rule
+    from elastic_search.cost.convention import Rule
+    from elastic_search.cost.tools import FVCORE
 
-    seven = Rule("7", lambda op, inputs, output: 7)
+    seven = Rule("7", lambda call: 7)
     monkeypatch.setitem(FVCORE.rules, ops.GlobalPool, ("adaptive_avg_pool2d", seven))
     count.cache_clear()
     done = CliRunner().invoke(cli, ["validate", "resnext50", "--input", "32"])

@@ -11,7 +11,7 @@ from elastic_search.arch.zoo import published
 from elastic_search.cli.main import cli
 from elastic_search.files import dump_spec
 from elastic_search.report.compare import bar, spark
-from tests.cli.test_paper import bare, on_a_terminal
+from tests.staging import bare, on_a_terminal
 from tests.test_import_law import HEAVY, loaded_by
 
 THREE = ("resnext50", "resnext50_elastic", "dla_x60_elastic")

@@ -18,7 +18,7 @@ from elastic_search.draw.pieces import path
 from elastic_search.draw.sketch import LEVELS, colours, sketch, text_colour
 from elastic_search.draw.svg import svg
 from elastic_search.files import dump_spec
-from tests.cli.test_paper import on_a_terminal
+from tests.staging import on_a_terminal
 from tests.test_import_law import HEAVY, loaded_by
 
 NAMES = (

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -15,31 +13,11 @@ import pytest
 
 from elastic_search.draw.figure4 import ROWS
 from elastic_search.paper.figure4 import TITLES, figure4
+from tests.staging import bare, on_a_terminal
 from tests.test_import_law import HEAVY, loaded_by
 
 WHAT = ("table2", "table6", "table7", "figure4")
 REASONED = {("densenet201_elastic", "flops"), ("dla_x102_elastic", "params"), ("dla_x102_elastic", "flops")}
-
-
-def on_a_terminal(*args, columns=80, **env):
-    """What the command writes to a terminal, its colours included."""
-    main, side = pty.openpty()
-    settings = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm", **env}
-    process = subprocess.Popen([sys.executable, "-m", "elastic_search", *args], stdout=side, env=settings)
-    os.close(side)
-    text = b""
-    try:
-        while part := os.read(main, 65536):
-            text += part
-    except OSError:
-        pass  # the other end is closed: Linux's end of file
-    os.close(main)
-    assert process.wait(timeout=120) == 0
-    return text.decode().replace("\r", "")
-
-
-def bare(text):
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 # --- the tables
@@ -234,8 +212,8 @@ def test_points_lie_at_their_costs_and_arrows_lead_to_elastic():
 def test_no_display_and_no_pyplot_is_needed():
     pytest.importorskip("matplotlib")
     code = (
-        "import sys\n"
-        "from elastic_search.paper.figure4 import figure4; from elastic_search.draw.figure4 import picture\n"
+        "import sys; from elastic_search.paper.figure4 import figure4\n"
+        "from elastic_search.draw.figure4 import picture\n"
         "picture(figure4(), 'png'); picture(figure4(), 'svg')\n"
         "sys.exit('matplotlib.pyplot' in sys.modules)"
     )

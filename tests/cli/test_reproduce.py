@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from elastic_search.search.records import sealed
+from elastic_search.atomic import sealed
 from tests.cli.test_search import SPACE
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 import pytest
 
 from elastic_search.cli.search import seconds_until
-from elastic_search.report.searches import pareto_front
+from elastic_search.search.store.ranking import pareto_front
 from tests.conftest import ONE_THREAD
 
 SPACE = """

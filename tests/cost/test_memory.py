@@ -12,16 +12,16 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from elastic_search.arch import ops
 from elastic_search.arch.edit import elastic
+from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.graph import Builder
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.resnext import resnext
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.memory import OPTIMIZERS, itemsize, memory, peak_inference, peak_training
 from elastic_search.errors import UnknownNameError
 from elastic_search.nn.memory import tracked_peak
 from elastic_search.nn.net import Net
-from elastic_search.nn.trace import trace
+from elastic_search.nn.trace.tracing import trace
 from tests.strategies import specs
 
 DISTINCT = [name for name in PUBLISHED if not name.endswith("_coco")]

@@ -1,7 +1,5 @@
 import csv
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -14,11 +12,12 @@ from hypothesis import strategies as st
 
 from elastic_search.arch import ops
 from elastic_search.arch.split import parse_split
-from elastic_search.cost.conventions import FVCORE, MACS, TORCH
 from elastic_search.cost.pyramids import METHODS, Layer, built, cost, graph, inputs, split_ratios, table1
+from elastic_search.cost.tools import FVCORE, MACS, TORCH
 from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
 from elastic_search.nn.tools import fvcore_counts
 from elastic_search.nn.verify import empty_net
+from tests.staging import on_a_terminal
 
 HALVES = split_ratios(parse_split("1/2,1/2"))
 
@@ -275,19 +274,7 @@ def test_table_for_people(command):
     ],
 )
 def test_the_table_fits_a_terminal_of_80_columns(args):
-    master, slave = pty.openpty()
-    env = {**os.environ, "COLUMNS": "80", "TERM": "dumb"}
-    process = subprocess.Popen([sys.executable, "-m", "elastic_search", "pyramids", *args], stdout=slave, env=env)
-    os.close(slave)
-    text = b""
-    try:
-        while part := os.read(master, 4096):
-            text += part
-    except OSError:
-        pass  # the other end is closed: Linux's end of file
-    os.close(master)
-    assert process.wait(timeout=60) == 0
-    lines = text.decode().splitlines()
+    lines = on_a_terminal("pyramids", *args, TERM="dumb").splitlines()
     assert max(map(len, lines)) <= 80
     for method in METHODS.values():
         assert any(line.strip().startswith(method.title) for line in lines), method.title

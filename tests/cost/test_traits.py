@@ -6,18 +6,19 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from elastic_search.arch import ops
-from elastic_search.arch.densenet import DenseNet
-from elastic_search.arch.dla import DLA
+from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.edit import elastic
+from elastic_search.arch.families.densenet import DenseNet
+from elastic_search.arch.families.dla import DLA
+from elastic_search.arch.families.resnext import ResNeXt, resnext
 from elastic_search.arch.graph import Builder, Graph
+from elastic_search.arch.heads import Classifier
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.resnext import ResNeXt, resnext
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
-from elastic_search.cost.conventions import MACS
 from elastic_search.cost.memory import peak_inference
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
 from elastic_search.cost.traits import bytes_moved, depth, flatten, receptive_field, stage_macs, traits
 from elastic_search.nn.net import Net
 from tests.strategies import densenets, dlas, resnexts
@@ -122,7 +123,7 @@ def test_receptive_field_of_resampling_by_hand():
     assert field(ops.ConvTranspose(1, 1, 4, 2, 1)) == (2, 2)
     assert field(ops.Conv(1, 1, (1, 5), padding=(0, 2), dilation=(1, 2))) == (1, 9)
     assert field(ops.Upsample(2, "bilinear"), ops.Conv(1, 1, 3, padding=1)) == (3, 3)
-    assert field(ops.Opaque("custom", (Shape(1, 64, 64),), Shape(1, 64, 64))) is None
+    assert field(traced_ops.Opaque("custom", (Shape(1, 64, 64),), Shape(1, 64, 64))) is None
 
 
 def averaged(graph):
@@ -182,7 +183,7 @@ def test_receptive_field_of_elastic_networks_is_where_gradients_reach(family, sp
     depths = {ResNeXt: (1, 2, 2), DLA: (1, 1, 1), DenseNet: (2, 2, 2)}[family]
     whole = published(names[family])
     spec = replace(whole, stages=whole.stages[:3]).with_depths(depths)
-    spec = elastic(spec.scaled(Fraction(1, 4), "small", 3), parse_split(split))
+    spec = elastic(replace(spec.scaled(Fraction(1, 4)), stem="small", head=Classifier(3)), parse_split(split))
     field, _ = receptive_field(flatten(spec.graph(), image(256, 256)))
     assert measured(spec.graph(), height_for(field)) == field
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from elastic_search.arch.densenet import DenseNet
-from elastic_search.arch.dla import DLA
+from elastic_search.arch.families.densenet import DenseNet
+from elastic_search.arch.families.dla import DLA
 
 
 def conv(before, after, kernel=1, stride=1, groups=1, bias=False):
@@ -100,7 +100,7 @@ class AuthorsResNeXt(nn.Module):
                 blocks.append(ResNeXtBlock(*block))
                 channels = after
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(channels, spec.classes)
+        self.fc = nn.Linear(channels, spec.head.classes)
 
     def forward(self, x):
         x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
@@ -160,7 +160,7 @@ class AuthorsDLA(nn.Module):
             tree = Tree(spec.depth(i), channels, stage.width, 2, i > 0, 0, spec, spec.stages[-1].width)
             self.add_module(f"level{i + 2}", tree)
             channels = stage.width
-        self.fc = conv(channels, spec.classes, bias=True)
+        self.fc = conv(channels, spec.head.classes, bias=True)
 
     def forward(self, x):
         for layers in (self.base_layer, self.level0, self.level1):
@@ -225,7 +225,7 @@ class AuthorsDenseNet(nn.Module):
                 self.features.add_module(f"transition{i + 1}", Transition(channels))
                 channels //= 2
         self.features.add_module("norm_final", nn.BatchNorm2d(channels))
-        self.classifier = nn.Linear(channels, spec.classes)
+        self.classifier = nn.Linear(channels, spec.head.classes)
 
     def forward(self, x):
         return self.classifier(F.relu(self.features(x)).mean((2, 3)))

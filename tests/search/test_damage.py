@@ -4,23 +4,27 @@ import json
 import random
 import shutil
 import signal
+from fractions import Fraction
 
 import pytest
 import torch
 
-from elastic_search.arch.zoo import published
+from elastic_search.arch.zoo import spec_id
+from elastic_search.atomic import sealed, write_atomically
 from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import parse_space
-from elastic_search.search import integrity
-from elastic_search.search.evaluator import InterruptedTrainingError, TrialError
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.integrity import examine, repaired
-from elastic_search.search.ranking import network_of, ranking
-from elastic_search.search.records import sealed, write_atomically
-from elastic_search.train.proxy import ProxyTrainer, _load, _optimizer
-from elastic_search.train.recipe import Recipe
+from elastic_search.proxy.evaluator import ProxyEvaluator
+from elastic_search.recipes import Proxy, Training, recipe_dict
+from elastic_search.search.evaluator import InterruptedTrainingError, TrialError, Verdict
+from elastic_search.search.store import integrity
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.integrity import examine, repaired
+from elastic_search.search.store.ranking import network_of, ranking
+from elastic_search.train.checkpoint import DamagedError
+from elastic_search.train.run import Run
+from tests.proxy.staging import Keeper
 from tests.search.test_faults import counted, outcome
-from tests.search.test_search import TEXT, Trainer, start, starter  # noqa: F401
+from tests.search.test_search import CHECKPOINT, TEXT, Trainer, start, starter  # noqa: F401
 
 FILES = ("trials/0.json", "trials/1.json", "base.json", "spent.json", "run.json", "best.toml", "study.db")
 OPTIONS = {"trials": 5, "counter": counted}
@@ -48,7 +52,7 @@ def template(tmp_path_factory):
 @pytest.fixture
 def made(template, tmp_path, monkeypatch):
     """Makes copies of the template, changed. The checkpoints of the pretended trainer are numbers."""
-    monkeypatch.setattr(integrity, "_is_whole", lambda path: path.read_bytes().isdigit())
+    monkeypatch.setattr(integrity, "_is_whole", lambda path: bool(CHECKPOINT.fullmatch(path.read_bytes())))
 
     def copy(name, change=lambda path: None):
         path = tmp_path / name
@@ -218,7 +222,7 @@ def test_repaired_copy_of_a_damaged_run_goes_on(made, start, file):  # noqa: F81
     lost = 1 if file == "trials/1.json" else None
     for number, result in found.items():
         if number == lost and lost is not None:
-            assert result["values"] == expected[number]["values"]
+            assert result.values == expected[number].values
         else:
             assert result == expected[number]
     if lost is None:
@@ -237,33 +241,30 @@ def test_trial_whose_file_was_moved_away_is_missed(made, start):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint():
     """A real one, and what a training goes on with from it."""
-    path = tmp_path_factory.mktemp("checkpoint") / "0.pt"
-    plan = parse_space(TEXT, "small", "small.toml")
-    recipe = Recipe(width=plan.recipe.width / 8, input=16, epochs=2, train_images=20, test_images=10, batch=10)
-    trainer = ProxyTrainer(recipe, torch.device("cpu"))
+    spec = parse_space(TEXT, "small", "small.toml").space.base
+    training = Training(epochs=2, train_images=20, test_images=10, batch=10)
+    evaluator = ProxyEvaluator(Proxy(Fraction(1, 32), input=16), training, torch.device("cpu"))
+    keeper = Keeper(verdicts=[Verdict.STOP])
     with pytest.raises(InterruptedTrainingError):
-        trainer(published("resnext50"), 0, checkpoint=path, stop=lambda: True, report=lambda epoch: None)
+        evaluator(spec, 0, keeper)
+    loop, proxy = evaluator._loop, evaluator.proxy.of(spec)
+    identity = f"{spec_id(proxy)} 0 {recipe_dict(evaluator.proxy, training)}"
 
-    def load(file):
-        from elastic_search.arch.zoo import spec_id
-        from elastic_search.nn.init import build
+    def load(content):
+        run = Run(proxy, 1, loop, identity, content)
+        return run.curve, run.seconds, run._net.state_dict()
 
-        proxy = recipe.proxy(published("resnext50"))
-        net = build(proxy, 1)
-        state = _load(file, f"{spec_id(proxy)} 0 {recipe}", net, _optimizer(net, recipe), torch.device("cpu"))
-        return state, net.state_dict()
-
-    return path, load
+    return keeper.checkpoint, load
 
 
 def damaged_checkpoints(checkpoint, folder, cuts, flips, seed):
     """Cut and flip a checkpoint; how often it was refused."""
-    path, load = checkpoint
-    content, rng, refused = path.read_bytes(), random.Random(seed), 0
-    state, weights = load(path)
-    assert len(state["curve"]) == 1
+    content, load = checkpoint
+    rng, refused = random.Random(seed), 0
+    curve, seconds, weights = load(content)
+    assert len(curve) == 1
     changes = [content[: rng.randrange(len(content))] for _ in range(cuts)]
     # Half of the flips lie in the directory of the archive, at its end.
     changes += [flipped(rng.randrange(10**9) if i % 2 else -rng.randrange(1, 20_000), rng.randrange(8))(content)
@@ -273,16 +274,33 @@ def damaged_checkpoints(checkpoint, folder, cuts, flips, seed):
         file.write_bytes(change)
         whole = integrity._is_whole(file)
         try:
-            found, tensors = load(file)
-        except EnvironmentFault as error:
-            assert "damaged.pt: damaged" in str(error)
+            found = load(change)
+        except DamagedError:
             refused += 1
             continue
         assert whole
-        assert found in (state, {**state, "curve": [], "seconds": 0.0})
-        if found == state:
-            assert all(torch.equal(tensors[key], weights[key]) for key in weights)
+        assert found[:2] in ((curve, seconds), ([], 0.0))
+        if found[0]:
+            assert all(torch.equal(found[2][key], weights[key]) for key in weights)
     return refused
+
+
+def test_damaged_checkpoint_is_named(start):  # noqa: F811
+    def stop(epoch):
+        if epoch == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    search = start(Trainer(stop), name="torn")
+    assert search.run() == "signal"
+    file = search.folder.checkpoint(0)
+    file.write_bytes(b"torn")
+    with pytest.raises(EnvironmentFault, match=r"0\.pt: damaged"):
+        start(name="torn").run()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(EnvironmentFault, match=r"0\.pt: damaged") as caught:
+        start(name="torn").run()
+    assert "its trial starts anew" in caught.value.hint
 
 
 def test_damaged_checkpoint_is_refused_or_the_same(checkpoint, tmp_path):

@@ -5,10 +5,9 @@ from pathlib import Path
 import pytest
 from optuna.storages import RDBStorage
 
-from elastic_search.search import records
-from elastic_search.search.halving import Halving
-from elastic_search.search.integrity import examine
-from elastic_search.search.study import open_study
+from elastic_search import atomic
+from elastic_search.search.store.integrity import examine
+from elastic_search.search.store.study import open_study
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 from tests.search.test_strategies import KilledError
 
@@ -26,12 +25,9 @@ class Points:
         self._dead = False
         for name in STORED:
             self._around(monkeypatch, RDBStorage, name, lambda *args, name=name: name)
-        self._around(monkeypatch, records, "put_in_place", lambda temporary, path: f"rename {path.name}")
-        self._around(monkeypatch, records, "temporary_of", lambda path: f"begin {path.name}")
-        for method in ("unlink", "write_text"):
-            self._around(
-                monkeypatch, Path, method, lambda path, *args, of=method: path.suffix == ".pt" and f"{of} {path.name}"
-            )
+        self._around(monkeypatch, atomic, "put_in_place", lambda temporary, path: f"rename {path.name}")
+        self._around(monkeypatch, atomic, "temporary_of", lambda path: f"begin {path.name}")
+        self._around(monkeypatch, Path, "unlink", lambda path, *args: path.suffix == ".pt" and f"unlink {path.name}")
 
     def _around(self, monkeypatch, owner, name, label):
         real = getattr(owner, name)
@@ -103,14 +99,14 @@ def uninterrupted(points, start, **options):  # noqa: F811
     return outcome(search), list(points.names)
 
 
-OPTIONS = {"trials": 3, "halving": Halving(3, on=True), "seed": 1}
+OPTIONS = {"trials": 3, "halving": True, "seed": 1}
 
 
 def test_points_are_before_and_after_every_kind_of_write(points, start):  # noqa: F811
     _, names = uninterrupted(points, start, **OPTIONS)
     kinds = {"_create_new_trial", "_set_trial_param", "set_trial_intermediate_value", "set_trial_state_values",
              "set_trial_system_attr", "rename 1.json", "rename spent.json", "rename best.toml", "begin base.json",
-             "write_text 0.pt", "unlink 2.pt"}  # fmt: skip
+             "begin 0.pt", "rename 0.pt", "unlink 2.pt"}  # fmt: skip
     assert {f"{when} {kind}" for when in ("before", "after") for kind in kinds} <= set(names)
 
 
@@ -150,7 +146,7 @@ def test_values_that_were_stored_in_part_are_completed_whatever_has_finished_sin
     def other(self, number, others):
         return next(c for c in search.matcher.inside(search.plan.band) if c.values["layer1.depth"] == 8)
 
-    monkeypatch.setattr("elastic_search.search.sampler.FeasibleTPE.propose", other)
+    monkeypatch.setattr("elastic_search.search.propose.sampler.FeasibleSampler.propose", other)
     assert search.run() == "trials"
     whole = start(name="whole", trials=2)
     assert proposals(search) == proposals(whole)
@@ -159,10 +155,10 @@ def test_values_that_were_stored_in_part_are_completed_whatever_has_finished_sin
 def test_a_process_that_dies_while_it_writes_leaves_another_s_file_alone(tmp_path):
     """Two processes that write the same file never share a temporary one."""
     file = tmp_path / "spent.json"
-    first, second = records.temporary_of(file), records.temporary_of(file)
+    first, second = atomic.temporary_of(file), atomic.temporary_of(file)
     assert first != second
     first.write_text("half")
-    records.write_atomically(file, "whole")
+    atomic.write_atomically(file, "whole")
     assert file.read_text() == "whole"
     assert first.read_text() == "half"
 

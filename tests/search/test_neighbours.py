@@ -1,15 +1,17 @@
 """Processes that work in the same folder, and commands that only look at it."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
+from elastic_search.atomic import temporary_of, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.search.claims import Claims
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.integrity import examine
-from elastic_search.search.records import temporary_of, write_atomically
-from elastic_search.search.study import open_study
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.integrity import examine
+from elastic_search.search.store.result import Result
+from elastic_search.search.store.study import open_study
 from tests.search.test_search import TEXT, Trainer, proposals, start  # noqa: F401
 from tests.search.test_strategies import KilledError, killed_at
 
@@ -54,9 +56,9 @@ def test_a_look_at_a_run_deletes_nothing(start):  # noqa: F811
 
 def test_checkpoints_of_recorded_repeats_are_swept_and_others_stay(tmp_path):
     folder = RunFolder(tmp_path, "run")
-    folder.record_repeat(3, 1, {"number": 3, "seed": 1, "accuracy": None, "reason": "x"})
-    folder.repeat_checkpoint(3, 1).parent.mkdir()
-    for path in (folder.repeat_checkpoint(3, 1), folder.repeat_checkpoint(3, 2), folder.checkpoint(3)):
+    folder.record(Result(3, {}, "x", 1, 1, seed=1, reason="x"), again=True)
+    folder.checkpoint(3, 1).parent.mkdir()
+    for path in (folder.checkpoint(3, 1), folder.checkpoint(3, 2), folder.checkpoint(3)):
         path.write_text("1")
     with folder.locked():
         pass
@@ -102,7 +104,7 @@ def test_result_whose_worker_died_before_it_was_told_is_told_by_another(start): 
             trial = study.ask()
             values = {c.name: trial.suggest_categorical(c.name, c.values) for c in search.plan.space.choices}
             result = search.folder.result(1)
-            search.folder.record(trial.number, {**result, "number": trial.number, "values": values})
+            search.folder.record(replace(result, number=trial.number, values=values))
 
     third = start(Trainer(told_late), trials=4)
     assert third.run() == "trials"
@@ -111,19 +113,17 @@ def test_result_whose_worker_died_before_it_was_told_is_told_by_another(start): 
 
 def test_base_of_a_sweep_is_taken_over_only_into_a_run_that_is_ours(tmp_path):
     """Another seed's run of that name is refused, and nothing was written into it."""
-    from elastic_search.cli.running import Run, Settings
     from elastic_search.files import parse_space
-    from elastic_search.search.signals import StopSignal
+    from elastic_search.search.run import Run
+    from elastic_search.search.trials.loop import Settings
     from elastic_search.space.match import Matcher
 
     first, other = RunFolder(tmp_path, "first"), RunFolder(tmp_path, "other")
-    base = {"number": None, "values": None, "id": "x", "cost": 1, "params": 1, "accuracy": 0.5, "curve": [0.5],
-            "seconds": 1.0, "accuracy_by_size": {}}  # fmt: skip
-    first.record(None, base)
+    first.record(Result(None, None, "x", 1, 1, accuracy=0.5, curve=(0.5,), seconds=1.0))
     other.begin({"space": "small", "text": TEXT, "seed": 7})
     plan = parse_space(TEXT, "small", "small.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
-    settings = Settings(1, "uniform", False, 0, "cpu", 1, None)
+    settings = Settings(1, strategy="uniform", halving=False)
     with pytest.raises(UsageError, match="another"):
-        Run(plan, matcher, other, settings, StopSignal()).go(None, None, first)
+        Run(plan, matcher, other, settings, Trainer()).go(None, None, first)
     assert other.result(None) is None

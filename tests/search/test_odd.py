@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 
 from elastic_search.search.evaluator import TrialError
-from elastic_search.search.integrity import examine
-from elastic_search.search.loop import MAX_FAILURES, EnvironmentFault
+from elastic_search.search.store.integrity import examine
+from elastic_search.search.trials.loop import MAX_FAILURES, EnvironmentFault
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 from tests.search.test_strategies import KilledError
 
@@ -50,7 +50,7 @@ def test_memory_error_is_a_result_about_the_network(start):  # noqa: F811
     search = start(Trainer(lambda epoch: thrown(MemoryError())() if epoch == 8 else None), trials=3)
     assert search.run() == "trials"
     assert [state for _, state, _, _ in proposals(search)] == ["COMPLETE", "PRUNED", "COMPLETE"]
-    assert search.folder.result(1)["reason"] == "out of memory"
+    assert search.folder.result(1).reason == "out of memory"
 
 
 def test_library_that_exits_in_the_base_s_training_ends_the_search_with_a_message(start):  # noqa: F811
@@ -112,9 +112,9 @@ class Odd(Trainer):
         super().__init__()
         self.faults, self.changes, self.trainings = list(FAULTS.values()), list(SCORES.values()), 0
 
-    def __call__(self, spec, seed, **rest):
+    def __call__(self, spec, seed, monitor):
         number, self.trainings = self.trainings, self.trainings + 1
-        score = super().__call__(spec, seed, **rest)
+        score = super().__call__(spec, seed, monitor)
         if number < 2 or number % 6 == 0:
             return score
         return self.faults.pop()() if self.faults else self.changes.pop()(score)
@@ -128,9 +128,9 @@ def test_odd_exceptions_and_scores_are_recorded_and_the_search_goes_on(start):  
     states = [state for _, state, _, _ in proposals(search)]
     assert (states.count("FAIL"), states.count("PRUNED")) == (len(FAULTS), len(SCORES))
     assert states.count("COMPLETE") == 39 - len(FAULTS) - len(SCORES)
-    failed = [result for number in range(39) if (result := search.folder.result(number))["accuracy"] is None]
-    assert all(result["reason"] and len(result["reason"]) <= 500 for result in failed)
-    assert sum("traceback" in result for result in failed) == len(FAULTS)
+    failed = [result for number in range(39) if (result := search.folder.result(number)).accuracy is None]
+    assert all(result.reason and len(result.reason) <= 500 for result in failed)
+    assert sum(bool(result.traceback) for result in failed) == len(FAULTS)
     assert max(path.stat().st_size for path in (search.folder.path / "trials").iterdir()) < 100_000
     assert all(finding.sound for finding in examine(search.folder, search.plan))
     assert start(trials=39, strategy="uniform").run() == "trials"
@@ -167,15 +167,12 @@ class Steps(Trainer):
         super().__init__()
         self.clock, self.each, self.steps = clock, fault, 0
 
-    def __call__(self, spec, seed, *, step, **rest):
-        def ten():
-            for _ in range(10):
-                self.steps += 1
-                self.clock.now += 1
-                self.each(self.steps)
-                step()
-
-        return super().__call__(spec, seed, step=ten, **rest)
+    def steps_of_epoch(self, monitor):
+        for _ in range(10):
+            self.steps += 1
+            self.clock.now += 1
+            self.each(self.steps)
+            monitor.step()
 
 
 def test_time_of_day_does_not_matter(start, clock):  # noqa: F811

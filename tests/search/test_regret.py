@@ -11,9 +11,8 @@ import pytest
 
 from elastic_search.cost.tally import tally
 from elastic_search.files import load_space, parse_space
-from elastic_search.search import density
-from elastic_search.search.sampler import START
-from elastic_search.search.strategies import STRATEGIES
+from elastic_search.search.propose.density import Density
+from elastic_search.search.propose.strategies import START, STRATEGIES
 from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT
 
@@ -39,7 +38,7 @@ def table(noise=0.0, seeds=3):
 
 
 def strategy(name, known):
-    return regret.of_the_search(name, known, SMALL, DRAWS)
+    return regret.of_the_search(STRATEGIES[name], known, DRAWS)
 
 
 def uniform(known):
@@ -104,13 +103,16 @@ def test_strategies_that_learn_are_better_than_uniform_where_there_is_something_
     assert regret.ratio(own, measure).high < 0.7
 
 
-def test_other_settings_hold_only_inside():
-    before = density.STAYS, density.log_ratios(CHOICES, [(v, i) for i, v in enumerate(VALUES)], VALUES).tolist()
-    with regret.instead(density, STAYS=0.9):
-        changed = density.log_ratios(CHOICES, [(v, i) for i, v in enumerate(VALUES)], VALUES).tolist()
-    assert changed != before[1]
-    after = density.STAYS, density.log_ratios(CHOICES, [(v, i) for i, v in enumerate(VALUES)], VALUES).tolist()
-    assert before == after
+def test_other_settings_are_other_values_and_change_none():
+    def judged(by):
+        return by.judge(CHOICES, [(v, i) for i, v in enumerate(VALUES)], VALUES).tolist()
+
+    before = judged(Density())
+    assert judged(Density(stays=0.9)) != before
+    assert judged(Density()) == before
+    rows = list(regret.strategies(more=True))
+    assert rows[0][:2] == ("uniform", STRATEGIES["uniform"])
+    assert len({(strategy, halving) for _, strategy, halving in rows}) == len(rows) == 17
 
 
 def test_halving_sees_more_networks_for_the_same_epochs():
@@ -183,6 +185,6 @@ def test_recorded_networks_are_inside_the_band_by_exact_counting():
 
 def test_recorded_table_has_three_seeds_and_every_epoch():
     recorded = regret.load(BENCHMARKS / "recorded", SPACE.space.choices)
-    assert recorded.curves.shape[1:] == (3, SPACE.recipe.epochs)
+    assert recorded.curves.shape[1:] == (3, SPACE.training.epochs)
     assert len(recorded.values) == len({json.dumps(values) for values in recorded.values}) >= 32
     assert ((recorded.curves > 0) & (recorded.curves < 1)).all()

@@ -1,6 +1,7 @@
 """The loop with a trainer that is told what to do, so that faults can be staged."""
 
 import json
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,27 +11,40 @@ import pytest
 from optuna.trial import TrialState
 
 from elastic_search.arch.ops import image
-from elastic_search.cost.conventions import FVCORE
+from elastic_search.arch.zoo import spec_id
+from elastic_search.atomic import sealed
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import load_spec, parse_space
-from elastic_search.search.evaluator import Epoch, InterruptedTrainingError, Score, TrialError
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.loop import Budget, Search
-from elastic_search.search.ranking import ranking
-from elastic_search.search.records import sealed
-from elastic_search.search.sampler import START
-from elastic_search.search.study import open_study
+from elastic_search.search.evaluator import (
+    DamagedCheckpointError,
+    Epoch,
+    InterruptedTrainingError,
+    Score,
+    TrialError,
+    Verdict,
+)
+from elastic_search.search.propose.strategies import START
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.ranking import ranking
+from elastic_search.search.store.study import open_study
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.loop import Search, Settings
 from elastic_search.space.match import Matcher
-from tests.test_files import SPACE
+from tests.staging import SPACE
 
 TEXT = SPACE.replace('"3..5"', '"3..8"').replace("[4, 6]", '"4..9"').replace("layer3 = 6", 'layer3 = "4..7"')
+TEXT += "[proxy]\nepochs = 3\n"
 
 
 def pretend(spec):
     """An accuracy that depends on the network alone."""
     return (tally(spec.graph(), image(64, 64), FVCORE).total % 1009) / 1009
+
+
+CHECKPOINT = re.compile(rb"([0-9a-f]+ \d+) ([1-3])")
+"""Of a Trainer: the network's id, the seed, and how many epochs were trained."""
 
 
 class Trainer:
@@ -42,31 +56,50 @@ class Trainer:
         self.epochs = 0
         self.trained = []
 
-    def __call__(self, spec, seed, *, checkpoint, stop, report, prune, step):
-        done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    def __call__(self, spec, seed, monitor):
         curve = [0.5 * pretend(spec), pretend(spec), pretend(spec)]
-        for number in range(done + 1, 4):
-            if number > 1 and prune(curve[: number - 1]):
-                return Score(curve[number - 2], {}, self.seconds, 10, 20, curve[: number - 1])
-            if number > 1 and stop():
-                raise InterruptedTrainingError
-            step()
+        identity = f"{spec_id(spec)} {seed}"
+        done = self.done(monitor.checkpoint, identity)
+        while True:
+            if done:
+                verdict = monitor.epoch(Epoch(done, 3, 1.0, curve[done - 1]), f"{identity} {done}".encode())
+                if done == 3:
+                    break
+                if verdict is Verdict.PRUNE:
+                    return Score(curve[done - 1], {}, self.seconds, 10, 20, curve[:done])
+                if verdict is Verdict.STOP:
+                    raise InterruptedTrainingError
+            self.steps_of_epoch(monitor)
             self.epochs += 1
             self.fault(self.epochs)
-            checkpoint.write_text(str(number))
-            report(Epoch(number, 3, 1.0, 0.5))
+            done += 1
         self.trained.append(spec)
         return Score(pretend(spec), {"small": 0.1}, self.seconds, 10, 20, curve)
+
+    def done(self, checkpoint, identity):
+        """Epochs that an earlier start of this training made."""
+        if checkpoint is None:
+            return 0
+        found = CHECKPOINT.fullmatch(checkpoint)
+        if not found:
+            raise DamagedCheckpointError("torn")
+        return int(found[2]) if found[1].decode() == identity else 0
+
+    def steps_of_epoch(self, monitor):
+        monitor.step()
+
+    def pace(self, spec):
+        return self.seconds / 3
 
 
 class Silent:
     def __init__(self) -> None:
         self.reasons = []
 
-    def started(self, trial, depths, pending): ...
+    def started(self, pending, depths, again): ...
     def epoch(self, epoch): ...
-    def finished(self, trial, score, reason):
-        self.reasons.append(reason)
+    def finished(self, result, why):
+        self.reasons.append(why)
 
 
 @pytest.fixture
@@ -80,11 +113,15 @@ def starter(root):
     plan = parse_space(TEXT, "small", "small.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
 
-    def make(trainer=None, trials=6, seconds=None, seed=0, name="run", **options) -> Search:
+    def make(
+        trainer=None, trials=6, seconds=None, seed=0, name="run", epoch_seconds=None, counter=None, hung_code=3, **more
+    ) -> Search:
         folder = RunFolder(root, name)
         folder.begin({"space": "small", "text": TEXT, "seed": seed})
-        options = {"halving": Halving(3, on=False), **options}
-        return Search(plan, matcher, folder, trainer or Trainer(), seed, Budget(trials, seconds), Silent(), **options)
+        settings = Settings(trials, seed, **{"halving": False, **more})
+        clock = Clock(folder, seconds, epoch_seconds=epoch_seconds)
+        options = {"counter": counter, "hung_code": hung_code}
+        return Search(plan, matcher, folder, trainer or Trainer(), settings, Silent(), clock, **options)
 
     return make
 
@@ -156,7 +193,7 @@ def test_result_on_disk_that_the_study_never_heard_of_is_told(start, monkeypatch
 
     search = start(trials=3)
     with monkeypatch.context() as patch:
-        patch.setattr("elastic_search.search.work.tell", killed)
+        patch.setattr("elastic_search.search.trials.work.tell", killed)
         with pytest.raises(KeyboardInterrupt):
             search.run()
     assert [state for _, state, _, _ in proposals(search)] == ["RUNNING"]
@@ -216,8 +253,8 @@ def test_search_prefers_what_was_good(start):
     """After the uniform start, proposals are better than it by the pretended accuracy's own rule."""
 
     class Deep(Trainer):
-        def __call__(self, spec, seed, **kwargs):
-            score = super().__call__(spec, seed, **kwargs)
+        def __call__(self, spec, seed, monitor):
+            score = super().__call__(spec, seed, monitor)
             return replace(score, accuracy=spec.depths[1] / 20)
 
     search = start(Deep(), trials=30)
@@ -228,7 +265,7 @@ def test_search_prefers_what_was_good(start):
 
 def test_trial_with_little_left_is_finished_although_a_new_one_would_not_fit(start, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("elastic_search.search.trials.loop.time.monotonic", lambda: now[0])
 
     def tick(epoch):
         now[0] += 1
@@ -263,8 +300,8 @@ def test_failed_trial_is_recorded_with_its_reason_and_the_search_goes_on(start):
     assert (states.count("PRUNED"), states.count("FAIL")) == (1, 1)
     assert len(states) == 6
     rows = ranking(search.plan, search.folder)
-    assert next(row["reason"] for row in rows if row["rank"] == "failed") == "the loss is nan in epoch 2"
-    assert "unforeseen" in search.folder.result(3)["traceback"]
+    assert next(row.result.reason for row in rows if row.rank == "failed") == "the loss is nan in epoch 2"
+    assert "unforeseen" in search.folder.result(3).traceback
 
 
 def test_first_trial_that_fails_ends_the_search(start):
@@ -278,7 +315,7 @@ def test_first_trial_that_fails_ends_the_search(start):
 
 def test_time_is_kept_over_starts(start, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("elastic_search.search.trials.loop.time.monotonic", lambda: now[0])
 
     def tick(epoch):
         now[0] += 10
@@ -299,7 +336,7 @@ def test_time_is_kept_over_starts(start, monkeypatch):
 
 def test_trial_that_cannot_end_in_time_is_not_started(start, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("elastic_search.search.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("elastic_search.search.trials.loop.time.monotonic", lambda: now[0])
 
     def tick(epoch):
         now[0] += 1
@@ -318,7 +355,7 @@ def test_exhausted_band_ends_the_search(tmp_path):
     folder = RunFolder(tmp_path, "run")
     folder.begin({})
     for _ in range(2):
-        search = Search(plan, matcher, folder, Trainer(), 0, Budget(50), Silent())
+        search = Search(plan, matcher, folder, Trainer(), Settings(50, halving=False), Silent(), Clock(folder, None))
         assert search.run() == "exhausted"
         assert [state for _, state, _, _ in proposals(search)] == ["COMPLETE"] * len(others)
 
@@ -326,7 +363,8 @@ def test_exhausted_band_ends_the_search(tmp_path):
 def test_empty_band_is_refused_before_anything_is_trained(tmp_path):
     plan = parse_space(SPACE.replace('"1", ', "") + '[band]\ntolerance = "0.001%"', "tiny", "tiny.toml")
     matcher = Matcher(plan.space, plan.band.convention, plan.band.input)
-    search = Search(plan, matcher, RunFolder(tmp_path, "run"), Trainer(), 0, Budget(5), Silent())
+    folder = RunFolder(tmp_path, "run")
+    search = Search(plan, matcher, folder, Trainer(), Settings(5), Silent(), Clock(folder, None))
     with pytest.raises(NothingFitsError, match="the nearest cost"):
         search.run()
     assert not search.evaluator.epochs
@@ -338,9 +376,9 @@ def test_best_network_is_written_as_a_spec(start):
     best = max(search.evaluator.trained[1:], key=pretend)
     assert load_spec(search.folder.best_file) == best
     rows = ranking(search.plan, search.folder)
-    assert [row["rank"] for row in rows[:3]] == ["base", "1", "2"]
-    assert rows[1]["spec"] == best
-    assert rows[1]["accuracy"] == max(row["accuracy"] for row in rows[1:])
+    assert [row.rank for row in rows[:3]] == ["base", "1", "2"]
+    assert rows[1].spec == best
+    assert rows[1].result.accuracy == max(row.result.accuracy for row in rows[1:])
 
 
 def test_other_space_or_seed_under_the_same_name_is_refused(start):

@@ -6,18 +6,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
+from elastic_search.atomic import sealed, unsealed
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import parse_space
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.halving import Halving
-from elastic_search.search.loop import Budget, Search
-from elastic_search.search.records import sealed, unsealed
 from elastic_search.search.shared import SharedStudy, checked_url
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.loop import Search, Settings
 from elastic_search.space.match import Matcher
 from tests.search.test_search import TEXT, Silent, Trainer
 from tests.search.test_strategies import KilledError, killed_at
@@ -83,8 +84,8 @@ def machine(tmp_path, server):
         folder = RunFolder(tmp_path / name, tmp_path.name.replace("_", "-")[-40:].lstrip("-"))
         description = {"space": "small", "text": TEXT, "target": PLAN.band.target, "seed": seed}
         folder.begin(description | {"strategy": "feasible-tpe", "halving": False})
-        options = {"halving": Halving(3, on=False), "storage": server.url}
-        return Search(PLAN, MATCHER, folder, trainer or Trainer(), seed, Budget(trials), Silent(), **options)
+        settings = Settings(trials, seed, halving=False, storage=server.url)
+        return Search(PLAN, MATCHER, folder, trainer or Trainer(), settings, Silent(), Clock(folder, None))
 
     return make
 
@@ -106,7 +107,7 @@ def test_second_machine_goes_on_where_the_first_ended(machine):
     assert not again.evaluator.epochs
     assert results(again) == results(second)
     assert again.folder.best_file.read_text().splitlines()[1:] == second.folder.best_file.read_text().splitlines()[1:]
-    values = {tuple(sorted(result["values"].items())) for result in results(again).values()}
+    values = {tuple(sorted(result.values.items())) for result in results(again).values()}
     assert len(values) == 6
 
 
@@ -147,11 +148,10 @@ def test_machine_that_was_late_takes_the_result_that_was_published(machine, serv
     """Both have trained a trial: all go by one result, and a later start finds nothing that contradicts it."""
     first = machine("a", trials=2)
     assert first.run() == "trials"
-    late = {number: {**result, "accuracy": 0.125} for number, result in results(first).items()}
+    late = {number: replace(result, accuracy=0.125) for number, result in results(first).items()}
     second = machine("b", trials=2)
-    for number, result in late.items():
-        second.folder.record(number, result)
-    second.folder.record(None, {**first.folder.result(None), "accuracy": 0.125})
+    for result in (first.folder.result(None), *late.values()):
+        second.folder.record(replace(result, accuracy=0.125))
     shared = SharedStudy(server.url, second.folder)
     for number in (None, *late):
         shared.publish(shared.open(), number)
@@ -206,7 +206,7 @@ def test_machines_that_start_at_once_make_one_study(server, tmp_path):
     server.execute("DROP SCHEMA public CASCADE")
     server.execute("CREATE SCHEMA public")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom elastic_search.search.folder import RunFolder\n"
+        "import sys\nfrom pathlib import Path\nfrom elastic_search.search.store.folder import RunFolder\n"
         "from elastic_search.search.shared import SharedStudy\n"
         "shared = SharedStudy(sys.argv[1], RunFolder(Path(sys.argv[2]), 'cold'))\n"
         "with shared.alone():\n    print(len(shared.open().trials))"

@@ -4,14 +4,12 @@ import pytest
 from optuna.trial import TrialState
 
 from elastic_search.arch.ops import image
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import MismatchError
 from elastic_search.search.evaluator import TrialError
-from elastic_search.search.halving import Halving
-from elastic_search.search.sampler import START
-from elastic_search.search.strategies import STRATEGIES
-from elastic_search.search.study import open_study
+from elastic_search.search.propose.strategies import START, STRATEGIES
+from elastic_search.search.store.study import open_study
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 
 
@@ -30,7 +28,7 @@ def killed_at(*epochs):
 @pytest.mark.parametrize("halving", (False, True), ids=("whole", "halving"))
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_killed_search_proposes_what_the_uninterrupted_one_did(start, strategy, halving):  # noqa: F811
-    options = {"strategy": strategy, "halving": Halving(3, on=halving), "trials": 18}
+    options = {"strategy": strategy, "halving": halving, "trials": 18}
     whole = start(name="whole", **options)
     assert whole.run() == "trials"
     for epochs in ((5,), (11,), (4,), (9, 30)):
@@ -59,7 +57,7 @@ def test_halving_saves_epochs_and_keeps_the_best(start):  # noqa: F811
     trainers = {on: Trainer() for on in (False, True)}
     best = {}
     for on, trainer in trainers.items():
-        search = start(trainer, name=f"halving-{on}", halving=Halving(3, on=on), strategy="uniform", trials=20)
+        search = start(trainer, name=f"halving-{on}", halving=on, strategy="uniform", trials=20)
         search.run()
         states = [trial.state for trial in open_study(search.folder).get_trials(deepcopy=False)]
         assert (TrialState.PRUNED in states) == on
@@ -70,18 +68,18 @@ def test_halving_saves_epochs_and_keeps_the_best(start):  # noqa: F811
 
 def test_trials_out_of_memory_are_recorded_with_their_reason_and_avoided(start):  # noqa: F811
     class Small(Trainer):
-        def __call__(self, spec, seed, **rest):
+        def __call__(self, spec, seed, monitor):
             if spec.depths[0] > 5:
                 raise TrialError("out of memory")
-            return super().__call__(spec, seed, **rest)
+            return super().__call__(spec, seed, monitor)
 
     failed = {}
     for strategy in ("uniform", "feasible-tpe"):
         search = start(Small(), name=strategy, strategy=strategy, trials=40)
         assert search.run() == "trials"
         results = [search.folder.result(number) for number in search.folder.trials()]
-        failed[strategy] = [result for result in results if result["accuracy"] is None]
-        assert {result["reason"] for result in failed[strategy]} == {"out of memory"}
+        failed[strategy] = [result for result in results if result.accuracy is None]
+        assert {result.reason for result in failed[strategy]} == {"out of memory"}
     assert len(failed["feasible-tpe"]) < 0.7 * len(failed["uniform"])
 
 

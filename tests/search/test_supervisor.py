@@ -11,14 +11,14 @@ import pytest
 
 from elastic_search.errors import EnvironmentFault, FileError
 from elastic_search.search.claims import Claims
-from elastic_search.search.clock import Clock
-from elastic_search.search.folder import RunFolder
-from elastic_search.search.signals import StopSignal
+from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import DEATHS, HUNG, Supervisor
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.signals import StopSignal
 from tests.search.test_search import TEXT, Silent
 
 PENDING = {"number": 4, "values": {}, "id": "x", "cost": 1, "params": 2, "seed": 0}
-STARTED = json.dumps({"event": "started", "trial": 4, "depths": [3, 4], "pending": PENDING})
+STARTED = json.dumps({"event": "started", "pending": PENDING, "depths": [3, 4], "again": False})
 EPOCH = json.dumps({"event": "epoch", "number": 1, "of": 3, "loss": 1.0, "accuracy": 0.5})
 ENDED = json.dumps({"event": "ended", "why": "trials"})
 DIE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
@@ -67,8 +67,8 @@ def test_trial_that_kills_its_workers_is_recorded_as_failed(supervise):
     supervisor = supervise([*[say(STARTED) + DIE] * DEATHS, say(ENDED)])
     assert supervisor.run() == "trials"
     result = supervisor._folder.result(4)
-    assert result["accuracy"] is None
-    assert "killed its worker 3 times (signal 9)" in result["reason"]
+    assert result.accuracy is None
+    assert "killed its worker 3 times (signal 9)" in result.reason
 
 
 def test_trial_that_makes_an_epoch_between_deaths_is_not_given_up(supervise):
@@ -142,7 +142,7 @@ def test_worker_killed_in_the_middle_of_a_line_is_replaced(supervise):
 
 def test_base_that_always_hangs_ends_the_search(supervise):
     """It has no record that would keep it from being trained again and again."""
-    started = json.dumps({"event": "started", "trial": None, "depths": [3], "pending": {}})
+    started = json.dumps({"event": "started", "pending": {**PENDING, "number": None}, "depths": [3], "again": False})
     with pytest.raises(EnvironmentFault, match="die one after the other"):
         supervise(say(started) + f"raise SystemExit({HUNG})").run()
 
@@ -159,22 +159,21 @@ def test_trial_that_another_worker_took_over_is_not_given_up(supervise):
 
 def test_workers_leave_the_run_s_time_to_the_supervisor(tmp_path, monkeypatch):
     """Also where it is not limited: all of them would write the same file, and not what the run has used."""
-    from elastic_search.cli import worker
+    from elastic_search.search import run, worker
 
     made = []
 
-    class Recorded(worker.Search):
+    class Recorded(run.Search):
         def run(self):
             made.append(self.clock)
             return "trials"
 
     folder = RunFolder(tmp_path, "run")
     folder.begin({"space": "small", "text": TEXT, "seed": 0, "strategy": "uniform", "halving": False})
-    monkeypatch.setattr(worker, "Search", Recorded)
-    monkeypatch.setattr("elastic_search.train.proxy.ProxyTrainer", lambda *args: None)
-    settings = {"root": str(tmp_path), "name": "run", "device": "cpu", "worker": 0, "trials": 3, "deadline": None,
-                "storage": None, "epoch_seconds": 1.0}  # fmt: skip
-    assert worker._work(settings, StopSignal()) == "trials"
+    monkeypatch.setattr(run, "Search", Recorded)
+    said = {"root": str(tmp_path), "name": "run", "settings": {"trials": 3, "strategy": "uniform"}, "deadline": None,
+            "trainer": ["builtins:dict", {}], "worker": 0, "epoch_seconds": 1.0}  # fmt: skip
+    assert worker.work(said, StopSignal()) == "trials"
     (clock,) = made
     clock.save()
     assert not (folder.path / "spent.json").exists()

@@ -9,8 +9,9 @@ import time
 import pytest
 
 from elastic_search.errors import EnvironmentFault
+from elastic_search.search.store.result import Result
 from elastic_search.search.supervisor import HUNG
-from elastic_search.search.watchdog import HungError, Watchdog
+from elastic_search.search.trials.watchdog import HungError, Watchdog
 from tests.conftest import ONE_THREAD
 from tests.search.test_search import Trainer, proposals, start  # noqa: F401
 
@@ -56,7 +57,7 @@ def test_training_that_no_exception_ends_is_given_up():
 def test_process_that_was_stopped_for_long_is_not_taken_for_hung(monkeypatch):
     """After SIGSTOP and SIGCONT the clock has jumped, while nothing could step."""
     now, real = [0.0], time.monotonic
-    monkeypatch.setattr("elastic_search.search.watchdog.time.monotonic", lambda: real() + now[0])
+    monkeypatch.setattr("elastic_search.search.trials.watchdog.time.monotonic", lambda: real() + now[0])
     watchdog = Watchdog(lambda: 2.0, nothing, grace=5.0)
     with watchdog.watching():
         time.sleep(0.7)
@@ -67,7 +68,7 @@ def test_process_that_was_stopped_for_long_is_not_taken_for_hung(monkeypatch):
 
 
 def test_hung_trial_is_recorded_and_the_search_goes_on(start, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("elastic_search.search.loop.PATIENCE", 0.4)
+    monkeypatch.setattr("elastic_search.search.trials.loop.PATIENCE", 0.4)
 
     def hang(epoch):
         if epoch == 8:
@@ -78,14 +79,14 @@ def test_hung_trial_is_recorded_and_the_search_goes_on(start, monkeypatch):  # n
     assert search.run() == "trials"
     assert time.monotonic() - began < 40
     assert [state for _, state, _, _ in proposals(search)].count("PRUNED") == 1
-    assert "no step of the training" in search.folder.result(1)["reason"]
+    assert "no step of the training" in search.folder.result(1).reason
     assert not search.folder.checkpoint(1).exists()
 
 
 BLOCKED = """
 import sys, time
 from pathlib import Path
-from elastic_search.search import loop, watchdog
+from elastic_search.search.trials import loop, watchdog
 from tests.search.test_search import Trainer, starter
 
 def hang(epoch):
@@ -127,7 +128,7 @@ def test_blocked_training_ends_its_process_although_nothing_can_be_written(start
         raise EnvironmentFault("the disk is full")
 
     search = start()
-    search._pending = {"number": 0}
+    search._pending = Result(0, {}, "x", 1, 1)
     monkeypatch.setattr(search.folder, "record", full)
     search._give_up("no step")
     assert codes == [3]

@@ -7,13 +7,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from elastic_search.arch.densenet import densenet
-from elastic_search.arch.dla import dla
+from elastic_search.arch.families.densenet import densenet
+from elastic_search.arch.families.dla import dla
+from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.ops import image
-from elastic_search.arch.resnext import resnext
 from elastic_search.arch.split import TYPES, parse_split
-from elastic_search.cost.conventions import FVCORE, MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE, MACS
 from elastic_search.space.band import Band, Limit
 from elastic_search.space.choice import Space
 from elastic_search.space.match import Matcher

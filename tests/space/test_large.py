@@ -9,8 +9,8 @@ import pytest
 from elastic_search.arch.ops import image
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import published
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.files import load_space
 from elastic_search.space.band import Band
 from elastic_search.space.choice import Space

@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from elastic_search.arch.densenet import DenseNet, densenet
-from elastic_search.arch.dla import dla
 from elastic_search.arch.edit import elastic
+from elastic_search.arch.families.densenet import DenseNet, densenet
+from elastic_search.arch.families.dla import dla
+from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.ops import image
-from elastic_search.arch.resnext import resnext
 from elastic_search.arch.split import TYPES, parse_split
+from elastic_search.arch.written import parse_percent
 from elastic_search.arch.zoo import published
-from elastic_search.cost.conventions import CONVENTIONS, FVCORE, MACS
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS
 from elastic_search.errors import NothingFitsError
-from elastic_search.space.band import Band, parse_percent
+from elastic_search.space.band import Band
 from elastic_search.space.choice import Space
 from elastic_search.space.depths import all_depths
 from elastic_search.space.match import Matcher

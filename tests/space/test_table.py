@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from elastic_search.arch.densenet import densenet
+from elastic_search.arch.families.densenet import densenet
+from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.ops import image
-from elastic_search.arch.resnext import resnext
 from elastic_search.arch.split import parse_split
-from elastic_search.cost.conventions import FVCORE
 from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.space.choice import Space
-from elastic_search.space.law import sorted_rows
+from elastic_search.space.distribution import sorted_rows
 from elastic_search.space.table import CostTable
 
 

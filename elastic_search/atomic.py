@@ -1,0 +1,118 @@
+"""The one way to write a file whole or not at all, and JSON that is sealed with a checksum.
+
+What is read here may have been damaged, or written by somebody else: it is data, whatever it says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from elastic_search.errors import EnvironmentFault
+
+SCHEMA = 1
+
+MAX_BYTES = 64 * 2**20
+"""Of a file that is read: a hundred times what the longest training writes."""
+
+_COUNTER = itertools.count()
+
+
+def temporary_of(path: Path) -> Path:
+    """A file beside ``path`` that no other process, and no other thread, writes; what is left of one is swept."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}-{next(_COUNTER)}.tmp")
+    temporary.unlink(missing_ok=True)  # of a process of that number that was killed, or a link to elsewhere
+    return temporary
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Give a file that is on disk its name, so that the name, too, survives a loss of power."""
+    temporary.replace(path)
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def write_atomically(
+    path: Path, content: str | bytes, hint: str | None = "free space, then run again", parents: bool = True
+) -> None:
+    """Write a file so that after any crash it is the old or the new one, whole.
+
+    Args:
+        path: the file; a link in its place is replaced, not followed.
+        content: text is written as UTF-8.
+        hint: the way out if it cannot be written.
+        parents: whether folders that are missing are made.
+
+    Raises:
+        EnvironmentFault: if it cannot be written, as on a full disk.
+    """
+    temporary = None
+    try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_of(path)
+        with temporary.open("xb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        put_in_place(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise EnvironmentFault(f"{path}: cannot be written ({error.strerror})", hint) from None
+
+
+def sealed(result: dict[str, Any]) -> str:
+    """A result as a file's text, with a checksum that a changed digit breaks."""
+    content = {"schema": SCHEMA, **result}
+    return json.dumps({**content, "sha256": _digest(content)}, indent=2) + "\n"
+
+
+def unsealed(text: str, where: str, hint: str = "choose another --name") -> dict[str, Any]:
+    """The result in a text that ``sealed`` made.
+
+    Raises:
+        EnvironmentFault: if the text was changed; names ``where`` it was.
+    """
+    try:
+        found = json.loads(text)
+        if not isinstance(found, dict) or found.get("schema") != SCHEMA or "sha256" not in found:
+            raise EnvironmentFault(f"{where}: damaged (not a record of schema {SCHEMA} with a checksum)", hint)
+        whole = found["sha256"] == _digest(found)
+    except (ValueError, RecursionError) as error:
+        raise EnvironmentFault(f"{where}: damaged ({str(error)[:80]})", hint) from None
+    if not whole:
+        raise EnvironmentFault(f"{where}: damaged (its checksum differs)", hint)
+    return {key: value for key, value in found.items() if key not in ("schema", "sha256")}
+
+
+def read_sealed(file: Path, hint: str) -> dict[str, Any] | None:
+    """What a file of ``sealed`` holds; None if there is none.
+
+    Raises:
+        EnvironmentFault: if it is damaged, or is no file of ours.
+    """
+    try:
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
+            raise EnvironmentFault(f"{file}: damaged (no file, or larger than {MAX_BYTES // 2**20} MiB)", hint)
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise EnvironmentFault(f"{file}: damaged ({str(error)[:80]})", hint) from None
+    return unsealed(text, str(file), hint)
+
+
+def _digest(content: dict[str, Any]) -> str:
+    rest = {key: value for key, value in content.items() if key != "sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,41 @@
+"""One call that counts whatever is a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from elastic_search.arch.spec import Spec
+from elastic_search.cost.convention import Convention
+from elastic_search.cost.tally import Tally, tally
+from elastic_search.cost.tools import MACS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def count(
+    model: nn.Module | Spec | str, input: tuple[int, int, int] = (3, 224, 224), convention: Convention | str = MACS
+) -> Tally:
+    """Count a network for one image: ``count("resnext50").total``, ``count(my_module, (3, 96, 96), "fvcore")``.
+
+    Args:
+        model: a torch module, which is read at this input as ``trace`` reads it; a spec; or the name of a published
+            network.
+        input: (channels, height, width).
+        convention: the rules, or their name; ``Tally.total`` is in ``convention.unit``.
+
+    Raises:
+        UnknownNameError: if there is no network, or no convention, of that name.
+        ShapeError: if a node cannot take its input; names the node's path.
+        ElasticError: if the module cannot be read.
+    """
+    if isinstance(model, str):
+        from elastic_search.arch.zoo import published
+
+        model = published(model)
+    if isinstance(model, Spec):
+        return tally(model.graph(), input, convention)
+    from elastic_search.arch.ops import Shape
+    from elastic_search.nn.trace.tracing import trace
+
+    return tally(trace(model, Shape(*input)), input, convention)

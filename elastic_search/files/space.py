@@ -1,0 +1,190 @@
+"""Space files: what varies, the band that every proposal meets, and the proxy that ranks it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import elastic_search
+from elastic_search.arch.spec import Spec
+from elastic_search.arch.split import parse_split
+from elastic_search.arch.zoo import published
+from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS
+from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.files import toml
+from elastic_search.files.schema import validated
+from elastic_search.files.space_schema import SpaceModel, space_mistakes
+from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
+from elastic_search.space.band import Band, Limit, around
+from elastic_search.space.choice import Space
+from elastic_search.space.match import Candidate, Matcher
+from elastic_search.space.parts import Quantity
+
+MAX_BLOCKS = 5_000_000
+"""Blocks in all the options that a stage may choose from."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A space file: the space, the band that every proposal meets, and the proxy that ranks it.
+
+    Attributes:
+        name: the file's name without its ending.
+        text: the file's content.
+        base_name: the published network whose cost is matched.
+        space: what varies.
+        band: costs that are allowed, of the full network at its target input.
+        proxy: the edit that makes a proxy.
+        training: how it is trained.
+        limits: bounds beside the band: on parameters, and on the cost at other inputs.
+    """
+
+    name: str
+    text: str
+    base_name: str
+    space: Space
+    band: Band
+    proxy: Proxy
+    training: Training
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Proxy and training as plain JSON: the keys of the ``[proxy]`` table."""
+        return recipe_dict(self.proxy, self.training)
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """Every network of the space with its exact cost."""
+        return Matcher(self.space, self.band.convention, self.band.input, self.limits)
+
+    def at(self, target: int | None = None, tolerance: Fraction | None = None) -> SearchSpace:
+        """The same space with another band; None leaves what the file says.
+
+        Args:
+            target: cost to be near, in the band's unit. Bounds at other inputs move with it, those on parameters stay.
+            tolerance: distance in cost to the target, as a share of it.
+        """
+        band, limits = self.band, self.limits
+        if target is not None:
+            factor = Fraction(target, band.target)
+            limits = tuple(one if one.convention is None else one.moved(factor) for one in limits)
+            band = replace(band, target=target)
+        if tolerance is not None:
+            band = replace(band, tolerance=tolerance)
+        return replace(self, band=band, limits=limits)
+
+    def count(self) -> int:
+        """The exact number of distinct networks in the band."""
+        return self.matcher.count(self.band.low, self.band.high)
+
+    def sample(self, number: int, seed: int = 0, measure: str = "uniform") -> list[Candidate]:
+        """Independent draws from the band; see ``Matcher.sample``.
+
+        Raises:
+            NothingFitsError: if the band is empty; names the nearest below and above.
+        """
+        return self.matcher.sample(self.band, number, seed, measure)
+
+    def why_not(self, spec: Spec) -> list[str]:
+        """What keeps a network out of the space or its band; [] if it is inside."""
+        band = self.band
+        cost, reasons = tally(spec.graph(), band.input, band.convention).total, self.space.why_not(spec)
+        if cost not in band:
+            reasons.append(f"it costs {cost:,} ({band.change(cost):+.3%}), outside {band}")
+        return reasons + [
+            f"it has {limit.amount(spec):,}, outside {limit}" for limit in self.limits if not limit.holds(spec)
+        ]
+
+
+def shipped_spaces() -> dict[str, Path]:
+    """The spaces that come with the package, by bare name."""
+    package = Path(elastic_search.__file__).parent
+    # In a wheel the folder lies inside the package; in a checkout beside it.
+    folder = next((f for f in (package / "search_spaces", package.parent / "search_spaces") if f.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
+
+
+def load_space(name: str | Path) -> SearchSpace:
+    """A space with its band, by bare name (a shipped one) or path.
+
+    ``load_space("resnext50").count()`` is the number of its networks that cost what ResNeXt-50 costs.
+
+    Raises:
+        UnknownNameError: if no shipped space has that name.
+        FileError: naming the file and every mistake in it.
+    """
+    name = str(name)
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name)
+    else:
+        shipped = shipped_spaces()
+        if name not in shipped:
+            raise UnknownNameError("space", name, list(shipped), "(or a path that ends in .toml)")
+        path = shipped[name]
+    return parse_space(toml.read(path), path.stem, str(path))
+
+
+def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
+    """A space file's content over that of the shipped space it inherits from: tables are merged key by key.
+
+    Raises:
+        FileError: if there is no such shipped space, or the spaces inherit in a circle.
+    """
+    seen: list[str] = []
+    while "inherit" in data:
+        data = dict(data)
+        name, shipped = data.pop("inherit"), shipped_spaces()
+        if not isinstance(name, str) or name not in shipped:
+            raise FileError(f"{path}: inherit: {str(name)[:60]!r} is no shipped space", f"legal: {', '.join(shipped)}")
+        if name in seen:
+            raise FileError(f"{path}: inherit: {' → '.join([*seen, name])} is a circle")
+        seen.append(name)
+        below = toml.parse(toml.read(shipped[name]), str(shipped[name]))
+        for key, value in data.items():
+            if isinstance(value, dict) and isinstance(below.get(key), dict):
+                data[key] = {**below[key], **value}
+        data = {**below, **data}
+    return data
+
+
+def parse_space(text: str, name: str, path: str) -> SearchSpace:
+    """A space from a file's text; ``path`` is for messages."""
+    data = inherited(toml.parse(text, path), path)
+    model = validated(data, path, SpaceModel, space_mistakes(data))
+    base = published(model.base)
+    depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
+    splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
+    kinds = tuple(dict.fromkeys(model.resampling.choices))
+    convention = CONVENTIONS[model.band.convention]
+    own = tally(base.graph(), model.band.input, convention).total
+    try:
+        widths = tuple(
+            tuple((model.widths or {}).get(base.stage_name(i), [stage.width])) for i, stage in enumerate(base.stages)
+        )
+        cardinality = tuple(dict.fromkeys(model.cardinality.choices)) if model.cardinality else ()
+        each = len(kinds) * max(1, len(cardinality)) * (1 if model.splits.per == "block" else len(splits))
+        for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
+            if each * len(width) * sum(map(base.blocks, depth)) > MAX_BLOCKS:
+                raise FileError(
+                    f"{base.stage_name(i)}: its options hold more than {MAX_BLOCKS:,} blocks",
+                    'leave out depths, widths or splits, or let every block choose: per = "block"',
+                )
+        space = Space(base, depths, splits, kinds, model.splits.per, widths if model.widths else (), cardinality)
+        _ = space.arms  # builds every option, and so checks them
+    except ElasticError as error:
+        raise FileError(f"{path}: {error}", error.hint) from None
+    band = Band(own, model.band.tolerance, convention, model.band.input)
+    limits = []
+    if model.band.params is not None:
+        limits.append(around(base.graph().params, model.band.params, Quantity(None, band.input)))
+    for size in dict.fromkeys(model.band.inputs):
+        if size != band.input:
+            cost = tally(base.graph(), size, convention).total
+            limits.append(around(cost, band.tolerance, Quantity(convention, size)))
+    found = SearchSpace(name, text, model.base, space, band, *recipe_from(dict(model.proxy)), tuple(limits))
+    return found.at(model.band.target)

@@ -1,0 +1,63 @@
+"""TOML text of files that people write. A syntax error is named by its line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from elastic_search.errors import FileError
+
+MAX_BYTES = 256 * 1024
+
+MAX_PARTS = 64
+"""Of the dotted keys of a line."""
+
+_STRING = re.compile(r'"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\'')
+
+
+def read(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+        FileError: if it cannot be read, is too large or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise FileError(f"{path}: larger than {MAX_BYTES // 1024} KiB")
+        return content.decode("utf-8").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        raise FileError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise FileError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+
+
+def parse(text: str, path: str) -> dict[str, Any]:
+    """The data of a text; ``path`` is for messages.
+
+    Raises:
+        FileError: if it is not TOML.
+    """
+    # Python's reader takes minutes and gigabytes for keys of ten thousand parts.
+    for number, line in enumerate(_STRING.sub('""', text).split("\n"), 1):
+        if line.partition("#")[0].count(".") > MAX_PARTS:
+            raise FileError(f"{path}: line {number}: a key of more than {MAX_PARTS} parts")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        message, _, place = str(error).partition(" (at ")
+        raise FileError(f"{path}: " + (f"{place.rstrip(')')}: " if place else "") + message) from None
+    except (RecursionError, ValueError) as error:
+        raise FileError(f"{path}: not a TOML file that can be read ({type(error).__name__})") from None
+
+
+def written(value: Any) -> str:
+    """A value as TOML."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(written, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)

@@ -1,0 +1,1 @@
+"""A user's CNN made Elastic."""

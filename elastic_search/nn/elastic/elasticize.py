@@ -1,0 +1,143 @@
+"""A user's CNN made Elastic in place: every convolution of stride 1 that gains by it becomes an ``ElasticConv2d``.
+
+The paper's claim that any CNN can be made so: Wang et al. 2019, section 3.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from elastic_search.arch.ops import Shape, image
+from elastic_search.arch.split import Split
+from elastic_search.cost.tools import convention as named_convention
+from elastic_search.errors import ShapeError, SpecError
+from elastic_search.nn.elastic.elastic_conv import ElasticConv2d, read_split
+from elastic_search.nn.elastic.probe import exchange, probe
+from elastic_search.nn.elastic.verdict import REASONS, Change, Left, candidates, judge
+
+
+@dataclass(frozen=True)
+class Elasticized:
+    """What ``elasticize`` did.
+
+    Attributes:
+        model: the model that was given, changed in place.
+        split: the branches of each replaced convolution.
+        input: shape of the image that the counts are for.
+        convention: in which ``Change.before`` and ``Change.after`` count.
+        unit: theirs, "MACs" or "FLOPs".
+        replaced: in the order of the modules.
+        left: every other Conv2d, in the order of the modules.
+        macs_before: multiply-adds of the whole model (half of what torch's FlopCounterMode counts).
+        macs_after: the same, afterwards.
+        params: of the whole model, before and after.
+    """
+
+    model: nn.Module = field(repr=False)
+    split: Split
+    input: Shape
+    convention: str
+    unit: str
+    replaced: tuple[Change, ...]
+    left: tuple[Left, ...]
+    macs_before: int
+    macs_after: int
+    params: int
+
+    @property
+    def saved(self) -> int:
+        """What the replaced convolutions save, net of resampling, in ``unit``."""
+        return sum(change.before - change.after for change in self.replaced)
+
+
+def elasticize(
+    model: nn.Module,
+    split: str | Split = "1/2,1/2",
+    *,
+    input: tuple[int, int, int] | None = None,
+    where: Callable[[str, nn.Conv2d], bool] | None = None,
+    convention: str = "fvcore",
+) -> Elasticized:
+    """Make a CNN Elastic in place: its class, its other modules and all weights stay, and no parameter is added.
+
+    Every plain ``nn.Conv2d`` of stride 1 that is wider than 1 × 1 and keeps its map's size becomes an
+    ``ElasticConv2d``; what is left, and why, is in the report. Optimizers and wrappers hold the old parameters, so make
+    them afterwards. Names in the state dict change below replaced convolutions only, and a state dict from before still
+    loads. The output is a new function of the same weights: train, or fine-tune, the model. ``torch.export`` with
+    dynamic height and width wants multiples of each r.
+
+    The model is run on one image of zeros in eval mode, to see the size of each map and that the result works; buffers,
+    modes and random numbers are put back. If an error is raised, the model is as it was.
+
+    Args:
+        model: called with one batch of images [N, C, H, W].
+        split: shares of the input channels and their scales, e.g. "1/2,1/4@1/2,1/4@1/4".
+        input: (channels, height, width) of an image, by which is judged what is too small or saves nothing; 3 × 224 ×
+            224 if not given.
+        where: (path, convolution) -> whether it may be replaced; called for those that can be.
+        convention: name of the counting convention in which a replacement has to save something.
+
+    Raises:
+        SplitError: if the split is malformed or its resampling is trained, which adds parameters.
+        SpecError: if the model is itself a convolution, has parameters without a shape yet, or cannot run afterwards.
+        ShapeError: if it cannot run on ``input``.
+
+    Wang et al. 2019, equation 3 and Table 1.
+    """
+    split, rules = read_split(split), named_convention(convention)
+    shape = Shape(*input) if input is not None else image(224, 224)
+    if isinstance(model, nn.Conv2d):
+        raise SpecError(
+            "a convolution alone cannot be replaced in place", "take ElasticConv2d.from_conv(convolution, split)"
+        )
+    if any(is_lazy(p) for p in model.parameters()):
+        raise SpecError("the model has lazy parameters without a shape yet", "run it once on an image first")
+    params = sum(p.numel() for p in model.parameters())
+    found = list(candidates(model, split, where))
+    convs: dict[str, nn.Conv2d] = {
+        path: conv for path, conv, reason in found if reason is None and isinstance(conv, nn.Conv2d)
+    }
+    try:
+        calls, macs_before = probe(model, shape, dict(convs))
+    except Exception as error:
+        raise ShapeError(
+            f"the model does not run on an image of {shape}: {error}", "pass input=(channels, height, width)"
+        ) from error
+    reasons = {path: reason for path, _, reason in found if reason is not None}
+    changes: dict[str, Change] = {}
+    for path, conv in convs.items():
+        verdict = judge(path, conv, split, calls[path], rules)
+        if isinstance(verdict, Change):
+            changes[path] = verdict
+        else:
+            reasons[path] = verdict
+    macs_after = macs_before
+    new: dict[str, nn.Module] = {path: ElasticConv2d(convs[path], split) for path in changes}
+    while new:
+        exchange(model, {convs[path]: module for path, module in new.items()})
+        try:
+            seen, macs_after = probe(model, shape, new)
+        except BaseException as error:
+            exchange(model, {module: convs[path] for path, module in new.items()})
+            if not isinstance(error, Exception):
+                raise
+            raise SpecError(
+                f"the model cannot run with its convolutions replaced: {error}",
+                "its code may read a convolution's weight: leave that out by where=",
+            ) from error
+        bypassed = [path for path in new if seen[path] != calls[path]]
+        if not bypassed:
+            break
+        # All go back first, so that the next pass sees a model of one kind.
+        exchange(model, {module: convs[path] for path, module in new.items()})
+        macs_after = macs_before
+        for path in bypassed:
+            del new[path], changes[path]
+            reasons[path] = ("held elsewhere", REASONS["held elsewhere"])
+    left = tuple(Left(path, *reasons[path]) for path, _, _ in found if path in reasons)
+    replaced = tuple(changes.values())
+    return Elasticized(model, split, shape, rules.name, rules.unit, replaced, left, macs_before, macs_after, params)

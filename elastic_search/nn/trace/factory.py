@@ -1,0 +1,65 @@
+"""The module that a user names on the command line, and the user's code that runs for it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+
+from torch import nn
+
+from elastic_search.errors import ElasticError, UnknownNameError, UsageError
+
+_SPEC = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
+def load_module(spec: str) -> nn.Module:
+    """The module that ``package.module:factory`` makes; runs the user's code.
+
+    The current folder is searched last. ``factory`` is a function without arguments, a module class or a module.
+
+    Raises:
+        UsageError: if there is none, with what the user's code said.
+    """
+    if not _SPEC.fullmatch(spec) or "__" in spec:
+        raise UsageError(f"{spec!r} does not name a factory", "write package.module:factory")
+    home, _, name = spec.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    with users_code(f"importing {home}", "the current folder and installed packages are searched"):
+        found = importlib.import_module(home)
+    if not hasattr(found, name):
+        known = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+        raise UnknownNameError(f"factory of {home}", name, sorted(known))
+    made = getattr(found, name)
+    if not isinstance(made, nn.Module):
+        if not callable(made):
+            raise UsageError(
+                f"{spec} is no function but {type(made).__name__}", "name a function that returns a module"
+            )
+        with users_code(f"{spec}()", "name a function that takes no arguments and returns a module"):
+            made = made()
+    if not isinstance(made, nn.Module):
+        raise UsageError(f"{spec}() returned {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+@contextlib.contextmanager
+def users_code(doing: str, hint: str | None = None) -> Iterator[None]:
+    """What it prints goes to stderr, so that our output stays ours; what it raises becomes one line."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except ElasticError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{doing} failed: {said(error)}", hint) from error
+
+
+def said(error: BaseException) -> str:
+    """Type and first line of an error."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:300]}" if text else type(error).__name__

@@ -1,0 +1,42 @@
+"""What the user says that an operation costs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from elastic_search.arch.ops import Shape
+from elastic_search.nn.trace.call import dotted
+
+RuleOf = Callable[[tuple[Shape, ...], Shape], int]
+RULES: dict[str, RuleOf] = {}
+"""By dotted name."""
+RULED: dict[str, Callable[..., Any]] = {}
+"""The functions among them."""
+
+
+def register_rule(target: str | type[nn.Module] | Callable[..., Any]) -> Callable[[RuleOf], RuleOf]:
+    """Say what an operation costs; the decorated rule returns its multiply-adds for one image.
+
+        @register_rule("mypackage.DeformConv")
+        def deform_conv(inputs: tuple[Shape, ...], output: Shape) -> int:
+            return output.numel * inputs[0].channels * 9
+
+    Every convention counts the number as it is, torch's twice. A module of the class is then read as one operation with
+    its parameters, whatever is inside.
+
+    Args:
+        target: a module class, a function, or the dotted name under which ``opaque_nodes`` lists it.
+    """
+
+    def keep(rule: RuleOf) -> RuleOf:
+        name = target if isinstance(target, str) else dotted(target)
+        RULES[name] = rule
+        if inspect.isfunction(target):
+            RULED[name] = target
+        return rule
+
+    return keep

@@ -1,0 +1,59 @@
+"""What a call of a torch module or function is as an op: a table from torch's name to a converter.
+
+A converter gets the call and the shapes that enter and leave it, and returns an op, or None where it has none. The op
+is used only if its output shape is the one that torch gave.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from elastic_search.nn.trace import layers, operations
+from elastic_search.nn.trace.call import ARITHMETIC, Call, Converter
+from elastic_search.nn.trace.operations import ACTIVATIONS
+
+MODULES: dict[type[nn.Module], Converter] = {**layers.MODULES, **operations.MODULES}
+"""By exact class, as the tools look modules up."""
+FUNCTIONS: dict[str, Converter] = {**layers.FUNCTIONS, **operations.FUNCTIONS}
+
+_HOMES = {"torch", "torchvision", "aten", "_operator", "builtins", "math"}
+"""First parts of the labels of functions that the tables mean."""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+VIEWS = _words(
+    """
+    broadcast_to chunk contiguous expand expand_as flatten getitem moveaxis movedim narrow permute ravel reshape
+    reshape_as select slice split split_with_sizes squeeze swapaxes swapdims t tensor_split transpose unbind unflatten
+    unsqueeze view view_as
+    """
+)
+"""Functions whose result may share its memory with what they read: to write there is to write here."""
+
+FREE_FUNCTIONS = VIEWS | _words(
+    """
+    _assert_tensor_metadata _to_copy _weight_norm abs alias amax amin and_ arange argmax argmin bitwise_and bitwise_not
+    bitwise_or bool cat ceil channel_shuffle clamp clamp_max clamp_min clip clone concat concatenate
+    constant_pad_nd copy cos cumsum detach dim empty empty_like eq exp expm1 eye fill finfo flip float floor
+    floor_divide floordiv fold full full_like gather ge getattr getitem gt half index_select int invert
+    is_floating_point item le len lift_fresh_copy linspace log log1p logical_and logical_not logical_or lshift
+    lt masked_fill max maximum mean min minimum mod ndimension ne neg nelement new_empty new_full new_ones
+    new_zeros norm normalize not_ numel ones ones_like or_ pad pixel_shuffle pixel_unshuffle pos pow prod
+    reciprocal reflection_pad2d remainder repeat repeat_interleave replication_pad2d roll round rshift rsqrt
+    rsub setitem sign sin size sqrt square stack std stride sum sym_size tile to to_copy tril triu type
+    type_as unfold var var_mean where xor zero zeros zeros_like
+    """
+)
+"""Functions that every tool counts as nothing."""
+
+OF_WEIGHTS = FREE_FUNCTIONS | {*ARITHMETIC, *ACTIVATIONS, "relu", "sigmoid", "softmax"}
+"""Functions of weights alone that are no node: whoever reads their result has the weights."""
+
+
+def known(call: Call) -> str:
+    """The name under which these tables have a function; "" if it is not torch's, whatever its name."""
+    home = call.label.partition(".")[0]
+    return call.name if home in _HOMES else call.label if call.label in FUNCTIONS else ""

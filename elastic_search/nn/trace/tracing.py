@@ -1,0 +1,111 @@
+"""The way from a module to its graph: read, give each parameter to one node, nest."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections import OrderedDict
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from elastic_search.arch import traced_ops
+from elastic_search.arch.graph import Graph
+from elastic_search.arch.ops import Shape
+from elastic_search.errors import ElasticError, SpecError
+from elastic_search.nn.trace.exported import by_export
+from elastic_search.nn.trace.factory import said
+from elastic_search.nn.trace.nesting import IMAGE, Item, Nesting, levels, live
+from elastic_search.nn.trace.reader import Reader
+from elastic_search.nn.trace.symbolic import Tracer, by_fx
+
+
+def trace(module: nn.Module, input: Shape) -> Graph:
+    """Read a module in eval mode on one image; the module stays as it is.
+
+    Args:
+        module: takes one batch of images and returns a tensor, or several in a tuple, list or dict.
+        input: shape of the image; the graph holds at this size.
+
+    Raises:
+        SpecError: if neither torch.fx nor torch.export can read it; says why.
+    """
+    if any(nn.parameter.is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
+        raise SpecError("the module has lazy layers that have no shape yet", "run it once on an image first")
+    reasons = []
+    for way, read in (("torch.fx", by_fx), ("torch.export", by_export)):
+        try:
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                # Weights are shared with the user's module, and never written.
+                twin = deepcopy(module, {id(p): p for p in module.parameters()}).eval()
+                if Tracer().is_leaf_module(twin, ""):
+                    twin = nn.Sequential(OrderedDict({type(twin).__name__.lower(): twin}))
+                return _graph(read(twin, input), twin)
+        except ElasticError:
+            raise
+        except Exception as error:
+            reasons.append(f"{way}: {said(error)}")
+    raise SpecError(
+        f"cannot read {type(module).__name__} at {input}; {'; '.join(reasons)}",
+        "it must run on one image of this size; write control flow over tensors as modules with a registered rule",
+    )
+
+
+def _graph(reader: Reader, module: nn.Module) -> Graph:
+    """The items as a graph: each parameter counted by one node, nested as the modules are."""
+    if not reader.outputs:
+        raise SpecError(f"{type(module).__name__} returns no tensor that depends on the image")
+    numel = {name: p.numel() for name, p in module.named_parameters()}
+    items, outputs = _own(reader, numel)
+    owned = {name for item in items for name in item.weights}
+    for name in numel:
+        if name not in owned:
+            path = ("unused", *(f"unused.{level}" for level in levels((name,))))
+            items.append(
+                Item(path[:-1], name.rpartition(".")[2], traced_ops.Unused(numel[name]), (), Shape(0, 0, 0), (name,))
+            )
+    return Nesting(items, outputs, module).graph()
+
+
+def _own(reader: Reader, numel: dict[str, int]) -> tuple[list[Item], tuple[int, ...]]:
+    """The items and outputs, with every parameter given to the first node that reads it, a live one if there is one."""
+    items, outputs = reader.items, reader.outputs
+    read = live(items, outputs)
+    owner: dict[str, int] = {}
+    carried: dict[int, int] = {}
+    for i in sorted(range(len(items)), key=lambda i: i not in read):
+        item = items[i]
+        new = tuple(name for name in item.weights if name not in owner)
+        others = [owner[name] for name in item.weights if name in owner]
+        owner.update(dict.fromkeys(new, i))
+        count = sum(numel[name] for name in new)
+        if isinstance(item.op, (traced_ops.Fixed, traced_ops.Elementwise)):
+            item.op = item.op.edited(weights=count)
+        elif item.op.params != count:
+            # Weights of another node, or made of others: what is left over travels in a node before this one.
+            item.weights_of = others[0] if others else i
+            if count:
+                carried[i] = count
+        item.weights = new
+    if not carried:
+        return items, outputs
+    moved: dict[int, int] = {IMAGE: IMAGE}
+    found: list[Item] = []
+    for i, item in enumerate(items):
+        item.sources = tuple(moved[source] for source in item.sources)
+        if i in carried:
+            first = item.sources[0]
+            shape = found[first].output if first != IMAGE else reader.input
+            found.append(
+                Item(item.stack, "weights", traced_ops.Fixed("weights", (shape,), shape, carried[i]), (first,), shape)
+            )
+            item.sources = (len(found) - 1, *item.sources[1:])
+        moved[i] = len(found)
+        found.append(item)
+    for item in found:
+        if item.weights_of is not None:
+            item.weights_of = moved[item.weights_of]
+    return found, tuple(moved[output] for output in outputs)

@@ -1,0 +1,1 @@
+"""Published weights in our networks, and weight files of our own."""

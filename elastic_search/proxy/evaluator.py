@@ -1,0 +1,125 @@
+"""Judges a network by its proxy, which is trained on the embedded scenes: spec -> proxy -> Score.
+
+The proxy has the network's depths, splits and resampling, narrower and on smaller images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from elastic_search.arch.ops import image
+from elastic_search.arch.spec import Spec
+from elastic_search.arch.zoo import spec_id
+from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
+from elastic_search.data.scenes import SIZE_NAMES, SceneSpec, make_scenes, size_classes
+from elastic_search.errors import UnknownNameError
+from elastic_search.nn.init import build
+from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
+from elastic_search.search.evaluator import (
+    DamagedCheckpointError,
+    Epoch,
+    InterruptedTrainingError,
+    Monitor,
+    Score,
+    TrialError,
+    Verdict,
+)
+from elastic_search.tasks import classification
+from elastic_search.train.checkpoint import DamagedError
+from elastic_search.train.device import choose_device
+from elastic_search.train.loop import DivergedError, Loop
+from elastic_search.train.run import Run
+
+DATA = ("scenes",)
+
+
+def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: str = DATA[0]) -> ProxyEvaluator:
+    """The evaluator that a job names, from plain JSON.
+
+    Args:
+        recipe: the keys of a space file's ``[proxy]``; see ``recipe_from``.
+        device: see ``choose_device``.
+        worker: number of the process.
+        data: key of the data set, of ``DATA``.
+
+    Raises:
+        EnvironmentFault: if the device cannot be used.
+        UnknownNameError: if there is no such data set.
+    """
+    if data not in DATA:
+        raise UnknownNameError("data set", data, DATA)
+    return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker))
+
+
+class ProxyEvaluator:
+    """Evaluates networks by training their proxies on a device; see ``search.evaluator.Evaluator``.
+
+    Args:
+        proxy: the edit that makes a proxy.
+        training: how it is trained.
+        device: holds images and weights.
+        data_seed: of the scenes; equal for all runs, so that accuracies compare.
+    """
+
+    def __init__(self, proxy: Proxy, training: Training, device: torch.device, data_seed: int = 0) -> None:
+        self.proxy, self.training = proxy, training
+        scenes = SceneSpec(training.train_images, training.test_images, proxy.input, seed=data_seed)
+        test = make_scenes(scenes, "test")
+        self._sizes = size_classes(test.object_sizes, scenes)
+        self._loop = Loop(training, make_scenes(scenes, "train"), test, device)
+
+    def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
+        """Train the proxy of ``spec``."""
+        proxy = self.proxy.of(spec)
+        identity = f"{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
+        with self._faults_told():
+            run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
+            while not run.curve or self._goes_on(run, monitor):
+                run.epoch(monitor.step)
+            right = run.right
+        sizes = classification.accuracy_by_group(right.cpu(), self._sizes, SIZE_NAMES)
+        count = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS)
+        return Score(run.curve[-1], sizes, run.seconds, count.total, count.params, run.curve)
+
+    def pace(self, spec: Spec) -> float:
+        """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
+        with self._faults_told():
+            return self._loop.pace(build(self.proxy.of(spec), 0))
+
+    def _goes_on(self, run: Run, monitor: Monitor) -> bool:
+        """Hand the epoch over, and whether another follows."""
+        number, of = len(run.curve), self.training.epochs
+        verdict = monitor.epoch(Epoch(number, of, run.loss, run.curve[-1]), run.checkpoint)
+        if number == of or verdict is Verdict.PRUNE:
+            return False
+        if verdict is Verdict.STOP:
+            raise InterruptedTrainingError
+        return True
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """What keeps a proxy from being trained, in the search's words."""
+        try:
+            yield
+        except DamagedError as error:
+            raise DamagedCheckpointError(str(error)) from None
+        except DivergedError as error:
+            raise TrialError(str(error)) from None
+        except (torch.OutOfMemoryError, MemoryError):
+            raise self._out_of_memory() from None
+        except RuntimeError as error:
+            # What a CPU's allocator says has no class of its own.
+            if "not enough memory" not in str(error):
+                raise
+            raise self._out_of_memory() from None
+
+    def _out_of_memory(self) -> TrialError:
+        """The reason, after what the failed training held has been let go."""
+        if self._loop.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return TrialError("out of memory")

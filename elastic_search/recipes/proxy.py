@@ -1,0 +1,32 @@
+"""The edit that makes a candidate's proxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from elastic_search.arch.spec import Spec
+
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A candidate's own blocks, narrower, for smaller images.
+
+    Attributes:
+        width: factor on all widths; whole paths are kept.
+        stem: "small" for a 3 × 3 of stride 2 in place of the ImageNet stem.
+        input: edge of the images in pixels.
+    """
+
+    width: Fraction = Fraction(1, 4)
+    stem: Literal["small", "imagenet"] = "small"
+    input: int = 64
+
+    def of(self, spec: Spec) -> Spec:
+        """The network that is trained in place of ``spec``: same depths, splits and resampling."""
+        head = replace(spec.head, classes=CLASSES)  # type: ignore[type-var]
+        return replace(spec.scaled(self.width), stem=self.stem, head=head)  # type: ignore[call-arg]

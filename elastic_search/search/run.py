@@ -1,0 +1,310 @@
+"""A run: planned, then worked by this process or by several. No torch, and no terminal: an observer shows it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from elastic_search import __version__
+from elastic_search.arch.spec import Spec
+from elastic_search.errors import EnvironmentFault, UsageError
+from elastic_search.files import SearchSpace
+from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
+from elastic_search.search.plan import Forecast, Pace, calibrate, forecast, matcher_of
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.ranking import Row, ranking
+from elastic_search.search.store.result import Result
+from elastic_search.search.supervisor import Supervisor
+from elastic_search.search.trials.clock import Clock, epoch_seconds
+from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.loop import Observer, Search, Settings
+from elastic_search.search.trials.signals import StopSignal
+from elastic_search.space.match import Matcher
+
+RECENT = 20
+"""Trials that tell what an epoch takes."""
+
+
+class RunObserver(Protocol):
+    """Hears what happens in a run, to show it."""
+
+    def note(self, what: str) -> None:
+        """Something begins."""
+
+    def planned(self, run: Run, fits: Forecast) -> None:
+        """What is about to be done."""
+
+    def watching(self, run: Run, left: Callable[[], float | None]) -> AbstractContextManager[object]:
+        """Trainings run inside; ``left`` tells the seconds that are left."""
+
+    def of(self, worker: int) -> Observer:
+        """Hears one worker's trainings."""
+
+
+class Silent:
+    """Shows nothing of a run and of its trainings; a subclass has the methods that it wants."""
+
+    def note(self, what: str) -> None: ...
+    def planned(self, run: Run, fits: Forecast) -> None: ...
+    def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None: ...
+    def epoch(self, epoch: Epoch) -> None: ...
+    def finished(self, result: Result, why: str) -> None: ...
+
+    def watching(self, run: Run, left: Callable[[], float | None]) -> AbstractContextManager[object]:
+        return nullcontext()
+
+    def of(self, worker: int) -> Observer:
+        return self
+
+
+@dataclass
+class Run:
+    """A run in its folder.
+
+    Attributes:
+        space: with its band and recipe.
+        matcher: the space with its costs.
+        folder: of the run.
+        settings: how it searches.
+        trainer: trains proxies; where several processes do, it is named.
+        about: recorded at the first start: "device", what trains, in words, and versions.
+        observer: hears what happens.
+        stop: tells that the search is to end.
+        ended: why it did: "trials", "time", "exhausted" or "signal"; "" before.
+    """
+
+    space: SearchSpace
+    matcher: Matcher
+    folder: RunFolder
+    settings: Settings
+    trainer: Evaluator | Named
+    about: Mapping[str, str] = field(default_factory=dict)
+    observer: RunObserver = field(default_factory=Silent)
+    stop: StopSignal = field(default_factory=StopSignal)
+    ended: str = ""
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        return self.trainer.make() if isinstance(self.trainer, Named) else self.trainer
+
+    @cached_property
+    def inside(self) -> int:
+        """Number of networks in the band."""
+        return self.matcher.count(self.space.band.low, self.space.band.high)
+
+    @property
+    def halving(self) -> Halving:
+        return Halving(self.space.training.epochs, self.settings.halving)
+
+    @property
+    def device(self) -> str:
+        """What trains, in words."""
+        return self.about.get("device", "this machine")
+
+    @property
+    def title(self) -> str:
+        workers = f", {self.settings.workers} workers" if self.settings.workers > 1 else ""
+        return f"{self.folder.name} on {self.device}{workers}"
+
+    def rows(self) -> list[Row]:
+        """What it has found."""
+        return ranking(self.space, self.folder)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """Seconds of an epoch, from what was trained, else from a few steps of three networks."""
+        recent, base = epoch_seconds(self.folder, self.folder.trials()[-RECENT:]), epoch_seconds(self.folder, (None,))
+        if recent and base:
+            return Pace(base[0], min(recent), max(recent))
+        try:
+            self.observer.note("measuring an epoch of three networks")
+            return calibrate(self.space, self.matcher, self.evaluator.pace)
+        except TrialError as error:
+            raise EnvironmentFault(f"a proxy of the band cannot be trained: {error}", "a smaller [proxy]") from None
+
+    @property
+    def _description(self) -> dict[str, Any]:
+        """What must not change from start to start."""
+        space, settings = self.space, self.settings
+        said = {"space": space.name, "text": space.text, "target": space.band.target, "seed": settings.seed}
+        return said | {"strategy": settings.strategy, "halving": settings.halving}
+
+    def plan(self, limit: float | None) -> Forecast:
+        """What fits into a limit of all starts together; nothing is written.
+
+        Raises:
+            UsageError: if a run of this name was started with other settings.
+        """
+        self.folder.agrees(self._description)
+        return self._fits(None if limit is None else max(0.0, limit - self.folder.spent_seconds))
+
+    def _fits(self, left: float | None) -> Forecast:
+        """What fits into ``left`` seconds."""
+        done, trials = len(self.folder.trials()), self.settings.trials
+        remaining = None if trials is None else max(0, trials - done)
+        base_done = self.folder.result(None) is not None
+        untried = max(0, self.inside - done)
+        return forecast(self.pace, self.halving, left, remaining, untried, base_done, self.settings.workers)
+
+    def go(self, limit: float | None, began: float | None = None, other: RunFolder | None = None) -> None:
+        """Search until the budget is used; ``ended`` then says why.
+
+        Args:
+            limit: seconds of all starts together, or None.
+            began: when this start's time began to count, by ``time.monotonic``; by default now.
+            other: another band's run, whose score of the base network holds here, too.
+
+        Raises:
+            UsageError: if a run of this name was started with other settings.
+            EnvironmentFault: if another process holds the folder, nothing can be written, or nothing can be trained.
+        """
+        began = time.monotonic() if began is None else began
+        with self.folder.locked():
+            new = self.folder.begin(self._description, **self.about, version=__version__)
+            self.ended = "" if new else self._ended_before(limit)
+            if self.ended:
+                return
+            # Only now is it certain that the run is ours and nobody else writes in it.
+            if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
+                self.folder.record(base)
+            self.observer.note(f"{'new run' if new else 'resuming'} {self.folder.path} on {self.device}")
+            clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
+            self.observer.planned(self, self._fits(clock.left))
+            if self.settings.workers > 1:
+                self.ended = self._by_several(clock)
+                return
+            search = self.search(self.observer.of(0), clock)
+            with self.observer.watching(self, search.expected_seconds):
+                self.ended = search.run()
+
+    def _ended_before(self, limit: float | None) -> str:
+        """Why nothing is left to do: all trials, or all of the time; else ""."""
+        trials, best = self.settings.trials, self.folder.best_file.exists()
+        if best and trials is not None and len(self.folder.trials()) >= trials and self.folder.result(None) is not None:
+            return "trials"
+        return "time" if best and limit is not None and self.folder.spent_seconds >= limit else ""
+
+    def search(self, observer: Observer, clock: Clock, hung_code: int = 3) -> Search:
+        """What one process does of it."""
+        counter = None if self.settings.counter is None else self._counted
+        return Search(
+            self.space,
+            self.matcher,
+            self.folder,
+            self.evaluator,
+            self.settings,
+            observer,
+            clock,
+            self.stop,
+            counter,
+            hung_code,
+        )
+
+    def _counted(self, spec: Spec) -> tuple[str, int, int]:
+        """The independent count that the best network must pass."""
+        self.observer.note("counting the best network with an independent tool")
+        band = self.space.band
+        found: tuple[str, int, int] = named(str(self.settings.counter))(spec, band.input, band.convention.name)
+        return found
+
+    def _by_several(self, clock: Clock) -> str:
+        """Have several processes search; why it ended."""
+        if not isinstance(self.trainer, Named):
+            raise UsageError("several workers need an evaluator by name", "give Named(name, about), or one worker")
+        self.__dict__.pop("evaluator", None)  # the workers need the memory
+        said = {
+            "root": str(self.folder.path.parent),
+            "name": self.folder.name,
+            "settings": vars(self.settings),
+            "trainer": self.trainer,
+            "deadline": None if clock.left is None else time.monotonic() + clock.left,
+            "epoch_seconds": self.pace.typical,
+        }
+
+        def command(worker: int) -> list[str]:
+            return [sys.executable, "-m", "elastic_search.search.worker", json.dumps({**said, "worker": worker})]
+
+        environment, workers = dict(os.environ), self.settings.workers
+        if self.settings.threads is not None:
+            environment.setdefault("OMP_NUM_THREADS", str(self.settings.threads))
+        supervisor = Supervisor(command, environment, workers, self.observer.of, self.folder, clock, self.stop)
+        with self.observer.watching(self, lambda: clock.left):
+            return supervisor.run()
+
+
+def share(runs: Sequence[Run], number: int, seconds: float | None) -> float | None:
+    """Seconds that a band's run may use over all starts: an equal share, and what the earlier ones left."""
+    if seconds is None:
+        return None
+    return seconds * (number + 1) / len(runs) - sum(run.folder.spent_seconds for run in runs[:number])
+
+
+def sweep(runs: Sequence[Run], seconds: float | None, began: float) -> None:
+    """Search one band after the other, up to a signal; the base network is trained once.
+
+    Args:
+        runs: a run for each band.
+        seconds: of all starts of all of them together, or None.
+        began: when the time began to count, by ``time.monotonic``.
+    """
+    for number, run in enumerate(runs):
+        run.go(share(runs, number, seconds), None if number else began, runs[0].folder if number else None)
+        if run.ended == "signal":
+            break
+
+
+def search(
+    space: SearchSpace,
+    evaluator: Evaluator | Named | None = None,
+    *,
+    trials: int | None = None,
+    seconds: float | None = None,
+    name: str | None = None,
+    root: Path | str = "runs",
+    observer: RunObserver | None = None,
+    **settings: Any,
+) -> Run:
+    """Search a space for the network whose short-trained proxy is best, as ``elastic-search search`` does.
+
+    Called again with the same arguments, it resumes an interrupted run; a finished one is only read. The first SIGINT
+    or SIGTERM ends it after the epoch at hand, so it must be called in the main thread.
+
+    Args:
+        space: with its band and recipe, as from ``load_space``.
+        evaluator: trains proxies; by default on the embedded scenes, as the space's recipe says.
+        trials: networks that are tried over all starts, beside the base.
+        seconds: to use over all starts.
+        name: of the run; by default the space's.
+        root: folder of all runs.
+        observer: hears what happens.
+        settings: further ones of ``Settings``, as ``strategy="evolution"``.
+
+    Returns:
+        The run: why it ``ended``, its ``rows()`` (the base network, then all trials, best first), its ``folder``.
+
+    Raises:
+        UsageError: without trials or seconds, or if a run of this name was started with other settings.
+        NothingFitsError: if the band is empty.
+        EnvironmentFault: if another process holds the folder, nothing can be written, or nothing can be trained.
+    """
+    if trials is None and seconds is None:
+        raise UsageError("a search needs a budget", "give trials or seconds")
+    run = Run(
+        space,
+        matcher_of(space),
+        RunFolder(Path(root), space.name if name is None else name),
+        Settings(trials, **settings),
+        Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator,
+        observer=observer or Silent(),
+    )
+    with run.stop.listening():
+        run.go(seconds)
+    return run

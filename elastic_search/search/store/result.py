@@ -1,0 +1,152 @@
+"""A training's result as a frozen record: the same on disk, in the table and in the report.
+
+What is read here may have been damaged, or written by somebody else: it is data, whatever it says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from elastic_search.errors import EnvironmentFault
+
+_NETWORK = ("number", "values", "id", "seed", "cost", "params")
+_TRAINED = ("accuracy", "accuracy_by_size", "seconds", "proxy_macs", "proxy_params", "curve", "epochs", "stopped")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of training a network's proxy. Without accuracy and reason, the training has not ended yet.
+
+    Attributes:
+        number: of the trial; None for the base network.
+        values: of the space's choices; None for the base network.
+        id: of the network.
+        cost: of the network, under the band's convention.
+        params: of the network.
+        seed: of the training; None if the record does not say.
+        accuracy: of the proxy after its last epoch; None if it could not be trained.
+        accuracy_by_size: the same for small, medium and large objects.
+        seconds: training and testing, over all starts of the trial.
+        proxy_macs: multiply-adds of the proxy on its own input.
+        proxy_params: its parameters.
+        curve: accuracy after each epoch.
+        stopped: whether it was stopped at a rung before the last.
+        reason: why it could not be trained.
+        traceback: of an error that nobody foresaw.
+        accuracies: with each seed, in a ranking, of a network that was trained with several; ``accuracy`` is then
+            their mean.
+    """
+
+    number: int | None
+    values: dict[str, Any] | None
+    id: str
+    cost: int
+    params: int
+    seed: int | None = None
+    accuracy: float | None = None
+    accuracy_by_size: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    proxy_macs: int | None = None
+    proxy_params: int | None = None
+    curve: tuple[float, ...] = ()
+    stopped: bool = False
+    reason: str = ""
+    traceback: str = ""
+    accuracies: tuple[float, ...] = ()
+
+    @property
+    def epochs(self) -> int:
+        return len(self.curve)
+
+    @property
+    def seeds(self) -> int:
+        return len(self.accuracies) or 1
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the network was trained to the last epoch."""
+        return self.accuracy is not None and not self.stopped
+
+    @property
+    def epoch_seconds(self) -> float | None:
+        """What an epoch took; None if it could not be trained."""
+        return None if self.accuracy is None else self.seconds / max(1, self.epochs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the file says it."""
+        keys = [key for key in _NETWORK if key != "seed" or self.seed is not None]
+        keys += _TRAINED if self.accuracy is not None else ("accuracy", "reason")
+        keys += ["traceback"] if self.traceback else []
+        return {key: getattr(self, key) for key in keys}
+
+    @classmethod
+    def of(cls, found: dict[str, Any]) -> Result:
+        """What ``to_dict`` said."""
+        trained = found.get("accuracy") is not None
+        keys = (*_NETWORK, *(_TRAINED if trained else ("reason", "traceback")))
+        known = {key: found[key] for key in keys if key in found and key != "epochs"}
+        return cls(**known | {"curve": tuple(found["curve"])} if trained else known)
+
+    @classmethod
+    def read(cls, found: dict[str, Any], number: int | None, where: str, hint: str) -> Result:
+        """The record of trial ``number``, or of the base network.
+
+        Raises:
+            EnvironmentFault: if it is none; names ``where`` it was.
+        """
+        if fault := _fault(found, number):
+            raise EnvironmentFault(f"{where}: damaged ({fault})", hint)
+        return cls.of(found)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number that fits a float."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def is_accuracy(value: Any) -> bool:
+    """Whether a value can be an accuracy: a number, and none that swallows the epochs that ranks add to it."""
+    return is_number(value) and abs(value) <= 1000
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _fault(found: dict[str, Any], number: int | None) -> str | None:
+    """What is wrong with a record of trial ``number``, or of the base network; None if nothing is."""
+    missing = [key for key in (*_NETWORK, "accuracy") if key not in found and key != "seed"]
+    if missing:
+        return f"{missing[0]} is missing"
+    values, by_size = found["values"], found.get("accuracy_by_size")
+    legal = {
+        "number": found["number"] == number and type(found["number"]) in (int, type(None)),
+        "values": values is None if number is None else isinstance(values, dict)
+        and all(isinstance(value, int | str) for value in values.values()),
+        "id": isinstance(found["id"], str),
+        "cost": _is_count(found["cost"]),
+        "params": _is_count(found["params"]),
+        "seed": _is_count(found.get("seed", 0)),
+    }  # fmt: skip
+    if found["accuracy"] is None:
+        legal["reason"] = isinstance(found.get("reason"), str)
+        legal["traceback"] = isinstance(found.get("traceback", ""), str)
+    else:
+        curve = found.get("curve")
+        legal |= {
+            "accuracy": is_accuracy(found["accuracy"]),
+            "curve": isinstance(curve, list) and all(map(is_accuracy, curve)),
+            "seconds": is_number(found.get("seconds")) and found["seconds"] >= 0,
+            "accuracy_by_size": isinstance(by_size, dict) and all(map(is_accuracy, by_size.values())),
+            "stopped": isinstance(found.get("stopped", False), bool),
+        }
+    wrong = [key for key, right in legal.items() if not right]
+    return f"its {wrong[0]} is not one" if wrong else None

@@ -1,0 +1,145 @@
+"""The Optuna study of a run: opened, told, and made anew from the results beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import URL
+
+from elastic_search.errors import EnvironmentFault
+from elastic_search.search.propose.sampler import distributions
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.result import Result
+from elastic_search.space.choice import Choice
+
+STUDY = "search"
+"""Name of the one study in a run's file."""
+
+
+REMADE = "delete it: it is made anew from the results beside it"
+
+AHEAD = 1000
+"""How far a result's number may be ahead of the number of results; more is no search's work."""
+
+
+def open_study(folder: RunFolder) -> optuna.Study:
+    """The run's study, made if need be; its trials can be read.
+
+    Raises:
+        EnvironmentFault: if the file is not a study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = URL.create("sqlite", database=str(folder.study_file)).render_as_string(hide_password=False)
+    try:
+        storage = optuna.storages.RDBStorage(
+            url.replace("{", "{{").replace("}", "}}"), engine_kwargs={"connect_args": {"timeout": 60}}
+        )
+        study = optuna.create_study(storage=storage, study_name=STUDY, direction="maximize", load_if_exists=True)
+        numbers = [trial.number for trial in study.get_trials(deepcopy=False)]
+    except Exception as error:
+        # What a damaged file makes SQLite, SQLAlchemy and Optuna raise has no common class.
+        said = (str(error).splitlines() or [""])[0]
+        hint = f"free space if the disk is full; else {REMADE}"
+        raise EnvironmentFault(f"{folder.study_file}: {type(error).__name__}: {said}", hint) from None
+    if numbers != list(range(len(numbers))):
+        raise EnvironmentFault(f"{folder.study_file}: damaged (its trials are not numbered one by one)", REMADE)
+    return study
+
+
+def close_study(study: optuna.Study) -> None:
+    """Let go of the file of a study that was opened."""
+    storage = getattr(study._storage, "_backend", study._storage)
+    if isinstance(storage, optuna.storages.RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def tell(study: optuna.Study, number: int, outcome: Result) -> None:
+    """Tell a study a recorded outcome; telling it again changes nothing.
+
+    A trial that was stopped at a rung is pruned, with its curve as intermediate values. One that cannot be trained
+    (out of memory, a loss that is no number) is pruned without: a result about the network, which the sampler
+    avoids. Only what nobody foresaw is a failure.
+    """
+    trial = study.get_trials(deepcopy=False)[number]
+    if trial.state.is_finished():
+        return
+    for epoch, accuracy in enumerate(outcome.curve, 1):
+        study._storage.set_trial_intermediate_value(trial._trial_id, epoch, accuracy)
+    study.tell(number, outcome.accuracy if outcome.is_whole else None, state=_state(outcome))
+
+
+def _state(outcome: Result) -> TrialState:
+    if outcome.is_whole:
+        return TrialState.COMPLETE
+    return TrialState.FAIL if outcome.traceback else TrialState.PRUNED
+
+
+def replay(
+    study: optuna.Study,
+    folder: RunFolder,
+    choices: tuple[Choice, ...],
+    publish: Callable[[optuna.Study, int | None], None] | None = None,
+) -> None:
+    """Tell the study the results on disk that it does not hold.
+
+    Args:
+        study: of the run.
+        folder: holds the results.
+        choices: of the space.
+        publish: hears of each result before; given where the study is not the folder's own.
+
+    Such are the result of a trial that was told just when an earlier start was killed, and all results if the
+    study's file was lost. A trial of which neither knows anything is left to be run again.
+
+    Raises:
+        EnvironmentFault: if the two contradict each other.
+    """
+    numbers, trials = folder.trials(), study.get_trials(deepcopy=False)
+    if numbers and numbers[-1] >= len(trials) + len(numbers) + AHEAD:
+        raise EnvironmentFault(
+            f"{folder.path / 'trials'}: {numbers[-1]}.json is far ahead of the other results", "move it aside"
+        )
+    where = folder.study_file if publish is None else "the shared study"
+    ended = {trial.number for trial in trials if trial.state.is_finished()}
+    if publish is None and (missing := sorted(ended - set(numbers))):
+        raise EnvironmentFault(
+            f"{where}: holds trial {missing[0]}, whose result is missing",
+            "put its file back, or delete the study: it is made anew from the results, and the trial runs again",
+        )
+    for number in numbers:
+        outcome = folder.result(number)
+        if outcome is None:
+            continue
+        for _ in range(len(trials), number):
+            study.add_trial(create_trial(state=TrialState.RUNNING))
+        if number >= len(trials):
+            try:
+                study.add_trial(
+                    create_trial(state=TrialState.RUNNING, params=outcome.values, distributions=distributions(choices))
+                )
+            except ValueError as error:
+                raise EnvironmentFault(
+                    f"trial {number}: its values are not of this space ({str(error).splitlines()[0]})",
+                    f"move {folder.path / 'trials' / f'{number}.json'} aside",
+                ) from None
+            trials = study.get_trials(deepcopy=False)
+        elif difference := differs(trials[number], outcome):
+            raise EnvironmentFault(f"{where}: trial {number} has other {difference} than in its own file", REMADE)
+        if not trials[number].state.is_finished():
+            if publish is not None:
+                publish(study, number)
+            tell(study, number, outcome)
+
+
+def differs(trial: FrozenTrial, outcome: Result) -> str | None:
+    """What a study says otherwise than a recorded outcome, if anything."""
+    finished = trial.state.is_finished()
+    if (trial.params or finished) and trial.params != outcome.values:
+        return "values"
+    if not finished:
+        return None
+    right = trial.state == _state(outcome) and trial.intermediate_values == dict(enumerate(outcome.curve, 1))
+    return None if right and (not outcome.is_whole or trial.value == outcome.accuracy) else "results"

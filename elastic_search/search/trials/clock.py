@@ -1,0 +1,95 @@
+"""The time of a run over all its starts, and what its epochs take."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable
+
+from elastic_search.search.store.folder import RunFolder
+
+SAVED_EVERY = 5.0
+"""Seconds between two records of the time used."""
+
+
+class Clock:
+    """Time used and left, by the monotonic clock, and the seconds that an epoch is expected to take.
+
+    Args:
+        folder: records the time used.
+        limit: seconds of all starts together, or None.
+        began: when this start's time began to count, by ``time.monotonic``.
+        deadline: when to end, where another process keeps the run's time; nothing is recorded then.
+        epoch_seconds: what an epoch is expected to take before any was trained.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        limit: float | None,
+        began: float | None = None,
+        deadline: float | None = None,
+        epoch_seconds: float | None = None,
+    ) -> None:
+        self.folder, self.limit, self.deadline = folder, limit, deadline
+        self.epoch_seconds = epoch_seconds
+        self._began, self._before = began or time.monotonic(), folder.spent_seconds
+        self._saved = self._mark = time.monotonic()
+        self._own: float | None = None
+        self._recent: list[float] = []
+
+    @property
+    def spent(self) -> float:
+        """Seconds used so far, over all starts."""
+        return self._before + time.monotonic() - self._began
+
+    @property
+    def left(self) -> float | None:
+        """Seconds left, or None without a limit."""
+        if self.deadline is not None:
+            return self.deadline - time.monotonic()
+        return None if self.limit is None else self.limit - self.spent
+
+    @property
+    def is_over(self) -> bool:
+        return self.left is not None and self.left <= 0
+
+    def save(self, every: float = 0.0) -> None:
+        """Record the time used, unless that was done within the last ``every`` seconds."""
+        if self.deadline is None and time.monotonic() - self._saved >= every:
+            self.folder.spend(self.spent)
+            self._saved = time.monotonic()
+
+    def training_starts(self) -> None:
+        self._own, self._mark = None, time.monotonic()
+
+    def epoch_ends(self) -> None:
+        now = time.monotonic()
+        self._own, self._mark = now - self._mark, now
+        self._recent = [*self._recent[-19:], self._own]
+
+    @property
+    def expected_epoch(self) -> float | None:
+        """Seconds of an epoch: of the training at hand, else of those before it, else as calibrated."""
+        if self._own is not None:
+            return self._own
+        if self._recent:
+            return statistics.median(self._recent)
+        return known_epoch_seconds(self.folder) or self.epoch_seconds
+
+    def fits(self, epochs: int) -> bool:
+        """Whether that many epochs end in time, as far as is known."""
+        left, each = self.left, self.expected_epoch
+        return left is None or each is None or left >= epochs * each
+
+
+def known_epoch_seconds(folder: RunFolder) -> float | None:
+    """Seconds of an epoch in the recorded trainings."""
+    seconds = epoch_seconds(folder, (None, *folder.trials()[-10:]))
+    return statistics.median(seconds) if seconds else None
+
+
+def epoch_seconds(folder: RunFolder, numbers: Iterable[int | None]) -> list[float]:
+    """What an epoch took in each of some trainings, where they are recorded."""
+    results = (folder.result(number) for number in numbers)
+    return [each for result in results if result and (each := result.epoch_seconds) is not None]

@@ -1,0 +1,319 @@
+"""Ask, train, tell: the loop of a search and its budget. Several processes may run it on one folder.
+
+Optuna's own ``optimize`` looks at time between trials only and leaves a killed trial behind; here the budget is
+looked at in every batch, and an interrupted trial goes on from its checkpoint, in whatever process comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import optuna
+from sqlalchemy.exc import SQLAlchemyError
+
+from elastic_search.arch.zoo import spec_id
+from elastic_search.cost.tally import tally
+from elastic_search.errors import ElasticError, EnvironmentFault
+from elastic_search.files import SearchSpace
+from elastic_search.search.evaluator import (
+    DamagedCheckpointError,
+    Epoch,
+    Evaluator,
+    InterruptedTrainingError,
+    Score,
+    TrialError,
+)
+from elastic_search.search.propose import STRATEGIES
+from elastic_search.search.propose.sampler import FeasibleSampler
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.result import Result, is_accuracy, is_number
+from elastic_search.search.store.winner import Counter
+from elastic_search.search.trials.clock import Clock
+from elastic_search.search.trials.halving import Halving
+from elastic_search.search.trials.monitor import TrialMonitor
+from elastic_search.search.trials.signals import StopSignal
+from elastic_search.search.trials.watchdog import Watchdog
+from elastic_search.search.trials.work import Job, Work
+from elastic_search.space.match import Matcher
+
+MAX_FAILURES = 10
+"""Trials in a row that may fail before the search gives up."""
+
+PATIENCE = 600.0
+"""Seconds without a step of the training after which a trial counts as hung; or five epochs, if that is longer."""
+
+RECOUNTED_EVERY = 60.0
+"""Seconds between two independent counts of the best network while the search runs."""
+
+WAIT = 0.5
+"""Seconds between two looks for work while other workers still train."""
+
+
+LONGEST = 20_000
+"""Characters of a traceback that are recorded."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run searches.
+
+    Attributes:
+        trials: networks that are tried over all starts, beside the base; None without limit.
+        seed: of proposals and of training.
+        strategy: one of ``STRATEGIES``.
+        halving: whether poor trainings are stopped early.
+        workers: processes that train.
+        threads: of each of several workers, unless OMP_NUM_THREADS says otherwise; None for the machine's own.
+        storage: address of a study that several machines share; by default it lies in the folder.
+        counter: counts the best network before it is written: names a function of a spec, an image's shape and a
+            convention's name as "module:function"; None for nobody.
+    """
+
+    trials: int | None = None
+    seed: int = 0
+    strategy: str = STRATEGIES[0]
+    halving: bool = True
+    workers: int = 1
+    threads: int | None = None
+    storage: str | None = None
+    counter: str | None = "elastic_search.nn.verify:counted"
+
+
+class Observer(Protocol):
+    """Hears what happens, to show it.
+
+    ``started`` hears of a training that has no result yet, and whether its network was trained before, with another
+    seed; ``finished`` of the result, and why it has no accuracy, or was stopped early.
+    """
+
+    def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None: ...
+    def epoch(self, epoch: Epoch) -> None: ...
+    def finished(self, result: Result, why: str) -> None: ...
+
+
+@dataclass
+class Search:
+    """One search in one folder.
+
+    Attributes:
+        plan: the space, band and recipe.
+        matcher: the space with its costs.
+        folder: where everything is written.
+        evaluator: trains proxies.
+        settings: how it searches.
+        observer: hears of every event.
+        clock: of the run.
+        signal: tells that the search is to end.
+        counter: counts the best network by an independent tool before it is written.
+        hung_code: exit code of a process whose training hangs.
+    """
+
+    plan: SearchSpace
+    matcher: Matcher
+    folder: RunFolder
+    evaluator: Evaluator
+    settings: Settings
+    observer: Observer
+    clock: Clock
+    signal: StopSignal = field(default_factory=StopSignal)
+    counter: Counter | None = None
+    hung_code: int = 3
+
+    def __post_init__(self) -> None:
+        self._rungs = Halving(self.plan.training.epochs, self.settings.halving)
+        self._counted = time.monotonic()
+        self._work: Work | None = None
+        self._pending: Result | None = None
+        self._ended: dict[int, Sequence[float] | None] = {}
+        self._watchdog = Watchdog(lambda: max(PATIENCE, 5 * (self.clock.expected_epoch or 0.0)), self._give_up)
+
+    def run(self) -> str:
+        """Search until the budget is used, the band is exhausted, or a signal comes.
+
+        Returns:
+            Why it ended: "trials", "time", "exhausted" or "signal".
+
+        Raises:
+            NothingFitsError: if the band is empty.
+            MismatchError: if an independent tool counts the best network differently.
+            EnvironmentFault: if the study cannot be written, or trials fail one after the other.
+        """
+        if not self.matcher.count(self.plan.band.low, self.plan.band.high):
+            raise self.matcher.nothing_fits(self.plan.band)
+        settings, base = self.settings, self.plan.space.base
+        try:
+            sampler = FeasibleSampler(self.matcher, self.plan.band, settings.seed, settings.strategy, base)
+            work = self._work = Work(
+                self.plan,
+                self.folder,
+                sampler,
+                settings.trials,
+                self.clock,
+                self._rungs,
+                self._why_stopped,
+                settings.storage,
+            )
+            with self.signal.listening():
+                why = self._loop(work)
+            self._write_best(work)
+            return why
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ or error
+            raise EnvironmentFault(
+                f"{self.folder.study_file}: {str(cause).splitlines()[0]}",
+                "check the disk; if the file is damaged, delete it: it is made anew from the results beside it",
+            ) from None
+        finally:
+            try:
+                self.clock.save()
+            finally:
+                if self._work is not None:
+                    self._work.close()
+
+    def _loop(self, work: Work) -> str:
+        self._write_best(work)
+        failures = 0
+        while True:
+            job = work.next()
+            if isinstance(job, str):
+                return job
+            if job is None:
+                time.sleep(WAIT)
+                continue
+            outcome = None
+            try:
+                outcome = self._evaluate(job)
+                if outcome is not None and work.record(job, outcome):
+                    self._tell_observer(outcome)
+            finally:
+                work.release(job, ended=outcome is not None)
+            if outcome is None:
+                if self.signal.received is not None or job.number is None:
+                    return self._why_stopped() or "time"
+                # Its next rung does not fit; a new trial's first may.
+                work.put_off(job)
+                continue
+            self.clock.save()
+            if time.monotonic() - self._counted > RECOUNTED_EVERY:
+                self._write_best(work)
+            failures = failures + 1 if outcome.accuracy is None else 0
+            if failures >= MAX_FAILURES or (outcome.traceback and job.number == 0 and not job.again):
+                raise EnvironmentFault(
+                    f"trial {job.number} failed: {outcome.reason}", f"see {self.folder.path / 'trials'}"
+                )
+
+    def _write_best(self, work: Work) -> None:
+        self._counted = time.monotonic()
+        work.write_best(self.counter)
+
+    def _evaluate(self, job: Job) -> Result | None:
+        """Train a network's proxy: its result, or None if it was interrupted."""
+        number, spec = job.number, job.spec
+        count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
+        result = Result(number, job.values, spec_id(spec), count.total, count.params, job.seed)
+        checkpoint = self.folder.checkpoint(number, job.seed if job.again else None)
+        halved = number is not None and not job.again
+        rivals = self._curves(number) if halved and number is not None else None
+        self._pending = result if halved else None
+        self.observer.started(result, spec.depths, job.again)
+        self.clock.training_starts()
+        monitor = TrialMonitor(
+            checkpoint, self.clock, self.signal, self._rungs, rivals, self._alive, self.observer.epoch
+        )
+        try:
+            with self._watchdog.watching():
+                score = self.evaluator(spec, job.seed, monitor)
+        except InterruptedTrainingError:
+            return None
+        except DamagedCheckpointError as error:
+            raise monitor.damaged(str(error)) from None
+        except TrialError as error:
+            checkpoint.unlink(missing_ok=True)
+            return replace(result, reason=str(error))
+        except MemoryError:
+            checkpoint.unlink(missing_ok=True)
+            return replace(result, reason="out of memory")
+        except (Exception, SystemExit, GeneratorExit) as error:
+            # Libraries call sys.exit; a search that ended with them would walk into the same trial again.
+            if isinstance(error, EnvironmentFault) or (number is None and isinstance(error, Exception)):
+                raise
+            return replace(result, reason=_said(error), traceback=traceback.format_exc()[-LONGEST:])
+        if odd := _odd(score):
+            checkpoint.unlink(missing_ok=True)
+            return replace(result, reason=odd)
+        stopped = halved and len(score.curve) in self._rungs.rungs[:-1]
+        return replace(result, **vars(score) | {"curve": tuple(score.curve)}, stopped=stopped)
+
+    def _tell_observer(self, outcome: Result) -> None:
+        """Show a result, once it is on disk."""
+        why = outcome.reason
+        if outcome.stopped:
+            why = f"not among the better half after {outcome.epochs} of {self._rungs.epochs} epochs"
+        self.observer.finished(outcome, why)
+
+    def _curves(self, before: int) -> list[Sequence[float]]:
+        """Curves of the finished trials that came before."""
+        for number in self.folder.trials():
+            if number < before and number not in self._ended and (result := self.folder.result(number)):
+                self._ended[number] = None if result.accuracy is None else result.curve
+        return [curve for number, curve in sorted(self._ended.items()) if curve is not None and number < before]
+
+    def _alive(self) -> None:
+        self._watchdog.beat()
+        if self._work is not None:
+            self._work.beat()
+
+    def _give_up(self, reason: str) -> None:
+        """A training hangs where no exception reaches it: record its trial and end the process."""
+        print(f"error: {self.folder.name}: {reason}; recorded, and ended here", file=sys.stderr)
+        print("hint: the same command goes on with the next trial", file=sys.stderr, flush=True)
+        try:
+            if self._pending is not None:
+                self.folder.record(replace(self._pending, reason=reason))
+            self.clock.save()
+        except ElasticError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(self.hung_code)
+
+    def _why_stopped(self) -> str | None:
+        if self.signal.received is not None:
+            return "signal"
+        return "time" if self.clock.is_over else None
+
+    def expected_seconds(self) -> float | None:
+        """Seconds until the run ends, by its time limit or by what its trials take; None if nothing is known."""
+        left, each = self.clock.left, self.clock.expected_epoch
+        if self.settings.trials is not None and each is not None:
+            trials = max(0, self.settings.trials - len(self.folder.trials())) * self._rungs.expected_epochs * each
+            left = trials if left is None else min(left, trials)
+        return left
+
+
+def _said(error: BaseException) -> str:
+    """An exception in a line, even one that cannot be written."""
+    try:
+        return repr(error)[:500]
+    except Exception:
+        return type(error).__name__
+
+
+def _odd(score: Any) -> str | None:
+    """What keeps an evaluator's answer from being a score, if anything does."""
+    if not isinstance(score, Score):
+        return f"the evaluator gave {score!r:.60}, which is no score"
+    if not isinstance(score.curve, list):
+        return f"its curve is {score.curve!r:.60}"
+    if not isinstance(score.accuracy_by_size, dict):
+        return f"its accuracy by size is {score.accuracy_by_size!r:.60}, which is no table"
+    accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values())
+    odd = [value for value in accuracies if not is_accuracy(value)]
+    if odd or not is_number(score.seconds):
+        return f"its accuracy is {(odd or [score.seconds])[0]!r:.60}, which is no number to rank by"
+    return None

@@ -1,0 +1,219 @@
+"""Exact distributions of sums: which sums a set of ways has, and how many ways have each.
+
+A distribution is an atom (a list of ways, each with its sum and weight) or a union of products: one way of a left
+distribution followed by one of a right one, whose sums add up. So it is a small circuit that stands for a set which
+may be far too large to list. Its ways are numbered: the weight of a sum is the number of its ranks, and ``way`` turns
+a rank into the way. Counts are whole numbers, of Python's where 64 bits do not hold them; never floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from elastic_search.errors import SpecError
+
+Sums = NDArray[np.int64]
+"""[N, Q]: quantities that add up; rows are sorted."""
+
+Counts = NDArray[Any]
+"""[N]: int64, or Python's whole numbers."""
+
+SAFE = 1 << 62
+"""Totals below fit 64 bits."""
+
+LISTED = 1 << 20
+"""Products of at most so many pairs keep each pair, which makes finding a way a look-up."""
+
+CHUNK = 1 << 21
+"""Pairs that are formed at once."""
+
+MAX_PAIRS = 150_000_000
+"""Most pairs of sums that one distribution is made of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """A set of ways by their sums.
+
+    Attributes:
+        sums: of the ways, sorted.
+        counts: weight of the ways with each sum.
+        payloads: what an atom's ways are, one for each row; () in a product.
+        sources: pairs of distributions whose products are united; () in an atom.
+        order: for each row its number among all pairs of the sources, if equal sums were not merged.
+    """
+
+    sums: Sums
+    counts: Counts
+    payloads: tuple[Any, ...] = ()
+    sources: tuple[tuple[Distribution, Distribution], ...] = ()
+    order: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.sums)
+
+    @cached_property
+    def total(self) -> int:
+        """Weight of all ways."""
+        return int(self.counts.sum())
+
+    @cached_property
+    def cumulative(self) -> Counts:
+        """[N + 1]: weight of the rows before each."""
+        return ends_of(self.counts)
+
+    def find(self, wanted: Sums) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All (number in ``wanted``, row) with equal sums."""
+        first = np.searchsorted(self.sums[:, 0], wanted[:, 0], "left")
+        last = np.searchsorted(self.sums[:, 0], wanted[:, 0], "right")
+        if len(wanted) == 1:
+            at, rows = np.zeros(last[0] - first[0], np.int64), np.arange(first[0], last[0])
+        else:
+            at, rows = ranges(first, last)
+        if self.sums.shape[1] > 1:
+            same = (self.sums[rows, 1:] == wanted[at, 1:]).all(axis=1)
+            at, rows = at[same], rows[same]
+        return at, rows
+
+    def rows(self, wanted: Sums) -> NDArray[np.int64]:
+        """[M]: the row of each of M sums, all of which it has; equal sums are one row."""
+        if self.sums.shape[1] == 1:
+            return np.searchsorted(self.sums[:, 0], wanted[:, 0])
+        found = np.empty(len(wanted), np.int64)
+        at, rows = self.find(wanted)
+        found[at] = rows
+        return found
+
+    def way(self, row: int, rank: int) -> list[Any]:
+        """The payloads of the way of this rank, from 0 to below the row's count, in order."""
+        found: list[Any] = []
+        todo: list[tuple[Distribution, int, int]] = [(self, row, rank)]
+        while todo:
+            at, row, rank = todo.pop()
+            if not at.sources:
+                found.append(at.payloads[row])
+                continue
+            left, right, i, j, rank = at._pair(row, rank)
+            before, after = divmod(rank, int(right.counts[j]))
+            todo += [(right, j, after), (left, i, before)]
+        return found
+
+    def _pair(self, row: int, rank: int) -> tuple[Distribution, Distribution, int, int, int]:
+        """The pair of rows that holds this rank of a row, and the rank within the pair."""
+        if self.order is not None:
+            number = int(self.order[row])
+            for left, right in self.sources:
+                if number < len(left) * len(right):
+                    return left, right, *divmod(number, len(right)), rank
+                number -= len(left) * len(right)
+        for left, right in self.sources:
+            few, many = (left, right) if len(left) < len(right) else (right, left)
+            at, rows = many.find(self.sums[row] - few.sums)
+            for i, j in zip(at.tolist(), rows.tolist(), strict=True):
+                weight = int(few.counts[i]) * int(many.counts[j])
+                if rank < weight:
+                    return left, right, *((i, j) if few is left else (j, i)), rank
+                rank -= weight
+        raise AssertionError("a rank is below its row's count")
+
+
+def ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """All (i, k) with first[i] <= k < last[i]."""
+    widths = last - first
+    at = np.repeat(np.arange(len(widths)), widths)
+    return at, np.arange(int(widths.sum())) + np.repeat(first - (np.cumsum(widths) - widths), widths)
+
+
+def ends_of(weights: Counts) -> Counts:
+    """[N + 1]: sum of the weights before each."""
+    ends = np.zeros(len(weights) + 1, weights.dtype)
+    np.cumsum(weights, out=ends[1:])
+    return ends
+
+
+def times(left: Counts, right: Counts, bound: int) -> Counts:
+    """Product of counts whose total is at most ``bound``."""
+    if bound >= SAFE:
+        left = left.astype(object)
+    product: Counts = left * right
+    return product
+
+
+def atom(ways: Sequence[tuple[tuple[int, ...], int, Any]]) -> Distribution:
+    """A distribution of (sum, weight, payload)."""
+    ways = sorted(ways, key=lambda way: way[0])
+    weights = [weight for _, weight, _ in ways]
+    counts = np.array(weights, np.int64 if sum(weights) < SAFE else object)
+    sums = np.array([sums for sums, _, _ in ways], np.int64).reshape(len(ways), -1)
+    return Distribution(sums, counts, tuple(payload for _, _, payload in ways))
+
+
+def product(sources: Sequence[tuple[Distribution, Distribution]], merge: bool = False) -> Distribution:
+    """The union of products of distributions, whose ways are known to be distinct.
+
+    Args:
+        sources: pairs of distributions; a way is one of the left followed by one of the right.
+        merge: whether equal sums become one row even where there are few pairs.
+
+    Raises:
+        SpecError: if there are more than MAX_PAIRS pairs.
+    """
+    pairs = sum(len(left) * len(right) for left, right in sources)
+    if pairs > MAX_PAIRS:
+        raise SpecError(f"{pairs:,} pairs of costs are too many to count exactly", "fewer choices, or fewer quantities")
+    total = sum(left.total * right.total for left, right in sources)
+    if pairs <= LISTED and not merge:
+        parts = list(_pairs(sources, total))
+        sums, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = sorted_rows(sums)
+        return Distribution(sums[order], counts[order], sources=tuple(sources), order=order)
+    merged: list[tuple[Sums, Counts]] = []
+    held = 0
+    for part in _pairs(sources, total):
+        merged.append(_merged([part]))
+        held += len(merged[-1][0])
+        if held > 2 * CHUNK and len(merged) > 1:
+            merged = [_merged(merged)]
+            held = len(merged[0][0])
+    return Distribution(*(merged[0] if len(merged) == 1 else _merged(merged)), sources=tuple(sources))
+
+
+def _pairs(sources: Sequence[tuple[Distribution, Distribution]], total: int) -> Iterator[tuple[Sums, Counts]]:
+    for left, right in sources:
+        step = max(1, CHUNK // max(len(right), 1))
+        for start in range(0, len(left), step):
+            rows = slice(start, start + step)
+            sums = (left.sums[rows, None] + right.sums[None]).reshape(-1, left.sums.shape[1])
+            yield sums, times(left.counts[rows, None], right.counts[None], total).ravel()
+
+
+def sorted_rows(sums: Sums) -> NDArray[np.int64]:
+    """The order that sorts rows, by the first quantity first; equal rows stay in their order."""
+    if sums.shape[1] == 1 and len(sums):
+        column, bits = sums[:, 0], len(sums).bit_length()
+        low = int(column.min())
+        if (int(column.max()) - low).bit_length() + bits < 63:
+            # Sum and number in one integer: sorting values is several times quicker than sorting places.
+            packed = (column - low) << bits
+            packed |= np.arange(len(sums))
+            packed.sort()
+            packed &= (1 << bits) - 1
+            return packed
+        return np.argsort(column, kind="stable")
+    return np.lexsort(sums.T[::-1])
+
+
+def _merged(parts: Sequence[tuple[Sums, Counts]]) -> tuple[Sums, Counts]:
+    sums, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
+    order = sorted_rows(sums)
+    sums = sums[order]
+    new = np.empty(len(sums), bool)
+    new[:1], new[1:] = True, (sums[1:] != sums[:-1]).any(axis=1)
+    starts = np.flatnonzero(new)
+    return sums[starts], np.add.reduceat(counts[order], starts)

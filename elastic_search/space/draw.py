@@ -1,0 +1,73 @@
+"""Independent draws from the networks of a band, by their exact numbers."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import numpy as np
+
+from elastic_search.space.distribution import ends_of
+from elastic_search.space.join import Join, Place
+
+
+class Draws:
+    """The networks of a band by rank: each has as many ranks as its weight.
+
+    Args:
+        joins: of the space.
+        low: smallest cost inside.
+        high: largest cost inside.
+    """
+
+    def __init__(self, joins: Sequence[Join], low: int, high: int) -> None:
+        self._joins = joins
+        self._windows = [join.window(low, high) for join in joins]
+        self._ends = [ends_of(join.weights(beside)) for join, (*_, beside) in zip(joins, self._windows, strict=True)]
+        # Weight of the joins before each, and of all.
+        self._before = [0]
+        for ends in self._ends:
+            self._before.append(self._before[-1] + int(ends[-1]))
+
+    @property
+    def total(self) -> int:
+        """Weight of the band."""
+        return self._before[-1]
+
+    def take(self, number: int, rng: np.random.Generator) -> list[Place]:
+        """Draws, each by itself with probability in proportion to its weight."""
+        return [self._at(rank) for rank in uniform(self.total, number, rng)]
+
+    def _at(self, rank: int) -> Place:
+        """The network of a rank, from 0 to below the band's weight."""
+        number = bisect_right(self._before, rank) - 1
+        join, ends, (first, last, beside) = self._joins[number], self._ends[number], self._windows[number]
+        rank -= self._before[number]
+        left = bisect_right(ends, rank) - 1
+        before, rank = divmod(rank - int(ends[left]), int(beside[left]))
+        if not join.limits:
+            sums = join.right.cumulative
+            rank += int(sums[first[left]])
+            right = bisect_right(sums, rank) - 1
+            return Place(join, left, right, before, rank - int(sums[right]))
+        rows = np.arange(first[left], last[left])
+        for right in rows[join.kept(left, rows)].tolist():
+            if rank < (weight := int(join.right.counts[right])):
+                return Place(join, left, right, before, rank)
+            rank -= weight
+        raise AssertionError("a rank is below its row's weight")
+
+
+def uniform(total: int, number: int, rng: np.random.Generator) -> list[int]:
+    """Independent whole numbers from 0 to below ``total``, each equally likely."""
+    if total < 1 << 62:
+        drawn: list[int] = rng.integers(0, total, number).tolist()
+        return drawn
+    bits = (total - 1).bit_length()
+    size = (bits + 7) // 8
+    found: list[int] = []
+    while len(found) < number:
+        rank = int.from_bytes(rng.bytes(size)) >> (8 * size - bits)
+        if rank < total:
+            found.append(rank)
+    return found

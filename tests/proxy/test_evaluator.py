@@ -1,0 +1,102 @@
+import io
+import json
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+import torch
+
+from elastic_search.arch.edit import elastic
+from elastic_search.arch.split import parse_split
+from elastic_search.arch.zoo import published
+from elastic_search.errors import UnknownNameError
+from elastic_search.proxy.evaluator import ProxyEvaluator
+from elastic_search.recipes import Proxy, Training, recipe_dict
+from elastic_search.search.evaluator import (
+    PROXY_EVALUATOR,
+    DamagedCheckpointError,
+    InterruptedTrainingError,
+    Named,
+    TrialError,
+    Verdict,
+)
+from tests.proxy.staging import Keeper
+
+PROXY = Proxy(Fraction(1, 16), input=32)
+TRAINING = Training(epochs=3, train_images=60, test_images=40, batch=20)
+SPEC = elastic(published("resnext50").with_depths((2, 2, 1, 1)), parse_split("1/2,1/2"))
+
+
+@pytest.fixture(scope="module")
+def evaluator():
+    return ProxyEvaluator(PROXY, TRAINING, torch.device("cpu"))
+
+
+def test_training_is_reproducible_and_reports_every_epoch(evaluator):
+    keepers = Keeper(), Keeper()
+    score, again = (evaluator(SPEC, 0, keeper) for keeper in keepers)
+    assert score.curve == again.curve == [epoch.accuracy for epoch in keepers[0].epochs]
+    assert [epoch.number for epoch in keepers[0].epochs] == [1, 2, 3]
+    assert score.accuracy == score.curve[-1]
+    assert set(score.accuracy_by_size) == {"small", "medium", "large"}
+
+
+def weights(checkpoint):
+    return torch.load(io.BytesIO(checkpoint), weights_only=True)["net"]
+
+
+def test_resumed_training_ends_as_the_uninterrupted_one(evaluator):
+    whole = Keeper()
+    score = evaluator(SPEC, 0, whole)
+    first = Keeper(verdicts=[Verdict.STOP])
+    with pytest.raises(InterruptedTrainingError):
+        evaluator(SPEC, 0, first)
+    second = Keeper(first.checkpoint, [Verdict.GO_ON, Verdict.STOP])
+    with pytest.raises(InterruptedTrainingError):
+        evaluator(SPEC, 0, second)
+    third = Keeper(second.checkpoint)
+    resumed = evaluator(SPEC, 0, third)
+    assert [epoch.number for epoch in third.epochs] == [2, 3]
+    assert resumed.curve == score.curve
+    assert resumed.accuracy_by_size == score.accuracy_by_size
+    found, expected = weights(third.checkpoint), weights(whole.checkpoint)
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_checkpoint_of_another_network_or_recipe_is_not_taken(evaluator):
+    other = Keeper()
+    evaluator(elastic(SPEC, parse_split("1/2,1/2", "avgpool", "nearest")), 0, other)
+    keeper = Keeper(other.checkpoint)
+    evaluator(SPEC, 0, keeper)
+    assert len(keeper.epochs) == 3
+    longer = ProxyEvaluator(PROXY, replace(TRAINING, epochs=4), torch.device("cpu"))
+    again = Keeper(keeper.checkpoint)
+    longer(SPEC, 0, again)
+    assert len(again.epochs) == 4
+
+
+def test_damaged_checkpoint_is_refused(evaluator):
+    with pytest.raises(DamagedCheckpointError):
+        evaluator(SPEC, 0, Keeper(b"torn"))
+
+
+def test_loss_that_is_not_a_number_is_a_failed_trial():
+    wild = ProxyEvaluator(PROXY, replace(TRAINING, learning_rate=1e30), torch.device("cpu"))
+    with pytest.raises(TrialError, match="the loss is"):
+        wild(SPEC, 0, Keeper())
+
+
+def test_job_names_the_evaluator_in_plain_text(evaluator):
+    recipe = recipe_dict(PROXY, TRAINING)
+    job = json.loads(json.dumps(Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"})))
+    named = Named(*job).make()
+    assert named(SPEC, 0, Keeper()).curve == evaluator(SPEC, 0, Keeper()).curve
+    with pytest.raises(UnknownNameError, match="data set 'birds'"):
+        Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"}).make()
+
+
+@pytest.mark.slow
+def test_proxy_learns_the_embedded_task():
+    training = Training(epochs=5, train_images=1500, test_images=500, batch=25)
+    evaluator = ProxyEvaluator(replace(PROXY, width=Fraction(1, 8)), training, torch.device("cpu"))
+    assert evaluator(SPEC, 0, Keeper()).accuracy > 0.25

@@ -1,0 +1,22 @@
+import json
+from fractions import Fraction
+
+from elastic_search.files import load_space
+from elastic_search.files.space_schema import SpaceModel
+from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
+
+
+def test_recipe_survives_json_and_has_the_keys_of_a_space_file():
+    proxy, training = Proxy(Fraction(1, 3), "imagenet", 96), Training(epochs=3, learning_rate=0.125)
+    plain = json.loads(json.dumps(recipe_dict(proxy, training)))
+    assert recipe_from(plain) == (proxy, training)
+    assert list(plain) == list(type(SpaceModel.model_fields["proxy"].default).model_fields)
+
+
+def test_space_file_without_a_proxy_gets_the_defaults():
+    assert recipe_from(dict(SpaceModel.model_fields["proxy"].default)) == (Proxy(), Training())
+
+
+def test_plan_tells_its_recipe():
+    plan = load_space("demo")
+    assert recipe_from(plan.recipe) == (plan.proxy, plan.training)

@@ -1,0 +1,71 @@
+"""A run that an earlier version finished: read, ranked, shown and repaired as then, and written in the same bytes.
+
+It has what a run can have: whole trials, one stopped at a rung, one that failed, and repeats with further seeds.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from elastic_search.atomic import sealed
+from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.integrity import examine
+from elastic_search.search.store.ranking import order
+from elastic_search.search.store.winner import best_result, best_text
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+SEARCH = ("search", "golden.toml", "--device", "cpu", "--trials")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    shutil.copytree(GOLDEN / "finished_run", tmp_path / "runs/golden")
+    found = RunFolder(tmp_path / "runs", "golden")
+    (tmp_path / "golden.toml").write_text(found.description()["text"])
+    return found
+
+
+def files(folder):
+    return {path.relative_to(folder.path): path.read_bytes() for path in folder.path.rglob("*.*") if path.is_file()}
+
+
+def test_every_record_is_written_in_the_bytes_it_was_read_from(folder):
+    names = [("base.json", None, None), *((f"trials/{n}.json", n, None) for n in folder.trials())]
+    names += [(f"repeats/{n}-{seed}.json", n, seed) for n, seed in folder.repeated()]
+    assert len(names) == 13
+    for name, number, seed in names:
+        result = folder.result(number, seed)
+        assert sealed(result.to_dict()) == (folder.path / name).read_text()
+        folder.record(result, again=seed is not None)
+    assert files(folder) == {path.relative_to(GOLDEN / "finished_run"): path.read_bytes()
+                             for path in (GOLDEN / "finished_run").rglob("*.*")}  # fmt: skip
+
+
+def test_order_and_best_are_those_of_then(folder):
+    plan = folder.plan()
+    assert [result.number for result in order(folder)] == [3, 0, 4, 5, 1, 2]
+    best = best_result(folder)
+    assert best_text(folder, plan, best, plan.space.decode(best.values)) == folder.best_file.read_text()
+    assert all(finding.sound for finding in examine(folder, plan))
+
+
+def test_command_shows_that_it_is_finished_as_then(command, folder):
+    before = files(folder)
+    assert command(*SEARCH, "5").stdout == (GOLDEN / "finished_run.txt").read_text()
+    assert command(*SEARCH, "5", "--json").stdout == (GOLDEN / "finished_run.json").read_text()
+    assert files(folder) == before
+
+
+def test_more_trials_go_on_from_it(command, folder):
+    """The study is made anew from the results; the band holds no further network."""
+    before = files(folder)
+    done = command(*SEARCH, "20")
+    assert "resuming" in done.stderr
+    assert "every network of the band has been tried" in done.stdout
+    after = files(folder)
+    assert {path: after[path] for path in before if path.name != "spent.json"} == {
+        path: content for path, content in before.items() if path.name != "spent.json"
+    }
+    assert json.loads((folder.path / "spent.json").read_text())["seconds"] > 0
