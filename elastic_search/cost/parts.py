@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
@@ -15,8 +15,7 @@ from elastic_search.cost.tally import Row, Tally, tally
 from elastic_search.cost.tools import MACS
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Frozen):
     """A stage, block or op of a network with its costs; ``blocks`` is None where it has none."""
 
     path: str
@@ -29,8 +28,7 @@ class Part:
     activations: int
 
 
-@dataclass(frozen=True)
-class Costs:
+class Costs(Frozen):
     """A network's costs under macs and one more convention, in total and by part."""
 
     network: Network
