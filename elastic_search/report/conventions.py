@@ -9,7 +9,7 @@ from elastic_search.cost.convention import FREE
 from elastic_search.cost.explain import by_kind, kind_of_type
 from elastic_search.cost.parts import Costs, counts_by
 from elastic_search.cost.tools import CONVENTIONS
-from elastic_search.report.emit import Field, Record, Report, Unit
+from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.notes import opaque_notes, own_layer_notes
 from elastic_search.report.text import size
 
@@ -55,16 +55,12 @@ def tools_report(networks: list[Costs], input: Shape, by: str) -> Report:
             for record in _records(costs, by, *counted)
         ],
         below=[_why(costs, found) for costs, found in zip(networks, kinds, strict=True)],
-        units=_units(unit),
+        units=dict.fromkeys(CONVENTIONS, unit),
     )
 
 
 def _fields(first: str, title: str) -> list[Field]:
     return [Field(first, title), *(Field(name, name.replace("-", "\n"), "count") for name in CONVENTIONS)]
-
-
-def _units(unit: Unit) -> dict[str, Unit]:
-    return dict.fromkeys(CONVENTIONS, unit)
 
 
 def _parts(costs: Costs, input: Shape, by: str) -> Counts:
@@ -80,7 +76,7 @@ def _why(costs: Costs, kinds: Counts) -> Report:
     notes = ["unread: of nodes whose result nobody reads"] * any(kind.startswith("unread") for kind in kinds)
     notes += ["'elastic-search conventions' shows every rule"]
     rows += [None, {"kind": "total", **totals}]
-    return Report(title, _fields("kind", "operator"), rows, notes, units=_units(MEGA))
+    return Report(title, _fields("kind", "operator"), rows, notes, units=dict.fromkeys(CONVENTIONS, MEGA))
 
 
 def _records(costs: Costs, by: str, parts: Counts, kinds: Counts) -> list[Record]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.zoo import spec_id, to_dict
@@ -180,7 +180,7 @@ def sizes_report(counted: list[list[Costs]]) -> Report:
     for networks in counted:
         rows += [None] * bool(rows and len(networks) > 1)
         for costs in networks:
-            row: dict[str, Any] = {"input": size(costs.macs.input), "network": costs.network.label, "role": costs.role}
+            row: Record = {"input": size(costs.macs.input), "network": costs.network.label, "role": costs.role}
             row |= {**_counts(costs, costs.whole), "opaque": opaque_nodes(costs.network.graph)}
             rows.append(row)
     counts = [Field(key, key, "count") for key in dict.fromkeys(("params", "macs", convention.name))]
