@@ -39,13 +39,12 @@ def test_files_weights_and_proxies_take_a_new_family(tmp_path):
     code = """
 import sys
 import torch
-from elastic_search import build, load_spec, load_weights, published, save_weights
-from elastic_search.files import dump_spec
+from elastic_search import build, dump_spec, load_spec, load_weights, published, save_weights
 from elastic_search.recipes.proxy import Proxy
 folder, spec = sys.argv[1], published("toy9_elastic")
 open(f"{folder}/toy.toml", "w").write(dump_spec(spec))
 assert load_spec(f"{folder}/toy.toml") == spec
-small = Proxy().network(spec)
+small = Proxy().of(spec)
 net = build(small, seed=1).eval()
 save_weights(net, small, f"{folder}/toy.safetensors")
 x = torch.ones(1, 3, 64, 64)

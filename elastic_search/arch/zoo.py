@@ -24,25 +24,30 @@ if TYPE_CHECKING:
     """Kinds of the graphs that are blocks, in any family."""
 
 
-def __getattr__(name: str) -> object:
+_everything: dict[str, Any] = {}
+
+
+def __getattr__(name: str) -> Any:
     # Most commands need one family: the others are read when somebody asks for all of them.
     if name not in ("FAMILIES", "PUBLISHED", "BLOCK_KINDS"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    modules = {family: families.module(family) for family in families.names()}
-    modules = dict(sorted(modules.items(), key=lambda item: item[1].FAMILY.RANK))
-    known = [item for module in modules.values() for item in module.PUBLISHED.items()]
-    globals()["FAMILIES"] = {family: module.FAMILY for family, module in modules.items()}
-    globals()["PUBLISHED"] = dict(sorted(known, key=lambda item: item[1].head is not None))
-    globals()["BLOCK_KINDS"] = frozenset(module.FAMILY.BLOCK_KIND for module in modules.values())
-    return globals()[name]
+    if not _everything:
+        modules = {family: families.module(family) for family in families.names()}
+        modules = dict(sorted(modules.items(), key=lambda item: item[1].FAMILY.RANK))
+        known = [item for module in modules.values() for item in module.PUBLISHED.items()]
+        _everything["FAMILIES"] = {family: module.FAMILY for family, module in modules.items()}
+        _everything["PUBLISHED"] = dict(sorted(known, key=lambda item: item[1].head is not None))
+        _everything["BLOCK_KINDS"] = frozenset(module.FAMILY.BLOCK_KIND for module in modules.values())
+    return _everything[name]
 
 
 def find(name: str) -> Published | None:
     """The network of that name, if there is one."""
     # Most networks have their family's name in their own: it is looked into first.
-    for family in sorted(families.names(), key=lambda family: family not in name):
-        if name in (known := families.module(family).PUBLISHED):
-            return known[name]  # type: ignore[no-any-return]
+    tables = (families.module(family).PUBLISHED for family in sorted(families.names(), key=lambda it: it not in name))
+    for table in [_everything["PUBLISHED"]] if _everything else tables:
+        if name in table:
+            return table[name]  # type: ignore[no-any-return]
     return None
 
 
@@ -54,8 +59,7 @@ def published(name: str) -> Spec:
     """
     found = find(name)
     if found is None:
-        every = list(__getattr__("PUBLISHED"))  # type: ignore[call-overload]
-        raise UnknownNameError("network", name, every, "('elastic-search models' lists them)")
+        raise UnknownNameError("network", name, list(__getattr__("PUBLISHED")), "('elastic-search models' lists them)")
     return found.spec
 
 

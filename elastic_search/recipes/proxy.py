@@ -28,5 +28,5 @@ class Proxy:
 
     def of(self, spec: Spec) -> Spec:
         """The network that is trained in place of ``spec``: same depths, splits and resampling."""
-        head = replace(spec.head, classes=CLASSES)  # type: ignore[type-var]
+        head = spec.head.edited(classes=CLASSES)  # type: ignore[attr-defined]
         return replace(spec.scaled(self.width), stem=self.stem, head=head)  # type: ignore[call-arg]

@@ -8,7 +8,7 @@ opens.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -48,9 +48,6 @@ class Score:
     proxy_macs: int
     proxy_params: int
     curve: list[float] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class InterruptedTrainingError(Exception):

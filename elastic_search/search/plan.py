@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +15,10 @@ from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.files import SearchSpace
-from elastic_search.search.trials.halving import Halving
 from elastic_search.space.match import Matcher
+
+if TYPE_CHECKING:
+    from elastic_search.search.run import Run
 
 DRAWS = 32
 """Networks of the band among which the cheapest and the dearest proxy are looked for."""
@@ -66,37 +69,24 @@ class Forecast:
     budget_seconds: float | None
 
 
-def forecast(
-    pace: Pace,
-    halving: Halving,
-    seconds: float | None,
-    trials: int | None,
-    left: int,
-    base_done: bool,
-    workers: int = 1,
-) -> Forecast:
-    """What fits.
+def forecast(run: Run, seconds: float | None) -> Forecast:
+    """What fits into the seconds that are left, or None without limit.
 
-    Args:
-        pace: seconds an epoch.
-        halving: the rungs.
-        seconds: time left, or None without limit.
-        trials: trials still to run, or None without limit.
-        left: networks of the band that have not been tried.
-        base_done: whether the base network has been trained.
-        workers: that train side by side, each as quickly as one alone.
+    Workers train side by side, each as quickly as one alone.
     """
-    base = 0.0 if base_done else halving.epochs * pace.base
-    each = halving.expected_epochs * pace.typical
-    number = left if trials is None else min(left, trials)
+    settings, pace, halving, done = run.settings, run.pace, run.halving, len(run.folder.trials())
+    left = max(0, run.inside - done)
+    number = wanted = left if settings.trials is None else min(left, max(0, settings.trials - done))
+    base_epochs = 0 if run.folder.result(None) else halving.epochs
+    base, each = base_epochs * pace.base, halving.expected_epochs * pace.typical
     if seconds is not None:
-        number = min(number, max(0, int((workers * seconds - base) / each)))
-    used = (base + number * each) / workers
-    if seconds is not None and number < min(left, left if trials is None else trials):
+        number = min(wanted, max(0, int((settings.workers * seconds - base) / each)))
+    used = (base + number * each) / settings.workers
+    if seconds is not None and number < wanted:
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
-    epochs = round(number * halving.expected_epochs) + (0 if base_done else halving.epochs)
-    short = not base_done and seconds is not None and seconds < base
+    epochs = round(number * halving.expected_epochs) + base_epochs
+    short = base_epochs > 0 and seconds is not None and seconds < base
     return Forecast(number, full, epochs, used, short, seconds)
 
 

@@ -144,15 +144,7 @@ class Run:
             UsageError: if a run of this name was started with other settings.
         """
         self.folder.agrees(self._description)
-        return self._fits(None if limit is None else max(0.0, limit - self.folder.spent_seconds))
-
-    def _fits(self, left: float | None) -> Forecast:
-        """What fits into ``left`` seconds."""
-        done, trials = len(self.folder.trials()), self.settings.trials
-        remaining = None if trials is None else max(0, trials - done)
-        base_done = self.folder.result(None) is not None
-        untried = max(0, self.inside - done)
-        return forecast(self.pace, self.halving, left, remaining, untried, base_done, self.settings.workers)
+        return forecast(self, None if limit is None else max(0.0, limit - self.folder.spent_seconds))
 
     def go(self, limit: float | None, began: float | None = None, other: RunFolder | None = None) -> None:
         """Search until the budget is used; ``ended`` then says why.
@@ -167,6 +159,9 @@ class Run:
             EnvironmentFault: if another process holds the folder, nothing can be written, or nothing can be trained.
         """
         began = time.monotonic() if began is None else began
+        trainer, several = self.trainer, self.settings.workers > 1
+        if several and not isinstance(trainer, Named):
+            raise UsageError("several workers need an evaluator by name", "give Named(name, about), or one worker")
         with self.folder.locked():
             new = self.folder.begin(self._description, **self.about, version=__version__)
             self.ended = "" if new else self._ended_before(limit)
@@ -177,9 +172,9 @@ class Run:
                 self.folder.record(base)
             self.observer.note(f"{'new run' if new else 'resuming'} {self.folder.path} on {self.device}")
             clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
-            self.observer.planned(self, self._fits(clock.left))
-            if self.settings.workers > 1:
-                self.ended = self._by_several(clock)
+            self.observer.planned(self, forecast(self, clock.left))
+            if several and isinstance(trainer, Named):
+                self.ended = self._by_several(clock, trainer)
                 return
             search = self.search(self.observer.of(0), clock)
             with self.observer.watching(self, search.expected_seconds):
@@ -215,16 +210,14 @@ class Run:
         found: tuple[str, int, int] = named(str(self.settings.counter))(spec, band.input, band.convention.name)
         return found
 
-    def _by_several(self, clock: Clock) -> str:
+    def _by_several(self, clock: Clock, trainer: Named) -> str:
         """Have several processes search; why it ended."""
-        if not isinstance(self.trainer, Named):
-            raise UsageError("several workers need an evaluator by name", "give Named(name, about), or one worker")
         self.__dict__.pop("evaluator", None)  # the workers need the memory
         said = {
             "root": str(self.folder.path.parent),
             "name": self.folder.name,
             "settings": vars(self.settings),
-            "trainer": self.trainer,
+            "trainer": trainer,
             "deadline": None if clock.left is None else time.monotonic() + clock.left,
             "epoch_seconds": self.pace.typical,
         }
