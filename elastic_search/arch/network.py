@@ -25,6 +25,7 @@ class Network:
         spec: what the graph was made from; None for a graph that was read from a module, which has no families'
             stages and holds at one input size only.
         module: the torch module that the graph was read from, if it was read from one.
+        own_layers: classes of that module that some counters take for layers.
         elasticized: what ``elasticize`` did to it, if it was made Elastic.
     """
 
@@ -32,6 +33,7 @@ class Network:
     graph: Graph
     spec: Spec | None = None
     module: nn.Module | None = field(default=None, compare=False, repr=False)
+    own_layers: tuple[str, ...] = ()
     elasticized: Elasticized | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -49,17 +49,13 @@ def compare(
     which see the whole image, do not count.
     """
     from elastic_search.arch.ops import image
+    from elastic_search.cost.compare import compare
     from elastic_search.cost.tools import CONVENTIONS
-    from elastic_search.report.compare import compare, compare_json, compare_list, compare_tables
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.compare import comparison_report
+    from elastic_search.report.emit import emit
 
     networks = [load_graph(name, size) for name in names]
     found = compare(networks, image(*size), CONVENTIONS[convention], dtype, sort and SORTS[sort], reverse)
     if fmt in ("csv", "json"):
         tell_opaque(networks)
-    if fmt == "json":
-        return show_json(compare_json(found))
-    if fmt == "csv":
-        return show(compare_list(found), fmt)
-    wide, narrow = compare_tables(found, fmt)
-    show(wide, fmt, narrow)
+    emit(comparison_report(found, fmt), fmt)

@@ -14,9 +14,7 @@ def conventions(fmt: str) -> None:
 
     They are the tools' own rules, their mistakes included; 'validate --tools all' compares them with the tools.
     """
-    from elastic_search.report.conventions import rules_data, rules_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.conventions import rules_report
+    from elastic_search.report.emit import emit
 
-    if fmt == "json":
-        return show_json({"schema": 1, "conventions": rules_data()})
-    show(rules_table(), fmt)
+    emit(rules_report(), fmt)

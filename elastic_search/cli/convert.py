@@ -27,8 +27,8 @@ def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> 
     """
     from elastic_search.arch.zoo import published
     from elastic_search.cli.extras import require
-    from elastic_search.report.table import show, show_json
-    from elastic_search.report.weights import weights_json, weights_table
+    from elastic_search.report.emit import emit
+    from elastic_search.report.weights import weights_report
 
     published(name)
     target = Path(output) if output else Path(_stem(file) + ".safetensors")
@@ -42,10 +42,7 @@ def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> 
     from elastic_search.nn.weights.checkpoint import convert as convert_file
 
     conversion = convert_file(name, file, target)
-    if fmt == "json":
-        show_json(weights_json(name, file, str(target), conversion))
-    else:
-        show(weights_table(name, file, str(target), conversion), fmt)
+    emit(weights_report(name, file, str(target), conversion), fmt)
 
 
 def _stem(file: str) -> str:

@@ -24,18 +24,13 @@ def diff(a: str, b: str, exit_code: bool, size: tuple[int, int], convention: str
     from elastic_search.arch.ops import image
     from elastic_search.cost.difference import differences
     from elastic_search.cost.tools import CONVENTIONS
-    from elastic_search.report.difference import difference_json, difference_list, difference_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.difference import difference_report
+    from elastic_search.report.emit import emit
 
     first, second = (load_graph(name, size) for name in (a, b))
     found = differences(first.graph, second.graph, image(*size), CONVENTIONS[convention])
     if fmt in ("csv", "json"):
         tell_opaque((first, second))
-    if fmt == "json":
-        show_json(difference_json(found, first, second, image(*size), CONVENTIONS[convention]))
-    elif fmt == "csv":
-        show(difference_list(found, CONVENTIONS[convention]), fmt)
-    else:
-        show(difference_table(found, first, second, image(*size), CONVENTIONS[convention]), fmt)
+    emit(difference_report(found, first, second, image(*size), CONVENTIONS[convention]), fmt)
     if exit_code and found:
         raise click.exceptions.Exit(1)

@@ -45,8 +45,8 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
     """
     from pathlib import Path
 
-    from elastic_search.report.doctor import findings_json, findings_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.doctor import findings_report
+    from elastic_search.report.emit import emit
 
     if name is None:
         if repair:
@@ -54,10 +54,7 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
         findings, title = _environment(Path(root)), "This environment"
     else:
         findings, title = _run(Path(root), name, repair), f"Run {name}"
-    if fmt == "json":
-        show_json(findings_json(findings))
-    else:
-        show(findings_table(findings, title), fmt)
+    emit(findings_report(findings, title), fmt)
     if not all(finding["sound"] for finding in findings):
         raise SystemExit(1)
 

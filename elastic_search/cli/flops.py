@@ -24,7 +24,8 @@ from elastic_search.errors import OverBudgetError, UsageError
 if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
-    from elastic_search.report.costs import Costs
+    from elastic_search.cost.parts import Costs
+    from elastic_search.report.emit import Report
 
 
 @click.command()
@@ -77,8 +78,9 @@ def flops(
     Spec files never run code. With an edit (--split, --down, --up, --depths) the edited network stands beside NAME.
     With --convention all every tool's count is shown, and why they differ.
     """
+    from elastic_search.cost.parts import measure
     from elastic_search.cost.tools import CONVENTIONS, FVCORE
-    from elastic_search.report.costs import measure
+    from elastic_search.report.emit import emit
 
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
         raise UsageError(
@@ -89,21 +91,27 @@ def flops(
     edits = {key: value for key, value in options.items() if value is not None}
     counted = []
     for input in inputs:
-        networks = _networks(name, elastic, edits, input)
-        counted.append([measure(network, role, input, chosen, by) for role, network in networks])
+        of_roles = _networks(name, elastic, edits, input)
+        counted.append([measure(network, role, input, chosen, by) for role, network in of_roles])
     if fmt in ("csv", "json"):
         tell_opaque(costs.network for costs in counted[0])
     limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
     if training:
-        _show_training(counted[0], inputs[0], batch or 32, dtype, optimizer, fmt)
+        from elastic_search.report.training import training_report
+
+        networks = [costs.network for costs in counted[0]]
+        report = training_report(networks, inputs[0], batch or 32, dtype, optimizer)
     elif latency:
-        _show_latency(counted[0], inputs[0], batch or 1, device, fmt)
+        report = _latency(counted[0], inputs[0], batch or 1, device)
     elif convention == "all":
-        _show_tools(counted[0], inputs[0], by, fmt)
-    elif len(inputs) > 1:
-        _show_sweep(counted, fmt)
+        from elastic_search.report.conventions import tools_report
+
+        report = tools_report(counted[0], inputs[0], by)
     else:
-        _show_costs(counted[0], inputs[0], by, fmt)
+        from elastic_search.report.costs import costs_report, sizes_report
+
+        report = sizes_report(counted) if len(inputs) > 1 else costs_report(counted[0], by)
+    emit(report, fmt)
     _check(counted, limits)
 
 
@@ -164,9 +172,10 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         from elastic_search.arch.network import Network
         from elastic_search.arch.split import parse_split, resampling_pair
         from elastic_search.nn.elastic.elasticize import elasticize
+        from elastic_search.nn.own_layers import own_layers
         from elastic_search.nn.trace.factory import load_module
         from elastic_search.nn.trace.tracing import trace
-        from elastic_search.report.elasticized import left_notes
+        from elastic_search.report.notes import left_notes
 
         pair = resampling_pair(edits.get("down"), edits.get("up"))
         split = parse_split(edits.get("split", "1/2,1/2"), *pair)
@@ -174,61 +183,15 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         change = elasticize(module, split, input=(input.channels, input.height, input.width))
         click.echo("\n".join(left_notes(change)), err=True)
         label = f"{name} --elastic {split.short}"
-        networks.append(("elastic", Network(label, trace(module, input), module=module, elasticized=change)))
+        graph, classes = trace(module, input), own_layers(module)
+        variant = Network(label, graph, module=module, own_layers=classes, elasticized=change)
+        networks.append(("elastic", variant))
     return networks
 
 
-def _show_costs(networks: list[Costs], input: Shape, by: str, fmt: str) -> None:
-    from elastic_search.report.costs import cost_list, cost_tables, costs_json
-    from elastic_search.report.table import show, show_json
-
-    chosen = networks[0].count.convention
-    if fmt == "json":
-        return show_json(costs_json(networks, input, by, chosen))
-    if fmt == "csv":
-        return show(cost_list(networks, by, chosen), fmt)
-    title = f"{' and '.join(costs.network.label for costs in networks)} at {input.height}x{input.width}"
-    wide, narrow = cost_tables(networks, by, chosen, title)
-    show(wide, fmt, narrow)
-
-
-def _show_tools(networks: list[Costs], input: Shape, by: str, fmt: str) -> None:
-    from elastic_search.report.conventions import tools_json, tools_list, tools_table, why_table
-    from elastic_search.report.table import show, show_json
-
-    if fmt == "json":
-        return show_json(tools_json(networks, input, by))
-    if fmt == "csv":
-        return show(tools_list(networks, input, by), fmt)
-    show(tools_table(networks, input, by), fmt)
-    for costs in networks:
-        click.echo()
-        show(why_table(costs, input), fmt)
-
-
-def _show_sweep(counted: list[list[Costs]], fmt: str) -> None:
-    from elastic_search.report.costs import sweep_json, sweep_table
-    from elastic_search.report.table import show, show_json
-
-    if fmt == "json":
-        return show_json(sweep_json(counted))
-    show(sweep_table(counted), fmt)
-
-
-def _show_training(networks: list[Costs], input: Shape, batch: int, dtype: str, optimizer: str, fmt: str) -> None:
-    from elastic_search.report.table import show, show_json
-    from elastic_search.report.training import training_json, training_list, training_table
-
-    args = ([costs.network for costs in networks], input, batch, dtype, optimizer)
-    if fmt == "json":
-        return show_json(training_json(*args))
-    show((training_list if fmt == "csv" else training_table)(*args), fmt)
-
-
-def _show_latency(networks: list[Costs], input: Shape, batch: int, device: str, fmt: str) -> None:
+def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:
     from elastic_search.cli.extras import require
-    from elastic_search.report.latency import latency_json, latency_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.latency import latency_report
 
     require("torch")
     from elastic_search.nn.latency import measure_all
@@ -236,10 +199,7 @@ def _show_latency(networks: list[Costs], input: Shape, batch: int, device: str, 
     from elastic_search.train.device import choose_device
 
     modules = [costs.network.module or Net(costs.network.graph) for costs in networks]
-    timings = measure_all(modules, input, batch, choose_device(device))
-    if fmt == "json":
-        return show_json(latency_json(networks, timings))
-    show(latency_table(networks, timings), fmt)
+    return latency_report(networks, measure_all(modules, input, batch, choose_device(device)))
 
 
 def _check(counted: list[list[Costs]], limits: dict[str, int | None]) -> None:

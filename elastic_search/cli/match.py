@@ -45,8 +45,8 @@ def match(
     """
     from elastic_search.arch.ops import image
     from elastic_search.cost.tools import CONVENTIONS
-    from elastic_search.report.matches import match_json, match_rows, match_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.matches import match_report
     from elastic_search.space.depths import match as matching
 
     label, base = load_network(name)
@@ -60,9 +60,4 @@ def match(
         input=image(*size),
         limit=None if fmt in ("json", "csv") else limit,
     )
-    rows = match_rows(found, base)
-    if fmt == "json":
-        return show_json(match_json(rows, found, label, wanted))
-    types = f" ({wanted.down} down, {wanted.up} up)" if wanted.scales_down else ""
-    title = f"Depths of {label} with split {wanted}{types} at {size[0]}x{size[1]}"
-    show(match_table(rows, found, title, wanted.up == "trained"), fmt)
+    emit(match_report(found, label, base, wanted), fmt)

@@ -13,9 +13,7 @@ from elastic_search.cli.options import format_options, input_option
 def models(size: tuple[int, int], fmt: str) -> None:
     """List the networks known by name, with their costs and the paper's tables that report them."""
     from elastic_search.arch.ops import image
-    from elastic_search.report.networks import models_json, models_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.networks import models_report
 
-    if fmt == "json":
-        return show_json(models_json(image(*size)))
-    show(models_table(image(*size)), fmt)
+    emit(models_report(image(*size)), fmt)

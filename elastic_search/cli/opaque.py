@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def tell_opaque(networks: Iterable[Network]) -> None:
     """Name the operations that have no rule on stderr: for outputs without notes."""
-    from elastic_search.report.opaque import opaque_notes
+    from elastic_search.report.notes import opaque_notes
 
     for line in opaque_notes((network.label, network.graph) for network in networks):
         click.echo(line, err=True)

@@ -192,12 +192,13 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
 
         require("torch")
         from elastic_search.arch.ops import Shape, image
+        from elastic_search.nn.own_layers import own_layers
         from elastic_search.nn.trace.factory import load_module
         from elastic_search.nn.trace.tracing import trace
 
         shape = image(*size) if len(size) == 2 else Shape(*size)
         module = load_module(name)
-        return Network(name, trace(module, shape), module=module)
+        return Network(name, trace(module, shape), module=module, own_layers=own_layers(module))
     label, spec = load_network(name)
     return Network(label, spec.graph(), spec)
 

@@ -35,38 +35,27 @@ def paper(what: str, output: Path | None, fmt: str) -> None:
     their digits and ours are whole numbers. figure4 is drawn in the terminal, or as an image with -o; drawing
     needs the 'plot' extra, its data in another --format does not.
     """
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
 
     if what == "figure4":
         return _figure4(output, fmt)
     if output is not None:
         raise UsageError(f"{what} is no image, and -o draws one", "leave out -o, or take figure4")
     from elastic_search.paper.reproduce import TABLES
-    from elastic_search.report.paper import reproduction_json, reproduction_list, reproduction_table
+    from elastic_search.report.paper import reproduction_report
 
-    table = TABLES[what]()
-    if fmt == "json":
-        return show_json(reproduction_json(table))
-    if fmt == "csv":
-        return show(reproduction_list(table), fmt)
-    if fmt == "table":
-        return show(reproduction_table(table), fmt, narrow=reproduction_table(table, wide=False))
-    show(reproduction_table(table, wrapped=False), fmt)
+    emit(reproduction_report(TABLES[what](), wrapped=fmt == "table"), fmt)
 
 
 def _figure4(output: Path | None, fmt: str) -> None:
     from elastic_search.paper.figure4 import figure4
-    from elastic_search.report.paper import figure_json, figure_list, figure_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.paper import figure_report
 
     if output is not None:
         return _write(figure4(), output, fmt)
-    if fmt == "json":
-        return show_json(figure_json(figure4()))
-    if fmt == "csv":
-        return show(figure_list(figure4()), fmt)
     if fmt != "table":
-        return show(figure_table(figure4()), fmt)
+        return emit(figure_report(figure4()), fmt)
     from elastic_search.cli.extras import require
 
     require("plotext", extra="plot")

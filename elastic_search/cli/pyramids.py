@@ -29,16 +29,11 @@ def pyramids(size: int, channels: int, kernel: int, out_channels: int, split: st
     not whole is exact text, as in "1849/4".
     """
     from elastic_search.arch.split import parse_split
-    from elastic_search.cost.pyramids import Layer, split_ratios
+    from elastic_search.cost.pyramids import Layer, split_ratios, table1
     from elastic_search.cost.tools import CONVENTIONS
-    from elastic_search.report.pyramids import pyramid_json, pyramid_list, pyramid_rows, pyramid_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.pyramids import pyramids_report
 
     chosen, branches = CONVENTIONS[convention], parse_split(split)
     layer = Layer(size, channels, kernel, split_ratios(branches), out_channels)
-    rows = pyramid_rows(layer, chosen)
-    if fmt == "json":
-        return show_json(pyramid_json(rows, layer, branches, chosen))
-    if fmt == "csv":
-        return show(pyramid_list(rows), fmt)
-    show(pyramid_table(rows, layer, branches, chosen, beside=fmt != "table"), fmt)
+    emit(pyramids_report(table1(layer, chosen), layer, branches, chosen, beside=fmt != "table"), fmt)

@@ -25,7 +25,8 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from pathlib import Path
 
     from elastic_search.cli.extras import require
-    from elastic_search.report.table import Column, Table, show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.searches import curves_report
 
     require("torch", "optuna", "sqlalchemy", "filelock")
     from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Monitor, Named, Verdict
@@ -60,15 +61,6 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device}).make()
     score = evaluate(spec, about["seed"] if record.seed is None else record.seed, AsFar())
     same = score.curve == expected
-    if fmt == "json":
-        show_json({"schema": 1, "run": name, "trial": trial, "equal": same, "recorded": expected,
-                   "again": score.curve, "differing": differing})  # fmt: skip
-    else:
-        pairs = zip(expected, score.curve, strict=True)
-        rows = [{"epoch": i, "recorded": a, "again": b, "equal": "yes" if a == b else "NO"}
-                for i, (a, b) in enumerate(pairs, 1)]  # fmt: skip
-        columns = (Column("epoch", "epoch", "number"), Column("recorded", "recorded", "percent"),
-                   Column("again", "again", "percent"), Column("equal", "equal"))  # fmt: skip
-        show(Table(f"Trial {trial} of run {name}: {'the same again' if same else 'differs'}", columns, rows), fmt)
+    emit(curves_report(name, trial, expected, score.curve, differing), fmt)
     if not same and chosen.type == "cpu":
         raise SystemExit(1)

@@ -149,33 +149,26 @@ def search(
 
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """What fits into the budget of each band."""
-    from elastic_search.report.searches import plan_json, plan_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import Report, emit
+    from elastic_search.report.searches import plan_report
     from elastic_search.search.run import share
 
-    plans = [(run, run.plan(share(runs, number, seconds))) for number, run in enumerate(runs)]
-    if fmt == "json":
-        found = [plan_json(run, fits) for run, fits in plans]
-        return show_json({"schema": 1, **found[0]} if len(found) == 1 else {"schema": 1, "bands": found})
-    for run, fits in plans:
-        show(plan_table(run, fits), fmt)
+    plans = [plan_report(run, run.plan(share(runs, number, seconds))) for number, run in enumerate(runs)]
+    if fmt == "json" and len(plans) > 1:
+        return emit(Report(head={"bands": [plan.head for plan in plans]}), fmt)
+    for plan in plans:
+        emit(plan, fmt)
 
 
 def _show(runs: list[Run], sweep: str, fmt: str) -> None:
     """A run's ranking, or of several bands the best networks."""
-    from elastic_search.report.searches import search_json, search_table, sweep_json, sweep_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.searches import search_report, sweep_report
     from elastic_search.search.store.ranking import curve
 
-    run = runs[0]
-    if not sweep and fmt == "json":
-        return show_json(search_json(run))
-    if not sweep:
-        return show(search_table(run.rows(), run.space, f"Run {run.folder.name}: {ENDINGS[run.ended]}"), fmt)
-    best = curve([run.rows() for run in runs])
-    if fmt == "json":
-        return show_json(sweep_json(sweep, best, [search_json(run) for run in runs]))
-    show(sweep_table(best, [run.space for run in runs], f"Sweep {sweep}: the best of {len(runs)} bands"), fmt)
+    if sweep:
+        return emit(sweep_report(sweep, runs, curve([run.rows() for run in runs])), fmt)
+    emit(search_report(runs[0], ENDINGS[runs[0].ended]), fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

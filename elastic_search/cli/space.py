@@ -44,17 +44,12 @@ def _open(name: str, tolerance: Fraction | None = None, target: int | None = Non
 @format_options
 def count(name: str, tolerance: Fraction | None, target: int | None, fmt: str) -> None:
     """The exact number of networks in the band, and how many have each value of each choice."""
-    from elastic_search.report.spaces import count_table, head_json
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.spaces import count_report
 
     plan = _open(name, tolerance, target)
     band, matcher = plan.band, plan.matcher
-    inside, marginals = matcher.some(band), matcher.marginals(band)
-    if fmt == "json":
-        counts = {choice: {str(v): n for v, n in values.items()} for choice, values in marginals.items()}
-        share = str(Fraction(inside, matcher.size))
-        return show_json({**head_json(plan, band, matcher), "inside": inside, "share": share, "marginals": counts})
-    show(count_table(plan, band, matcher, inside, marginals), fmt)
+    emit(count_report(plan, matcher.some(band), matcher.marginals(band)), fmt)
 
 
 @space.command()
@@ -108,15 +103,15 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     """Why the band is empty or not; with NETWORK, why that network is or is not among it (exit 1 if not)."""
     from elastic_search.cli.options import load_network
     from elastic_search.cost.tally import tally
-    from elastic_search.report.spaces import head_json
-    from elastic_search.report.table import show_json
+    from elastic_search.report.emit import Report, emit
+    from elastic_search.report.spaces import space_head
 
     plan = _open(name, tolerance, target)
     band, matcher = plan.band, plan.matcher
     if network is None:
         inside = matcher.some(band)
         if as_json:
-            return show_json({**head_json(plan, band, matcher), "inside": inside})
+            return emit(Report(head={**space_head(plan), "inside": inside}), "json")
         click.echo(f"{inside:,} of {matcher.size:,} networks are inside: {band}")
         for limit in matcher.limits:
             click.echo(f"and {limit}")
@@ -125,7 +120,7 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     cost, reasons = tally(spec.graph(), band.input, band.convention).total, plan.why_not(spec)
     if as_json:
         about = {"network": label, "cost": cost, "inside": not reasons, "reasons": reasons}
-        show_json({**head_json(plan, band, matcher), **about})
+        emit(Report(head={**space_head(plan), **about}), "json")
         raise SystemExit(bool(reasons))
     for reason in reasons:
         click.echo(f"{label}: {reason}")
@@ -144,12 +139,7 @@ def lint(file: str) -> None:
 
 
 def _show(plan: SearchSpace, title: str, named: list[tuple[str, Candidate]], fmt: str) -> None:
-    from elastic_search.report.spaces import candidate_json, candidates_table, head_json
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.emit import emit
+    from elastic_search.report.spaces import candidates_report
 
-    band, matcher = plan.band, plan.matcher
-    if fmt == "json":
-        networks = [{"what": what, **candidate_json(candidate, band)} for what, candidate in named]
-        return show_json({**head_json(plan, band, matcher), "networks": networks})
-    notes = (f"band: {band}", *(f"and {limit}" for limit in matcher.limits))
-    show(candidates_table(title, named, band, notes), fmt)
+    emit(candidates_report(plan, title, named), fmt)

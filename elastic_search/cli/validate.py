@@ -30,8 +30,8 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[i
     from elastic_search.arch.ops import image
     from elastic_search.arch.zoo import PUBLISHED
     from elastic_search.cli.extras import require
-    from elastic_search.report.checks import checks_json, checks_table
-    from elastic_search.report.table import show, show_json
+    from elastic_search.report.checks import checks_report
+    from elastic_search.report.emit import emit
 
     if bool(names) == everything:
         raise UsageError("give names of networks, or --all", "elastic-search validate resnext50")
@@ -48,10 +48,7 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[i
         if len(networks) > 1:
             click.echo(f"counting {network.label}", err=True)
         results.append((network.label, verify(network.graph, image(*size), chosen, network.module)))
-    if fmt == "json":
-        show_json(checks_json(results, image(*size)))
-    else:
-        show(checks_table(results, image(*size)), fmt)
+    emit(checks_report(results, image(*size)), fmt)
     for label, checks in results:
         for check in checks:
             if not check.equal:

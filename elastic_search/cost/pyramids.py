@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elastic_search.arch import blocks, ops
 from elastic_search.arch.graph import Builder, Graph
@@ -276,3 +276,23 @@ def built(name: str, layer: Layer, convention: Convention = FVCORE) -> Built:
             counts.append(tally(node.op, shapes[node.inputs[0]], convention))
     conv = sum(row.cost.total for part in counts for row in part.rows if row.kind == ops.Conv.__name__)
     return Built(conv, sum(part.total for part in counts) - conv)
+
+
+RELATIVE = ("macs", "params", "net")
+"""Costs of ``table1`` that stand beside the single scale's."""
+
+
+def table1(layer: Layer, convention: Convention) -> list[dict[str, Any]]:
+    """A row for each method of Table 1, exact: whole numbers and Fractions.
+
+    ``macs`` and ``params`` are the paper's formulas; ``conv``, ``resampling`` and ``net`` count the real layer
+    under the convention. ``*_relative`` is the quotient with the single scale's.
+    """
+    rows: list[dict[str, Any]] = []
+    for name, method in METHODS.items():
+        formula, real = cost(name, layer), built(name, layer, convention)
+        row: dict[str, Any] = {"method": name, "title": method.title, "macs": formula.flops, "params": formula.params}
+        row |= {"conv": real.conv, "resampling": real.resampling, "net": real.net}
+        single = rows[0] if rows else row
+        rows.append(row | {f"{key}_relative": Fraction(row[key]) / single[key] for key in RELATIVE})
+    return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from elastic_search.draw.sketch import (
@@ -76,18 +76,23 @@ class _Chart:
             ends[k] = [self._add(f"{name}n{k}", box.label, box.form, box.resolution, group, sources)]
         return [end for output in detail.outputs for end in ends[output]]
 
-    def nested(self) -> list[tuple[str, str | _Vertex]]:
-        """("open" or "close", cluster) and ("vertex", vertex), so that clusters enclose their vertices."""
-        events: list[tuple[str, str | _Vertex]] = []
+    def nested(self) -> Iterator[tuple[str, str, str | _Vertex]]:
+        """Indentation, "open", "close" or "vertex", and which cluster or vertex: clusters enclose their vertices."""
         inside: tuple[str, ...] = ()
         for vertex in self.vertices:
             kept = next((i for i, (a, b) in enumerate(zip(inside, vertex.group, strict=False)) if a != b), None)
             kept = min(len(inside), len(vertex.group)) if kept is None else kept
-            events += [("close", group) for group in reversed(inside[kept:])]
-            events += [("open", group) for group in vertex.group[kept:]]
-            events.append(("vertex", vertex))
+            yield from self._closed(inside, kept)
+            for depth in range(kept, len(vertex.group)):
+                yield "  " * (depth + 1), "open", vertex.group[depth]
+            yield "  " * (len(vertex.group) + 1), "vertex", vertex
             inside = vertex.group
-        return events + [("close", group) for group in reversed(inside)]
+        yield from self._closed(inside, 0)
+
+    @staticmethod
+    def _closed(inside: tuple[str, ...], kept: int) -> Iterator[tuple[str, str, str]]:
+        for depth in range(len(inside), kept, -1):
+            yield "  " * depth, "close", inside[depth - 1]
 
 
 _DOT_SHAPES = {"layer": "box", "unit": "box", "down": "invtrapezium", "up": "trapezium", "join": "circle",
@@ -108,20 +113,16 @@ def dot(sketch: Sketch, by: str = "branch") -> str:
         '  graph [fontname="Helvetica", fontsize=12];',
         '  node [fontname="Helvetica", fontsize=11];',
     ]
-    depth = 1
-    for event, what in chart.nested():
+    for indent, event, what in chart.nested():
         if isinstance(what, _Vertex):
             fill = fills.get(what.resolution, PAPER) if what.form not in ("join", "image") else PAPER
             style = f'style=filled, fillcolor="{fill}", fontcolor="{text_colour(fill)}"'
             shape = "ellipse" if what.form == "join" and len(what.label) > 1 else _DOT_SHAPES[what.form]
-            lines.append(f"{'  ' * depth}{what.name} [label={_dot_text(what.label)}, shape={shape}, {style}];")
+            lines.append(f"{indent}{what.name} [label={_dot_text(what.label)}, shape={shape}, {style}];")
         elif event == "open":
-            lines.append(f"{'  ' * depth}subgraph cluster_{what} {{")
-            depth += 1
-            lines.append(f"{'  ' * depth}label={_dot_text(chart.groups[what])};")
+            lines += [f"{indent}subgraph cluster_{what} {{", f"{indent}  label={_dot_text(chart.groups[what])};"]
         else:
-            depth -= 1
-            lines.append(f"{'  ' * depth}}}")
+            lines.append(f"{indent}}}")
     lines += [f"  {source} -> {target};" for source, target in chart.edges]
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -138,9 +139,8 @@ def _mermaid_text(text: str) -> str:
 def mermaid(sketch: Sketch, by: str = "branch") -> str:
     """The drawing in Mermaid's language; ``by`` is one of LEVELS."""
     chart, fills = _Chart(sketch, by), colours(sketch.resolutions)
-    lines, depth, classes = ["flowchart TB"], 1, dict[Resolution, None]()
-    for event, what in chart.nested():
-        indent = "  " * depth
+    lines, classes = ["flowchart TB"], dict[Resolution, None]()
+    for indent, event, what in chart.nested():
         if isinstance(what, _Vertex):
             left, right = _MERMAID_SHAPES[what.form]
             coloured = what.form not in ("join", "image") and what.resolution in fills
@@ -150,10 +150,8 @@ def mermaid(sketch: Sketch, by: str = "branch") -> str:
             lines.append(f"{indent}{what.name}{left}{_mermaid_text(what.label)}{right}{suffix}")
         elif event == "open":
             lines.append(f"{indent}subgraph {what}[{_mermaid_text(chart.groups[what])}]")
-            depth += 1
         else:
-            depth -= 1
-            lines.append(f"{'  ' * depth}end")
+            lines.append(f"{indent}end")
     lines += [f"  {source} --> {target}" for source, target in chart.edges]
     for resolution in classes:
         fill = fills[resolution]

@@ -340,8 +340,7 @@ def _edges(size: ops.Size) -> str:
 
 
 def _factor(size: ops.Size) -> str:
-    height, width = ops.pair(size)
-    return str(height) if height == width else f"{height}×{width}"
+    return size_text(ops.pair(size))
 
 
 def _conv(op: ops.Conv) -> tuple[str, str]:

@@ -1,41 +1,29 @@
-"""The table and JSON of ``validate``: (network, checks of ``nn.verify``) pairs."""
+"""What ``validate`` reports."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from elastic_search.arch.ops import Shape
-from elastic_search.report.table import Column, Table
+from elastic_search.report.emit import Field, Record, Report
+from elastic_search.report.text import size
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from elastic_search.nn.verify import Check
 
 
-def checks_table(results: list[tuple[str, list[Any]]], input: Shape) -> Table:
+def checks_report(results: list[tuple[str, list[Check]]], input: Shape) -> Report:
     """Ours beside each tool's, network after network."""
-    columns = (
-        Column("network", "network"),
-        Column("quantity", "quantity"),
-        Column("ours", "elastic-search", "number"),
-        Column("theirs", "tool's", "number"),
-        Column("tool", "tool"),
-        Column("equal", "equal"),
-    )
-    rows: list[dict[str, Any] | None] = []
-    for network, checks in results:
-        if rows:
-            rows.append(None)
-        rows += [{"network": network, **_data(check), "equal": "yes" if check.equal else "NO"} for check in checks]
-    every = [check for _, checks in results for check in checks]
-    note = f"{sum(check.equal for check in every)} of {len(every)} quantities equal"
-    return Table(f"Counts of the built modules at {input.height}x{input.width}", columns, rows, (note,))
-
-
-def checks_json(results: list[tuple[str, list[Any]]], input: Shape) -> dict[str, Any]:
-    """The machine form of ``validate``."""
-    networks = [{"name": network, "checks": [_data(check) for check in checks]} for network, checks in results]
-    return {"schema": SCHEMA, "input": list(input), "networks": networks}
-
-
-def _data(check: Any) -> dict[str, Any]:
-    keys = ("quantity", "ours", "tool", "theirs", "equal")
-    return {key: getattr(check, key) for key in keys}
+    rows: list[Record | None] = []
+    networks = []
+    for name, checks in results:
+        keys = ("quantity", "ours", "tool", "theirs", "equal")
+        entries = [{key: getattr(check, key) for key in keys} for check in checks]
+        networks.append({"name": name, "checks": entries})
+        rows += [None] * bool(rows) + [{"network": name, **entry} for entry in entries]
+    equal = [check.equal for _, checks in results for check in checks]
+    fields = [Field("network", "network"), Field("quantity", "quantity"), Field("ours", "elastic-search", "number")]
+    fields += [Field("theirs", "tool's", "number"), Field("tool", "tool"), Field("equal", "equal", "check")]
+    note = f"{sum(equal)} of {len(equal)} quantities equal"
+    head = {"input": list(input), "networks": networks}
+    return Report(f"Counts of the built modules at {size(input)}", fields, rows, [note], head)

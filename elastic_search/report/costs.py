@@ -1,244 +1,104 @@
-"""The tables and JSON of ``flops`` and ``models``: what networks cost, side by side."""
+"""What ``flops`` reports: what networks cost, side by side, and at several input sizes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from elastic_search.arch.graph import Graph
-from elastic_search.arch.network import Network, opaque_nodes
-from elastic_search.arch.ops import Shape
-from elastic_search.arch.spec import Spec
-from elastic_search.arch.zoo import BLOCK_KINDS, spec_id, to_dict
-from elastic_search.cost.convention import Convention
-from elastic_search.cost.tally import Row, Tally, tally
+from elastic_search.arch.network import opaque_nodes
+from elastic_search.arch.zoo import spec_id, to_dict
+from elastic_search.cost.parts import Costs, Part, merged, trained_params
 from elastic_search.cost.tools import MACS
-from elastic_search.report.elasticized import elasticized_json
-from elastic_search.report.opaque import SEE_CLASSES, opaque_notes, own_layer_notes
-from elastic_search.report.table import Column, Table
+from elastic_search.report.emit import Field, Record, Report
+from elastic_search.report.notes import SEE_CLASSES, opaque_notes, own_layer_notes
+from elastic_search.report.text import resolutions_text, size
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from elastic_search.nn.elastic.elasticize import Elasticized
 
+MOST_NAMED = 8
+"""Dead parts that a note names."""
 
-@dataclass(frozen=True)
-class Part:
-    """A stage, block or op of a network with its costs; ``blocks`` is None where it has none."""
-
-    path: str
-    kind: str
-    blocks: int | None
-    resolutions: tuple[tuple[int, int], ...]
-    params: int
-    macs: int
-    count: int
-    activations: int
+Aligned = list[tuple[str, list[Record | None]]]
+"""A path with every network's row of it, for all paths."""
 
 
-@dataclass(frozen=True)
-class Costs:
-    """A network's costs under macs and one more convention, in total and by part."""
-
-    network: Network
-    role: str
-    macs: Tally
-    count: Tally
-    parts: tuple[Part, ...]
-
-
-def measure(network: Network, role: str, input: Shape, convention: Convention, by: str) -> Costs:
-    """Count a network and divide its costs by stage, block or op.
-
-    Args:
-        network: what to count.
-        role: its part in a comparison, such as "base".
-        input: shape of one image.
-        convention: counted beside macs.
-        by: "stage", "block" or "op".
-    """
-    graph = network.graph
-    macs, count = tally(graph, input, MACS), tally(graph, input, convention)
-    pairs = zip(rows_by(macs, by), rows_by(count, by), strict=True)
-    return Costs(network, role, macs, count, tuple(_part(macs, a, b) for a, b in pairs))
-
-
-def rows_by(tally: Tally, by: str) -> list[Row]:
-    """Rows of a tally by "stage", "block" or "op"."""
-    if by == "op":
-        return tally.rows
-    stages = tally.parts()
-    if by == "stage":
-        return stages
-    found = []
-    for stage in stages:
-        # In a network of ours stages hold blocks; of a user's module every child is opened once.
-        opened = stage.kind == "stage" or tally.graph.kind != "network"
-        found += (tally.parts(stage.path) if opened else []) or [stage]
-    return found
-
-
-def _part(macs: Tally, row: Row, counted: Row) -> Part:
-    node = macs.graph.at(row.path)
-    blocks = _blocks(node) if isinstance(node, Graph) and node.kind == "stage" else None
-    params, activations = row.cost.params, row.cost.activations
-    resolutions = _resolutions(macs, row)
-    return Part(row.path, row.kind, blocks, resolutions, params, row.cost.total, counted.cost.total, activations)
-
-
-def _blocks(graph: Graph) -> int:
-    """Number of blocks in a stage, however deep they are nested."""
-    inner = [node.op for node in graph.nodes if isinstance(node.op, Graph)]
-    return sum(
-        1 if graph.kind in BLOCK_KINDS else _blocks(graph) for graph in inner if graph.kind in ("tree", *BLOCK_KINDS)
+def costs_report(networks: list[Costs], by: str) -> Report:
+    """What one network costs by ``by``, or two side by side and, where there is no room, below one another."""
+    convention = networks[0].count.convention
+    fields = [Field("resolution", "pixels", "long"), Field("params", "params", "count"), Field("macs", "macs", "count")]
+    fields = [Field("blocks", "blocks", "number")] * (by == "stage") + fields
+    fields += [Field(convention.name, convention.name, "count")] * (convention is not MACS)
+    fields += [Field("activations", "acts", "count"), Field("share", "share", "percent")]
+    tables = [[_row(costs, part, by) for part in (*costs.parts, costs.whole)] for costs in networks]
+    title = f"{' and '.join(costs.network.label for costs in networks)} at {size(networks[0].macs.input)}"
+    report = Report(
+        title,
+        [Field(by, by), *fields],
+        [*tables[0][:-1], None, tables[0][-1]],
+        _notes(networks),
+        head=lambda: _document(networks, by),
+        keys=["network", "role", by, *(field.key for field in fields)],
+        records=[row for rows in tables for row in rows],
     )
+    if len(networks) == 1:
+        return report
+    of_paths = [{row[by]: row for row in rows[:-1]} for rows in tables]
+    aligned: Aligned = [(path, [rows.get(path) for rows in of_paths]) for path in merged(of_paths)]
+    aligned.append(("total", [rows[-1] for rows in tables]))
+    heads = [Field(by, by), Field("role", "network")]
+    narrow = Report(title, [*heads, *fields], _stacked(aligned, by, fields), report.notes)
+    return _side_by_side(report, narrow, [costs.role for costs in networks], aligned, by, fields)
 
 
-def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
-    """Resolutions at which a part works, highest first: the block's own and those of its low branches."""
-    found = {row.output[1:]}
-    pending = [row]
-    while pending:
-        part = pending.pop()
-        if part.kind == "branch":
-            # Every branch ends at its block's resolution; where it works is the smallest map inside.
-            found.add(min(inner.output[1:] for inner in tally.parts(part.path)))
-        elif part.kind in ("stage", "tree", *BLOCK_KINDS):
-            pending += [inner for inner in tally.parts(part.path) if inner.kind in ("tree", "branch", *BLOCK_KINDS)]
-    return tuple(sorted(found, reverse=True))
+def _row(costs: Costs, part: Part, by: str) -> Record:
+    row: Record = {"network": costs.network.label, "role": costs.role, by: part.path, "blocks": part.blocks}
+    row |= {"resolution": resolutions_text(part.resolutions) or None, **_counts(costs, part)}
+    return row | {"share": part.count / costs.count.total if costs.count.total else 0.0}
 
 
-def resolution_text(resolutions: tuple[tuple[int, int], ...]) -> str:
-    """Resolutions as people write them: ``56+28``, or ``57x49 +29x25`` (which can be wrapped) where not square."""
-    if all(h == w for h, w in resolutions):
-        return "+".join(str(h) for h, _ in resolutions)
-    return " +".join(f"{h}x{w}" for h, w in resolutions)
+def _counts(costs: Costs, part: Part) -> Record:
+    counted = {"params": part.params, "macs": part.macs, costs.count.convention.name: part.count}
+    return {**counted, "activations": part.activations}
 
 
-QUANTITIES = ("params", "macs", "count", "activations")
-
-
-def total(costs: Costs) -> Part:
-    """A whole network as one part."""
-    depth = sum(part.blocks or 0 for part in costs.parts) or None
-    macs, count = costs.macs, costs.count
-    return Part("total", "network", depth, (), macs.params, macs.total, count.total, macs.activations)
-
-
-def _cells(part: Part | None, whole: Part, suffix: str = "") -> dict[str, Any]:
-    if part is None:
-        return {}
-    cells: dict[str, Any] = {quantity: getattr(part, quantity) for quantity in QUANTITIES}
-    cells |= {
-        "blocks": part.blocks,
-        "resolution": resolution_text(part.resolutions) or None,
-        "share": part.count / whole.count if whole.count else 0.0,
-    }
-    return {f"{key}{suffix}": value for key, value in cells.items()}
-
-
-def _change(before: Part | None, after: Part | None, suffix: str = "") -> dict[str, Any]:
+def _change(rows: list[Record | None], fields: list[Field], suffix: str = "") -> Record:
+    """The relative change of every count, where both networks have the part."""
+    before, after = rows
     if before is None or after is None:
         return {}
-    values = {quantity: (getattr(before, quantity), getattr(after, quantity)) for quantity in QUANTITIES}
-    return {f"{key}{suffix}": b / a - 1 if a else None for key, (a, b) in values.items()}
+    keys = [field.key for field in fields if field.kind == "count"]
+    return {f"{key}{suffix}": after[key] / before[key] - 1 if before[key] else None for key in keys}
 
 
-def _columns(by: str, convention: Convention) -> list[Column]:
-    columns = [Column("blocks", "blocks", "number")] if by == "stage" else []
-    columns += [Column("resolution", "pixels", "long"), Column("params", "params", "count")]
-    columns += [Column("macs", "macs", "count")]
-    if convention is not MACS:
-        columns.append(Column("count", convention.name, "count"))
-    return [*columns, Column("activations", "acts", "count"), Column("share", "share", "percent")]
-
-
-def _aligned(networks: list[Costs]) -> list[tuple[str, list[Part | None]]]:
-    """Parts of all networks by path; what only a later network has stands after what precedes it there."""
-    by_path = [{part.path: part for part in costs.parts} for costs in networks]
-    order: list[str] = []
-    for parts in by_path:
-        known, new, last = set(order), dict[str, list[str]](), ""
-        for path in parts:
-            if path in known:
-                last = path
-            else:
-                new.setdefault(last, []).append(path)
-        order = [*new.get("", []), *(p for path in order for p in (path, *new.get(path, [])))]
-    return [(path, [parts.get(path) for parts in by_path]) for path in order]
-
-
-def cost_tables(networks: list[Costs], by: str, convention: Convention, title: str) -> tuple[Table, Table | None]:
-    """The table side by side, and the same stacked for narrow terminals (None for a single network)."""
-    columns = _columns(by, convention)
-    wholes = [total(costs) for costs in networks]
-    aligned: list[tuple[str, list[Part | None]]] = [*_aligned(networks), ("total", [*wholes])]
-    heading = Column("path", by)
-    notes = _notes(networks, convention)
-    if len(networks) == 1:
-        rows: list[dict[str, Any] | None] = [{"path": path, **_cells(parts[0], wholes[0])} for path, parts in aligned]
-        return Table(title, (heading, *columns), [*rows[:-1], None, rows[-1]], notes), None
-    stacked = _stacked(networks, aligned, wholes)
-    narrow = Table(title, (heading, Column("network", "network"), *columns), stacked, notes)
-    return _side_by_side(networks, columns, aligned, wholes, heading, narrow), narrow
-
-
-def cost_list(networks: list[Costs], by: str, convention: Convention) -> Table:
-    """One row a network and part, for CSV; the total is the part of that name."""
-    rows: list[dict[str, Any] | None] = []
-    for costs in networks:
-        whole = total(costs)
-        for part in (*costs.parts, whole):
-            cells = _cells(part, whole)
-            rows.append(
-                {
-                    "network": costs.network.label,
-                    "role": costs.role,
-                    by: part.path,
-                    **cells,
-                    convention.name: part.count,
-                }
-            )
-    columns = [Column(convention.name if c.key == "count" else c.key, "") for c in _columns(by, convention)]
-    return Table("", (Column("network", ""), Column("role", ""), Column(by, ""), *columns), rows)
-
-
-def _stacked(
-    networks: list[Costs], aligned: list[tuple[str, list[Part | None]]], wholes: list[Part]
-) -> list[dict[str, Any] | None]:
-    rows: list[dict[str, Any] | None] = []
-    for path, parts in aligned:
-        if rows:
-            rows.append(None)
-        for costs, part, whole in zip(networks, parts, wholes, strict=True):
-            if part is not None:
-                rows.append({"path": path, "network": costs.role, **_cells(part, whole)})
-        change = _change(parts[0], parts[1])
-        if change:
-            rows.append({"path": path, "network": "change", **change})
+def _stacked(aligned: Aligned, by: str, fields: list[Field]) -> list[Record | None]:
+    rows: list[Record | None] = []
+    for path, of_networks in aligned:
+        rows += [None] * bool(rows) + [row for row in of_networks if row]
+        if change := _change(of_networks, fields):
+            rows.append({by: path, "role": "change", **change})
     return rows
 
 
-def _side_by_side(networks: list[Costs], columns: list[Column], aligned: list[tuple[str, list[Part | None]]],
-                  wholes: list[Part], heading: Column, narrow: Table) -> Table:  # fmt: skip
-    wide = [heading]
-    units: dict[str, tuple[int, str]] = {}
-    for column in columns:
-        for i, costs in enumerate(networks):
-            wide.append(Column(f"{column.key}_{i}", f"{column.title}\n{costs.role}", column.kind))
-            if column.kind == "count":
-                units[f"{column.key}_{i}"] = narrow.unit(column)
-        if column.kind == "count":
-            wide.append(Column(f"{column.key}_change", "\nchange", "change"))
-    rows: list[dict[str, Any] | None] = []
-    for path, parts in aligned:
-        cells: dict[str, Any] = {"path": path}
-        for i, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
-            cells |= _cells(part, whole, f"_{i}")
-        rows.append(cells | _change(parts[0], parts[1], "_change"))
-    return Table(narrow.title, tuple(wide), [*rows[:-1], None, rows[-1]], narrow.notes, units)
+def _side_by_side(
+    report: Report, narrow: Report, roles: list[str], aligned: Aligned, by: str, fields: list[Field]
+) -> Report:
+    wide, units = [Field(by, by)], {}
+    for field in fields:
+        for i, role in enumerate(roles):
+            wide.append(Field(f"{field.key}_{i}", f"{field.title}\n{role}", field.kind))
+            if field.kind == "count":
+                units[f"{field.key}_{i}"] = narrow.unit(field)
+        if field.kind == "count":
+            wide.append(Field(f"{field.key}_change", "\nchange", "change"))
+    rows: list[Record | None] = []
+    for path, of_networks in aligned:
+        cells = {f"{key}_{i}": value for i, row in enumerate(of_networks) for key, value in (row or {}).items()}
+        rows.append({by: path, **cells, **_change(of_networks, fields, "_change")})
+    return report._replace(fields=wide, rows=[*rows[:-1], None, rows[-1]], narrow=narrow, units=units)
 
 
-def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
-    lines = []
+def _notes(networks: list[Costs]) -> list[str]:
+    lines, convention = [], networks[0].count.convention
     for costs in networks:
         label = "" if len(networks) == 1 else f"{costs.role}: {costs.network.label}"
         blocks = costs.network.elastic_blocks
@@ -252,15 +112,10 @@ def _notes(networks: list[Costs], convention: Convention) -> tuple[str, ...]:
     lines += _dead_notes(networks)
     lines += opaque_notes((costs.role, costs.network.graph) for costs in networks)
     if convention.name in SEE_CLASSES:
-        lines += own_layer_notes((costs.role, costs.network.module) for costs in networks)
-    shown = convention if convention is not MACS else MACS
-    lines.append(f"macs: {MACS.meaning}" + ("" if shown is MACS else f"; {shown.name}: {shown.meaning}"))
-    lines.append(f"share: of {shown.name}; acts: output elements of convolutions and linear layers")
-    return tuple(lines)
-
-
-MOST_NAMED = 8
-"""Dead parts that a note names."""
+        lines += own_layer_notes((costs.role, costs.network) for costs in networks)
+    shown = "" if convention is MACS else f"; {convention.name}: {convention.meaning}"
+    lines.append(f"macs: {MACS.meaning}{shown}")
+    return [*lines, f"share: of {convention.name}; acts: output elements of convolutions and linear layers"]
 
 
 def _dead_notes(networks: list[Costs]) -> list[str]:
@@ -278,80 +133,62 @@ def _dead_notes(networks: list[Costs]) -> list[str]:
     return [f"{', '.join(roles)}: {note}" for note, roles in notes.items()]
 
 
-def trained_params(spec: Spec) -> int:
-    """Parameters that learned resampling adds to a network; the other types have none."""
-    return sum(op.params for path, op in spec.graph().walk() if path.endswith((".down", ".up")))
-
-
-def sweep_rows(counted: list[list[Costs]]) -> list[dict[str, Any]]:
-    """A row for each input size and network: its totals."""
-    rows = []
-    for networks in counted:
-        for costs in networks:
-            input, name = costs.macs.input, costs.count.convention.name
-            row: dict[str, Any] = {
-                "input": f"{input.height}x{input.width}",
-                "network": costs.network.label,
-                "role": costs.role,
-            }
-            row |= {"params": costs.macs.params, "macs": costs.macs.total, name: costs.count.total}
-            rows.append({**row, "activations": costs.macs.activations})
-    return rows
-
-
-def sweep_table(counted: list[list[Costs]]) -> Table:
-    """Totals at several input sizes."""
-    rows = sweep_rows(counted)
-    columns = [Column("input", "input"), Column("role", "network"), Column("params", "params", "count")]
-    columns += [Column(key, key, "count") for key in dict.fromkeys(("macs", counted[0][0].count.convention.name))]
-    first = counted[0]
-    shown: list[dict[str, Any] | None] = []
-    for i in range(0, len(rows), len(first)):
-        shown += [None] * bool(shown and len(first) > 1) + [*rows[i : i + len(first)]]
-    notes = _notes(first, first[0].count.convention)[:-1]
-    title = f"{' and '.join(costs.network.label for costs in first)} by input size"
-    return Table(title, (*columns, Column("activations", "acts", "count")), shown, notes)
-
-
-def sweep_json(counted: list[list[Costs]]) -> dict[str, Any]:
-    """The machine form of a sweep over input sizes."""
-    convention = counted[0][0].count.convention
-    head = {"schema": SCHEMA, "convention": convention.name, "unit": convention.unit}
-    found = [costs for networks in counted for costs in networks]
-    rows = zip(sweep_rows(counted), found, strict=True)
-    return {**head, "networks": [{**row, "opaque": opaque_nodes(costs.network.graph)} for row, costs in rows]}
-
-
-def costs_json(networks: list[Costs], input: Shape, by: str, convention: Convention) -> dict[str, Any]:
-    """The machine form of ``flops``: plain integers, one entry a network."""
-
-    def part_json(part: Part) -> dict[str, Any]:
-        found = {"params": part.params, "macs": part.macs, convention.name: part.count, "activations": part.activations}
-        resolutions = [list(resolution) for resolution in part.resolutions]
-        return {"path": part.path, "kind": part.kind, "blocks": part.blocks, "resolutions": resolutions, **found}
-
-    entries = []
+def _document(networks: list[Costs], by: str) -> Record:
+    """Plain integers, one entry a network."""
+    convention, entries = networks[0].count.convention, []
     for costs in networks:
-        whole, spec = part_json(total(costs)), costs.network.spec
-        entries.append(
-            {
-                "name": costs.network.label,
-                "role": costs.role,
-                "id": None if spec is None else spec_id(spec),
-                "elastic_blocks": costs.network.elastic_blocks,
-                "params_live": costs.network.graph.params_live,
-                "opaque": opaque_nodes(costs.network.graph),
-                "params_trained_filters": trained_params(spec) if spec and spec.trained_filters else 0,
-                **elasticized_json(costs.network.elasticized),
-                **{key: whole[key] for key in ("blocks", "params", "macs", convention.name, "activations")},
-                "parts": [part_json(part) for part in costs.parts],
-                "spec": None if spec is None else to_dict(spec),
-            }
-        )
-    result = {"schema": SCHEMA, "input": list(input), "by": by, "convention": convention.name, "unit": convention.unit}
-    result["networks"] = entries
+        network, spec = costs.network, costs.network.spec
+        entry: Record = {
+            "name": network.label,
+            "role": costs.role,
+            "id": None if spec is None else spec_id(spec),
+            "elastic_blocks": network.elastic_blocks,
+            "params_live": network.graph.params_live,
+            "opaque": opaque_nodes(network.graph),
+            "params_trained_filters": trained_params(spec) if spec and spec.trained_filters else 0,
+        }
+        entry |= _elasticized(network.elasticized)
+        entry |= {"blocks": costs.whole.blocks, **_counts(costs, costs.whole), "parts": []}
+        for part in costs.parts:
+            about = {"path": part.path, "kind": part.kind, "blocks": part.blocks}
+            resolutions = [list(resolution) for resolution in part.resolutions]
+            entry["parts"].append({**about, "resolutions": resolutions, **_counts(costs, part)})
+        entries.append(entry | {"spec": None if spec is None else to_dict(spec)})
+    head: Record = {"input": list(networks[0].macs.input), "by": by}
+    head |= {"convention": convention.name, "unit": convention.unit, "networks": entries}
     if len(networks) > 1:
-        keys = dict.fromkeys(("params", "macs", convention.name, "activations"))
-        result["difference"] = {key: entries[1][key] - entries[0][key] for key in keys}
-        result["ratio"] = {key: entries[1][key] / entries[0][key] for key in keys}
-    return result
+        keys = _counts(networks[0], networks[0].whole)
+        head["difference"] = {key: entries[1][key] - entries[0][key] for key in keys}
+        head["ratio"] = {key: entries[1][key] / entries[0][key] for key in keys}
+    return head
+
+
+def _elasticized(change: Elasticized | None) -> Record:
+    """What ``elasticize`` did, under a key of its own."""
+    if change is None:
+        return {}
+    replaced = [{"path": c.path, "before": c.before, "after": c.after} for c in change.replaced]
+    left = [{"path": entry.path, "reason": entry.reason, "detail": entry.detail} for entry in change.left]
+    found = {"split": str(change.split), "convention": change.convention, "unit": change.unit}
+    return {"elasticized": {**found, "replaced": replaced, "left": left}}
+
+
+def sizes_report(counted: list[list[Costs]]) -> Report:
+    """Totals of the same networks at several input sizes."""
+    first, convention = counted[0], counted[0][0].count.convention
+    rows: list[Record | None] = []
+    for networks in counted:
+        rows += [None] * bool(rows and len(networks) > 1)
+        for costs in networks:
+            row: Record = {"input": size(costs.macs.input), "network": costs.network.label, "role": costs.role}
+            row |= {**_counts(costs, costs.whole), "opaque": opaque_nodes(costs.network.graph)}
+            rows.append(row)
+    counts = [Field(key, key, "count") for key in dict.fromkeys(("params", "macs", convention.name))]
+    return Report(
+        f"{' and '.join(costs.network.label for costs in first)} by input size",
+        [Field("input", "input"), Field("role", "network"), *counts, Field("activations", "acts", "count")],
+        rows,
+        _notes(first)[:-1],
+        head={"convention": convention.name, "unit": convention.unit},
+        listed="networks",
+    )

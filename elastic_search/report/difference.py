@@ -1,9 +1,8 @@
-"""The table and JSON of ``diff``."""
+"""What ``diff`` reports: the nodes in which two networks differ."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.graph import Graph
@@ -11,10 +10,9 @@ from elastic_search.arch.network import Network, opaque_nodes
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.difference import Difference, Side
-from elastic_search.report.opaque import opaque_notes
-from elastic_search.report.table import UNITS, Column, Table
-
-SCHEMA = 1
+from elastic_search.report.emit import Field, Record, Report, unit_of
+from elastic_search.report.notes import opaque_notes
+from elastic_search.report.text import size
 
 
 def _change(difference: Difference) -> str:
@@ -56,52 +54,42 @@ def op_text(op: Op | Graph, spelling: str = "module") -> str:
     return window + ", ".join(filter(None, (f"{name} {channels}".strip(), *rest)))
 
 
-def difference_list(found: list[Difference], convention: Convention) -> Table:
-    """A row for each node that differs, for CSV."""
-    rows: list[dict[str, Any] | None] = []
-    for entry in found:
-        row: dict[str, Any] = {"path": entry.path, "change": _change(entry)}
-        for key, side in (("a", entry.a), ("b", entry.b)):
-            row |= {f"{key}_op": side and op_text(side.op, side.spelling), f"{key}_output": side and str(side.output)}
-            row |= {f"{key}_params": side and side.cost.params, f"{key}_{convention.name}": side and side.cost.total}
-        rows.append(row)
-    keys = ["path", "change"]
-    keys += [f"{key}_{what}" for key in "ab" for what in ("op", "output", "params", convention.name)]
-    return Table("", tuple(Column(key, "") for key in keys), rows)
-
-
-def difference_table(found: list[Difference], a: Network, b: Network, input: Shape, convention: Convention) -> Table:
+def difference_report(found: list[Difference], a: Network, b: Network, input: Shape, convention: Convention) -> Report:
     """A row for each node that differs: its ops and costs on both sides."""
 
     def text(side: Side | None) -> str | None:
-        return None if side is None else f"{op_text(side.op, side.spelling)}, {side.output.height}x{side.output.width}"
+        return None if side is None else f"{op_text(side.op, side.spelling)}, {size(side.output)}"
 
-    rows: list[dict[str, Any] | None] = []
+    name, rows = convention.name, list[Record | None]()
     for entry in found:
-        row: dict[str, Any] = {"path": entry.path, "a": text(entry.a), "b": text(entry.b)}
-        rows.append(row | {f"{key}_count": side and side.cost.total for key, side in (("a", entry.a), ("b", entry.b))})
-    counts = (Column("a_count", f"A {convention.name}", "count"), Column("b_count", f"B {convention.name}", "count"))
-    columns = (Column("path", "node", "long"), Column("a", "A", "long"), Column("b", "B", "long"), *counts)
-    largest = max((row[key] or 0 for row in rows if row for key in ("a_count", "b_count")), default=0)
-    unit = next(((size, letter) for size, letter in UNITS if largest >= size), (1, ""))
-    title = f"{len(found)} nodes differ at {input.height}x{input.width}: A {a.label}, B {b.label}"
+        row: Record = {"path": entry.path, "change": _change(entry), "a": text(entry.a), "b": text(entry.b)}
+        for key, side in (("a", entry.a), ("b", entry.b)):
+            row |= {f"{key}_op": side and op_text(side.op, side.spelling), f"{key}_output": side and str(side.output)}
+            row |= {f"{key}_params": side and side.cost.params, f"{key}_{name}": side and side.cost.total}
+        rows.append(row)
+    counts = [Field(f"a_{name}", f"A {name}", "count"), Field(f"b_{name}", f"B {name}", "count")]
     opaque = opaque_notes((f"{side} {network.label}", network.graph) for side, network in (("A", a), ("B", b)))
-    notes = ("height x width: of the output; -: only the other network has the node", *opaque)
-    return Table(title, columns, rows, notes, {column.key: unit for column in counts})
+    return Report(
+        f"{len(found)} nodes differ at {size(input)}: A {a.label}, B {b.label}",
+        [Field("path", "node", "long"), Field("a", "A", "long"), Field("b", "B", "long"), *counts],
+        rows,
+        ["height x width: of the output; -: only the other network has the node", *opaque],
+        head=lambda: _document(found, a, b, input, convention),
+        keys=["path", "change", *(f"{key}_{what}" for key in "ab" for what in ("op", "output", "params", name))],
+        units=dict.fromkeys(
+            [field.key for field in counts], unit_of(row[field.key] for row in rows if row for field in counts)
+        ),
+    )
 
 
-def difference_json(
-    found: list[Difference], a: Network, b: Network, input: Shape, convention: Convention
-) -> dict[str, Any]:
-    """The machine form."""
-
-    def data(side: Side | None) -> dict[str, Any] | None:
+def _document(found: list[Difference], a: Network, b: Network, input: Shape, convention: Convention) -> Record:
+    def data(side: Side | None) -> Record | None:
         if side is None:
             return None
         cost = {"params": side.cost.params, convention.name: side.cost.total, "activations": side.cost.activations}
         return {"op": op_text(side.op, side.spelling), "output": list(side.output), **cost}
 
-    head = {"schema": SCHEMA, "a": a.label, "b": b.label, "input": list(input), "convention": convention.name}
+    head = {"a": a.label, "b": b.label, "input": list(input), "convention": convention.name}
     nodes = [{"path": d.path, "change": _change(d), "a": data(d.a), "b": data(d.b)} for d in found]
     opaque = {"a": opaque_nodes(a.graph), "b": opaque_nodes(b.graph)}
     return {**head, "opaque": opaque, "equal": not found, "nodes": nodes}

@@ -1,64 +1,34 @@
-"""The table and JSON of measured times beside the counts."""
+"""What ``flops --latency`` reports: measured times beside the counts."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from elastic_search.arch.network import opaque_nodes
+from elastic_search.cost.parts import Costs
 from elastic_search.cost.timing import Timing
-from elastic_search.report.costs import Costs
-from elastic_search.report.opaque import opaque_notes
-from elastic_search.report.table import Column, Table
-
-SCHEMA = 1
+from elastic_search.report.emit import Field, Record, Report
+from elastic_search.report.notes import opaque_notes
+from elastic_search.report.text import size
 
 
-def latency_rows(networks: list[Costs], timings: list[Timing]) -> list[dict[str, Any]]:
-    """A row for each network: its counts, its time per image in ms (median and quartiles), and ratios to the first."""
-    rows: list[dict[str, Any]] = []
+def latency_report(networks: list[Costs], timings: list[Timing]) -> Report:
+    """Each network's counts, its time per image in ms (median and quartiles), and ratios to the first."""
+    first, macs, name = timings[0], networks[0].macs, networks[0].count.convention.name
+    rows, entries = list[Record](), list[Record]()
     for costs, timing in zip(networks, timings, strict=True):
-        name = costs.count.convention.name
-        rows.append(
-            {
-                "network": costs.network.label,
-                "role": costs.role,
-                "macs": costs.macs.total,
-                name: costs.count.total,
-                "ms_median": round(1000 * timing.median, 4),
-                "ms_low": round(1000 * timing.low, 4),
-                "ms_high": round(1000 * timing.high, 4),
-                "macs_ratio": costs.macs.total / networks[0].macs.total,
-                "time_ratio": timing.median / timings[0].median,
-            }
-        )
-    return rows
-
-
-def latency_table(networks: list[Costs], timings: list[Timing]) -> Table:
-    """Counts and times side by side."""
-    rows = latency_rows(networks, timings)
-    name = networks[0].count.convention.name
-    shown: list[dict[str, Any] | None] = []
-    for row in rows:
-        times = {key: f"{row[f'ms_{key}']:.2f}" for key in ("median", "low", "high")}
-        ratios = {key: f"{row[key]:.3f}" for key in ("macs_ratio", "time_ratio")}
-        shown.append({**row, **times, **ratios, "spread": f"{times['low']} to {times['high']}"})
-    columns = [Column("role", "network"), *(Column(key, key, "count") for key in dict.fromkeys(("macs", name)))]
-    columns += [Column("median", "ms/image", "number"), Column("spread", "quartiles", "number")]
-    columns += [Column("macs_ratio", "macs x", "number"), Column("time_ratio", "time x", "number")]
-    first = timings[0]
-    input = networks[0].macs.input
-    title = f"Time per image at {input.height}x{input.width}, batches of {first.batch}, on {first.device}"
+        counts = {"macs": costs.macs.total, name: costs.count.total}
+        ms = {key: round(1000 * getattr(timing, key), 4) for key in ("median", "low", "high")}
+        ratios = {"macs_ratio": costs.macs.total / macs.total, "time_ratio": timing.median / first.median}
+        entry: Record = {"network": costs.network.label, "role": costs.role, **counts}
+        entry |= {**{f"ms_{key}": value for key, value in ms.items()}, **ratios}
+        entries.append({**entry, "opaque": opaque_nodes(costs.network.graph)})
+        row: Record = {"role": costs.role, **counts, **{key: f"{ratio:.3f}" for key, ratio in ratios.items()}}
+        rows.append({**row, "median": f"{ms['median']:.2f}", "spread": f"{ms['low']:.2f} to {ms['high']:.2f}"})
+    fields = [Field("role", "network"), *(Field(key, key, "count") for key in dict.fromkeys(("macs", name)))]
+    fields += [Field("median", "ms/image", "number"), Field("spread", "quartiles", "number")]
+    fields += [Field("macs_ratio", "macs x", "number"), Field("time_ratio", "time x", "number")]
     notes = [f"{costs.role}: {costs.network.label}" for costs in networks]
     notes += opaque_notes((costs.role, costs.network.graph) for costs in networks)
     notes.append(f"median and quartiles of {first.rounds} passes, networks in turns; x: relative to the first")
-    return Table(title, tuple(columns), shown, tuple(notes))
-
-
-def latency_json(networks: list[Costs], timings: list[Timing]) -> dict[str, Any]:
-    """The machine form."""
-    first, input = timings[0], networks[0].macs.input
-    head = {"schema": SCHEMA, "input": list(input), "batch": first.batch, "device": first.device}
-    rows = zip(latency_rows(networks, timings), networks, strict=True)
-    entries = [{**row, "opaque": opaque_nodes(costs.network.graph)} for row, costs in rows]
-    return {**head, "rounds": first.rounds, "networks": entries}
+    head = {"input": list(macs.input), "batch": first.batch, "device": first.device, "rounds": first.rounds}
+    title = f"Time per image at {size(macs.input)}, batches of {first.batch}, on {first.device}"
+    return Report(title, fields, rows, notes, {**head, "networks": entries})

@@ -1,87 +1,48 @@
-"""The table and JSON of ``match``."""
+"""What ``match`` reports."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import Split
 from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
-from elastic_search.report.table import Column, Table
+from elastic_search.report.emit import Field, Record, Report
+from elastic_search.report.notes import TRAINED
+from elastic_search.report.text import size
 from elastic_search.space.depths import Matches
 
-SCHEMA = 1
-TRAINED = "params include the trained filters of the resampling; the other types add none"
 
-
-def match_rows(found: Matches, base: Spec) -> list[dict[str, Any]]:
-    """A row for each network: depths, exact costs, and relative differences to the base."""
-    own = tally(base.graph(), found.band.input, MACS)
-    rows = []
-    for candidate in found.networks:
-        macs = candidate.matcher.cost(candidate, MACS)
-        rows.append(
-            {
-                "depths": list(candidate.spec.depths),
-                found.band.convention.name: candidate.cost,
-                "difference": found.band.change(candidate.cost),
-                "macs": macs,
-                "macs_difference": macs / own.total - 1,
-                "params": candidate.params,
-                "params_difference": candidate.params / own.params - 1,
-                "id": spec_id(candidate.spec),
-            }
-        )
-    return rows
-
-
-def match_table(rows: list[dict[str, Any]], matches: Matches, title: str, filters: bool = False) -> Table:
-    """Rows of ``match_rows`` as a table.
+def match_report(matches: Matches, label: str, base: Spec, split: Split) -> Report:
+    """Networks with their exact costs and relative differences to the base.
 
     Args:
-        rows: of the networks to show.
         matches: what was found.
-        title: of the table.
-        filters: whether the networks have trained filters.
+        label: the base's name.
+        base: what is matched.
+        split: in every block that may scale.
     """
-    found, band, params = matches.found, matches.band, matches.params
-    name = band.convention.name
-    columns = [
-        Column("rank", "#", "number"),
-        Column("depths", "depths"),
-        Column(name, name, "count"),
-        Column("difference", "change", "change"),
-    ]
-    if name != "macs":
-        columns += [Column("macs", "macs", "count"), Column("macs_difference", "change", "change")]
-    columns += [Column("params", "params", "count"), Column("params_difference", "change", "change")]
-    shown: list[dict[str, Any] | None] = [
-        {**row, "rank": i, "depths": "-".join(map(str, row["depths"]))} for i, row in enumerate(rows, 1)
-    ]
-    bounded = () if params is None else (f"and {params}",)
-    more = f"{found:,} match" + (f"; the nearest {len(rows)} are shown (--limit)" if len(rows) < found else "")
-    trained = (TRAINED,) if filters else ()
-    return Table(title, tuple(columns), shown, (more, f"inside: {band}", *bounded, *trained))
-
-
-def match_json(rows: list[dict[str, Any]], found: Matches, base: str, split: Split) -> dict[str, Any]:
-    """The machine form of ``match``."""
-    band, params = found.band, found.params
-    return {
-        "schema": SCHEMA,
-        "base": base,
-        "split": str(split),
-        "down": split.down if split.scales_down else None,
-        "up": split.up if split.scales_down else None,
-        "input": list(band.input),
-        "convention": band.convention.name,
-        "unit": band.convention.unit,
-        "target": band.target,
-        "low": band.low,
-        "high": band.high,
-        "params": params and [params.low, params.high],
-        "found": found.found,
-        "networks": rows,
-    }
+    band, params, found, name = matches.band, matches.params, matches.found, matches.band.convention.name
+    own = tally(base.graph(), band.input, MACS)
+    networks: list[Record] = []
+    for candidate in matches.networks:
+        row: Record = {"depths": list(candidate.spec.depths), name: candidate.cost}
+        row |= {"difference": band.change(candidate.cost), "macs": candidate.matcher.cost(candidate, MACS)}
+        row |= {"macs_difference": row["macs"] / own.total - 1, "params": candidate.params}
+        row |= {"params_difference": candidate.params / own.params - 1, "id": spec_id(candidate.spec)}
+        networks.append(row)
+    fields = [Field("rank", "#", "number"), Field("depths", "depths", "depths")]
+    for key in dict.fromkeys((name, "macs", "params")):
+        fields += [Field(key, key, "count")]
+        fields.append(Field("difference" if key == name else f"{key}_difference", "change", "change"))
+    types = f" ({split.down} down, {split.up} up)" if split.scales_down else ""
+    more = f"; the nearest {len(networks)} are shown (--limit)" if len(networks) < found else ""
+    notes = [f"{found:,} match{more}", f"inside: {band}"]
+    notes += [f"and {params}"] if params else []
+    notes += [TRAINED] * (split.up == "trained")
+    head: Record = {"base": label, "split": str(split), "down": split.down if split.scales_down else None}
+    head |= {"up": split.up if split.scales_down else None, "input": list(band.input), "convention": name}
+    head |= {"unit": band.convention.unit, "target": band.target, "low": band.low, "high": band.high}
+    head |= {"params": params and [params.low, params.high], "found": found, "networks": networks}
+    rows = [{**row, "rank": rank} for rank, row in enumerate(networks, 1)]
+    return Report(f"Depths of {label} with split {split}{types} at {size(band.input)}", fields, rows, notes, head)

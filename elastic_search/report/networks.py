@@ -1,70 +1,56 @@
-"""The table and JSON of ``models``."""
+"""What ``models`` reports: the networks known by name."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.zoo import PUBLISHED, spec_id
 from elastic_search.cost.tally import Tally, tally
 from elastic_search.cost.tools import FVCORE, MACS
 from elastic_search.errors import ShapeError
-from elastic_search.report.table import Column, Table
-
-SCHEMA = 1
-
-
-def models_data(input: Shape) -> list[dict[str, Any]]:
-    """A row for each network of the paper, counted from its graph."""
-    rows = []
-    for name, entry in PUBLISHED.items():
-        spec = entry.spec
-        try:
-            macs: Tally | None = tally(spec.graph(), input, MACS)
-            fvcore: Tally | None = tally(spec.graph(), input, FVCORE)
-        except ShapeError:
-            macs = fvcore = None  # this network has no room on so small an image
-        rows.append(
-            {
-                "name": name,
-                "depths": list(spec.depths),
-                "elastic_blocks": spec.elastic_blocks,
-                "params": spec.graph().params,
-                "params_live": spec.graph().params_live,
-                "macs": macs and macs.total,
-                "fvcore": fvcore and fvcore.total,
-                "activations": macs and macs.activations,
-                "paper_tables": list(entry.tables),
-                "elastic": entry.elastic,
-                "note": entry.note,
-                "id": spec_id(spec),
-            }
-        )
-    return rows
+from elastic_search.report.emit import Field, Record, Report
+from elastic_search.report.text import size
 
 
-def models_json(input: Shape) -> dict[str, Any]:
-    """The machine form of ``models``."""
-    return {"schema": SCHEMA, "input": list(input), "networks": models_data(input)}
-
-
-def models_table(input: Shape) -> Table:
-    """The networks with their costs and where the paper reports them."""
-    columns = (
-        Column("name", "network"),
-        Column("depths", "depths"),
-        Column("elastic_blocks", "Elastic", "number"),
-        Column("params", "params", "count"),
-        Column("macs", "macs", "count"),
-        Column("fvcore", "fvcore", "count"),
-        Column("paper_tables", "in tables"),
-    )
+def models_report(input: Shape) -> Report:
+    """Each network of the paper with its costs, counted from its graph, and where the paper reports them."""
+    networks = [_network(name, input) for name in PUBLISHED]
+    fields = [
+        Field("name", "network"),
+        Field("depths", "depths", "depths"),
+        Field("elastic_blocks", "Elastic", "number"),
+    ]
+    fields += [Field(key, key, "count") for key in ("params", "macs", "fvcore")]
     rows, notes = [], []
-    for row in models_data(input):
-        tables = ",".join(map(str, row["paper_tables"]))
-        mark = "*" if row["note"] else ""
-        rows.append({**row, "depths": "-".join(map(str, row["depths"])), "paper_tables": tables + mark})
-        if row["note"]:
-            notes.append(f"* {row['name']}: {row['note']}")
+    for network in networks:
+        mark = "*" if network["note"] else ""
+        rows.append({**network, "paper_tables": ",".join(map(str, network["paper_tables"])) + mark})
+        notes += [f"* {network['name']}: {network['note']}"] if mark else []
     notes.append(f"macs: {MACS.meaning}; fvcore: {FVCORE.meaning}")
-    return Table(f"Networks of the paper, counted at {input.height}x{input.width}", columns, rows, tuple(notes))
+    head = {"input": list(input), "networks": networks}
+    title = f"Networks of the paper, counted at {size(input)}"
+    return Report(title, [*fields, Field("paper_tables", "in tables")], rows, notes, head)
+
+
+def _network(name: str, input: Shape) -> Record:
+    entry = PUBLISHED[name]
+    spec = entry.spec
+    graph = spec.graph()
+    try:
+        macs: Tally | None = tally(graph, input, MACS)
+        fvcore: Tally | None = tally(graph, input, FVCORE)
+    except ShapeError:
+        macs = fvcore = None  # this network has no room on so small an image
+    return {
+        "name": name,
+        "depths": list(spec.depths),
+        "elastic_blocks": spec.elastic_blocks,
+        "params": graph.params,
+        "params_live": graph.params_live,
+        "macs": macs and macs.total,
+        "fvcore": fvcore and fvcore.total,
+        "activations": macs and macs.activations,
+        "paper_tables": list(entry.tables),
+        "elastic": entry.elastic,
+        "note": entry.note,
+        "id": spec_id(spec),
+    }

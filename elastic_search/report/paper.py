@@ -1,15 +1,16 @@
-"""The tables and JSON of ``paper``: printed figures beside ours, and the data of Figure 4."""
+"""What ``paper`` reports: printed figures beside ours, and the data of Figure 4."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from elastic_search.cost.tools import MACS
 from elastic_search.paper.figure4 import TITLES, Figure4, Point
 from elastic_search.paper.reproduce import INPUT, Cell, Reproduction, Row, round_half_up
-from elastic_search.report.table import Column, Table
+from elastic_search.report.emit import Field, Record, Report
+from elastic_search.report.text import size
 
-SCHEMA = 1
 CAPTIONS = {
     2: "Table 2: ImageNet, printed beside ours",
     6: "Table 6: DLA-X60 by resampling, printed beside ours",
@@ -29,96 +30,80 @@ LINE = 78
 """Characters of a note's line."""
 
 
-def _text(printed: Any) -> str | None:
-    return None if printed is None else str(printed)
-
-
-def _cell_data(cell: Cell) -> dict[str, Any]:
-    return {"printed": _text(cell.printed), "ours": cell.ours, "equal": cell.equal, "reason": cell.reason}
-
-
-def _row_data(row: Row) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": row.name, "network": row.network, "source": row.source}
-    if row.split is not None:
-        types = (row.split.down, row.split.up) if row.split.scales_down else (None, None)
-        data |= {"split": str(row.split), "down": types[0], "up": types[1]}
-    return data | {
-        "convention": row.convention.name,
-        "params": _cell_data(row.params),
-        "flops": _cell_data(row.flops),
-        "top1_error_printed": _text(row.top1),
-        "top5_error_printed": _text(row.top5),
-    }
-
-
-def reproduction_json(table: Reproduction) -> dict[str, Any]:
-    """The machine form of a table: printed figures as text, which keeps their digits, ours as whole numbers."""
-    return {
-        "schema": SCHEMA,
-        "table": table.number,
-        "input": list(INPUT),
-        "compared": len(table.cells),
-        "equal": len(table.cells) - len(table.differing),
-        "rows": [_row_data(row) for row in table.rows],
-    }
-
-
-_LIST = (
+KEYS = (
     *("name", "network", "source", "split", "down", "up", "convention"),
     *(f"{kind}_{part}" for kind in ("params", "flops") for part in ("printed", "ours", "equal")),
     *("top1_error_printed", "top5_error_printed", "reason"),
 )
 
 
-def reproduction_list(table: Reproduction) -> Table:
-    """The rows for CSV."""
-    rows = []
-    for row in table.rows:
-        data = _row_data(row)
-        reasons = []
-        for kind, cell in (("params", row.params), ("flops", row.flops)):
-            data |= {f"{kind}_printed": _text(cell.printed), f"{kind}_ours": cell.ours}
-            data[f"{kind}_equal"] = None if cell.equal is None else str(cell.equal).lower()
-            reasons += [f"{kind}: {cell.reason}"] if cell.reason else []
-        rows.append(data | {"reason": "; ".join(reasons) or None})
-    return Table("", tuple(Column(key, "") for key in _LIST), rows)
-
-
-def reproduction_table(table: Reproduction, wide: bool = True, wrapped: bool = True) -> Table:
-    """The table for people.
+def reproduction_report(table: Reproduction, wrapped: bool = True) -> Report:
+    """A table of the paper; in JSON and CSV printed figures are text, which keeps their digits.
 
     Args:
         table: what to show.
-        wide: Table 2 with its columns of source and counter; else its notes name them, which fits 80 columns.
-        wrapped: notes are broken into lines for a terminal; documents break them on their own.
+        wrapped: notes are broken into lines for a terminal, and a narrow one leaves out Table 2's columns of source and
+            counter; documents have all columns and break lines on their own.
     """
-    first = {2: "network", 6: "method", 7: "high/low"}[table.number]
-    columns = [Column("name", first)]
-    if table.number == 2 and wide:
-        columns += [Column("source", "source"), Column("convention", "counter")]
-    if table.number != 2:
-        columns += [Column("split", "split"), Column("params_ours", "params", "count")]
+    is_table2, fields = table.number == 2, [Field("name", {2: "network", 6: "method", 7: "high/low"}[table.number])]
+    about = [Field("source", "source"), Field("convention", "counter")] * is_table2
+    columns = [] if is_table2 else [Field("split_short", "split"), Field("params_ours", "params", "count")]
     for kind, title in (("params", "params"), ("flops", "FLOPs")):
         if any(getattr(row, kind).printed is not None for row in table.rows):
-            columns.append(Column(f"{kind}_printed", title, "number"))
-            columns += [Column(f"{kind}_ours", "ours", "count"), Column(f"{kind}_equal", "=")]
-    columns.append(Column("top1", "top-1", "number"))
-    if table.number == 2:
-        columns.append(Column("top5", "top-5", "number"))
-    rows = []
-    for row in table.rows:
-        shown: dict[str, Any] = {"name": row.name, "source": row.source, "convention": row.convention.name}
-        if not wide and row.source == "quoted":
-            shown["name"] += " (quoted)"
-        shown["split"] = row.split.short if row.split else "1"
-        for kind, cell in (("params", row.params), ("flops", row.flops)):
-            shown |= {f"{kind}_printed": _text(cell.printed), f"{kind}_ours": cell.ours}
-            shown[f"{kind}_equal"] = None if cell.equal is None else ("yes" if cell.equal else "NO")
-        rows.append(shown | {"top1": _text(row.top1), "top5": _text(row.top5)})
-    caption = f"{CAPTIONS[table.number]} at {INPUT.height}x{INPUT.width}"
-    units = {"params_ours": (10**6, "M"), "flops_ours": (10**9, "G")}
-    notes = _notes(table, wide)
-    return Table(caption, tuple(columns), rows, _wrapped(notes) if wrapped else tuple(notes), units)
+            columns.append(Field(f"{kind}_printed", title, "number"))
+            columns += [Field(f"{kind}_ours", "ours", "count"), Field(f"{kind}_equal", "=", "check")]
+    columns.append(Field("top1_error_printed", "top-1", "number"))
+    columns += [Field("top5_error_printed", "top-5", "number")] * is_table2
+    rows = [_record(row) for row in table.rows]
+    wide = Report(
+        f"{CAPTIONS[table.number]} at {size(INPUT)}",
+        [*fields, *about, *columns],
+        rows,
+        _notes(table, wide=True),
+        head=lambda: _document(table),
+        keys=KEYS,
+        units={"params_ours": (10**6, "M"), "flops_ours": (10**9, "G")},
+    )
+    if not wrapped:
+        return wide
+    quoted = [row | ({"name": f"{row['name']} (quoted)"} if row["source"] == "quoted" else {}) for row in rows]
+    narrow = wide._replace(fields=[*fields, *columns], rows=quoted, notes=_wrapped(_notes(table, wide=False)))
+    return wide._replace(notes=_wrapped(wide.notes), narrow=narrow)
+
+
+def _text(printed: Any) -> str | None:
+    return None if printed is None else str(printed)
+
+
+def _about(row: Row) -> Record:
+    """What a row is: its network and the edit of it."""
+    data: Record = {"name": row.name, "network": row.network, "source": row.source}
+    if row.split is not None:
+        types = (row.split.down, row.split.up) if row.split.scales_down else (None, None)
+        data |= {"split": str(row.split), "down": types[0], "up": types[1]}
+    return {**data, "convention": row.convention.name}
+
+
+def _errors(row: Row) -> Record:
+    return {"top1_error_printed": _text(row.top1), "top5_error_printed": _text(row.top5)}
+
+
+def _record(row: Row) -> Record:
+    """A row of the table and of CSV."""
+    record, cells = _about(row), {"params": row.params, "flops": row.flops}
+    for kind, cell in cells.items():
+        record |= {f"{kind}_printed": _text(cell.printed), f"{kind}_ours": cell.ours, f"{kind}_equal": cell.equal}
+    reasons = "; ".join(f"{kind}: {cell.reason}" for kind, cell in cells.items() if cell.reason)
+    return {**record, **_errors(row), "split_short": row.split.short if row.split else "1", "reason": reasons or None}
+
+
+def _document(table: Reproduction) -> Record:
+    def data(cell: Cell) -> Record:
+        return {"printed": _text(cell.printed), "ours": cell.ours, "equal": cell.equal, "reason": cell.reason}
+
+    rows = [{**_about(row), "params": data(row.params), "flops": data(row.flops), **_errors(row)} for row in table.rows]
+    head = {"table": table.number, "input": list(INPUT), "compared": len(table.cells)}
+    return {**head, "equal": len(table.cells) - len(table.differing), "rows": rows}
 
 
 def _notes(table: Reproduction, wide: bool) -> list[str]:
@@ -175,52 +160,29 @@ def _added(table: Reproduction) -> list[str]:
     ]
 
 
-def _wrapped(notes: list[str]) -> tuple[str, ...]:
+def _wrapped(notes: Sequence[str]) -> list[str]:
     """Notes as lines that fit a terminal; what goes on is indented."""
     from textwrap import wrap
 
-    return tuple(line for note in notes for line in wrap(note, LINE, subsequent_indent="  ", break_on_hyphens=False))
+    return [line for note in notes for line in wrap(note, LINE, subsequent_indent="  ", break_on_hyphens=False)]
 
 
-def _point_data(point: Point) -> dict[str, Any]:
-    return {
-        "network": point.network,
-        "family": point.family,
-        "elastic": point.elastic,
-        "source": point.source,
-        "convention": point.convention,
-        "params": point.params,
-        "flops": point.flops,
-        "top1_error_printed": str(point.top1_error),
-        "top1_accuracy": str(point.accuracy),
-    }
-
-
-def figure_json(figure: Figure4) -> dict[str, Any]:
-    """The machine form of Figure 4."""
-    return {"schema": SCHEMA, "figure": 4, "input": list(INPUT), "points": [_point_data(p) for p in figure.points]}
-
-
-def figure_list(figure: Figure4) -> Table:
-    """The points for CSV."""
-    rows = [_point_data(point) | {"elastic": str(point.elastic).lower()} for point in figure.points]
-    return Table("", tuple(Column(key, "") for key in rows[0]), rows)
-
-
-def figure_table(figure: Figure4) -> Table:
-    """The points for documents."""
-    columns = (
-        Column("title", "family"),
-        Column("variant", "network"),
-        Column("source", "source"),
-        Column("convention", "counter"),
-        Column("params", "params", "count"),
-        Column("flops", "FLOPs", "count"),
-        Column("top1_accuracy", "top-1 accuracy", "number"),
-    )
+def figure_report(figure: Figure4) -> Report:
+    """The points of Figure 4, for documents and machines."""
+    points = [_point(point) for point in figure.points]
+    fields = [Field("title", "family"), Field("variant", "network"), Field("source", "source")]
+    fields += [Field("convention", "counter"), Field("params", "params", "count"), Field("flops", "FLOPs", "count")]
+    fields.append(Field("top1_accuracy", "top-1 accuracy", "number"))
     rows = [
-        _point_data(point) | {"title": TITLES[point.family], "variant": "Elastic" if point.elastic else "base"}
-        for point in figure.points
+        {**point, "title": TITLES[point["family"]], "variant": "Elastic" if point["elastic"] else "base"}
+        for point in points
     ]
     notes = ["params and FLOPs: ours, each row under its counter", f"accuracy: {ACCURACY}"]
-    return Table("Figure 4: accuracy against parameters and FLOPs", columns, rows, tuple(notes))
+    head = {"figure": 4, "input": list(INPUT), "points": points}
+    return Report("Figure 4: accuracy against parameters and FLOPs", fields, rows, notes, head, keys=list(points[0]))
+
+
+def _point(point: Point) -> Record:
+    keys = ("network", "family", "elastic", "source", "convention", "params", "flops")
+    errors = {"top1_error_printed": str(point.top1_error), "top1_accuracy": str(point.accuracy)}
+    return {**{key: getattr(point, key) for key in keys}, **errors}

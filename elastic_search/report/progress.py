@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from elastic_search.report.searches import clock, plan_table
+from elastic_search.report.searches import plan_report
+from elastic_search.report.text import clock, dashed
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -43,7 +44,7 @@ class Progress:
         self.say(what, alone=True)
 
     def planned(self, run: Run, fits: Forecast) -> None:
-        table = plan_table(run, fits)
+        table = plan_report(run, fits)
         lines = [f"{row['name']}: {row['text']}" for row in table.rows if row]
         for line in (*lines, *table.notes, *self._cautions):
             self.note(line)
@@ -127,7 +128,7 @@ class Watched:
         number = "base" if trial is None else f"trial {trial}{of}"
         if again:
             number = f"trial {trial} again, seed {pending.seed}"
-        self._name = f"{number} {'-'.join(map(str, depths))}"
+        self._name = f"{number} {dashed(depths)}"
         self._progress.now(self._worker, f"{self._name}: started")
 
     def epoch(self, epoch: Epoch) -> None:

@@ -1,97 +1,64 @@
-"""The tables and JSON of ``space``."""
+"""What the commands of ``space`` report."""
 
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from elastic_search.files import SearchSpace
-from elastic_search.report.matches import TRAINED
-from elastic_search.report.searches import edits_text
-from elastic_search.report.table import Column, Table
+from elastic_search.report.emit import Field, Record, Report
+from elastic_search.report.notes import TRAINED
+from elastic_search.report.text import edits_text, share_text
 from elastic_search.space.band import Band
-from elastic_search.space.match import Candidate, Matcher
+from elastic_search.space.match import Candidate
 
-SCHEMA = 1
-
-
-def share_text(part: int, whole: int) -> str:
-    """A share in percent with four significant digits, however small."""
-    return f"{float(100 * Fraction(part, whole)):.4g}%" if whole else "-"
+if TYPE_CHECKING:
+    from elastic_search.files import SearchSpace
 
 
-def candidate_json(candidate: Candidate, band: Band) -> dict[str, Any]:
-    """A network with its exact cost and its values."""
-    return {
-        "depths": list(candidate.spec.depths),
-        "cost": candidate.cost,
-        "difference": candidate.cost / band.target - 1,
-        "params": candidate.params,
-        "values": candidate.values,
-    }
+def band_head(band: Band) -> Record:
+    """A band as whole numbers."""
+    bounds = {"target": band.target, "low": band.low, "high": band.high}
+    return {"convention": band.convention.name, "input": list(band.input), **bounds}
 
 
-def head_json(plan: SearchSpace, band: Band, matcher: Matcher) -> dict[str, Any]:
+def space_head(plan: SearchSpace) -> Record:
     """What all answers share: the space, its size and the band."""
-    return {
-        "schema": SCHEMA,
-        "space": plan.name,
-        "size": matcher.size,
-        "convention": band.convention.name,
-        "input": list(band.input),
-        "target": band.target,
-        "low": band.low,
-        "high": band.high,
-        "limits": [
-            {
-                "quantity": "params" if limit.convention is None else limit.convention.name,
-                "input": list(limit.input),
-                "low": limit.low,
-                "high": limit.high,
-            }
-            for limit in matcher.limits
-        ],
-    }
+    limits = []
+    for limit in plan.matcher.limits:
+        quantity = "params" if limit.convention is None else limit.convention.name
+        limits.append({"quantity": quantity, "input": list(limit.input), "low": limit.low, "high": limit.high})
+    return {"space": plan.name, "size": plan.matcher.size, **band_head(plan.band), "limits": limits}
 
 
-def count_table(
-    plan: SearchSpace, band: Band, matcher: Matcher, inside: int, marginals: dict[str, dict[Any, int]]
-) -> Table:
+def count_report(plan: SearchSpace, inside: int, marginals: dict[str, dict[Any, int]]) -> Report:
     """How many networks are inside, and how many have each value of each choice."""
-    columns = (
-        Column("choice", "choice"),
-        Column("value", "value"),
-        Column("networks", "networks", "number"),
-        Column("share", "share", "number"),
-    )
-    rows: list[dict[str, Any] | None] = []
+    size, rows = plan.matcher.size, list[Record | None]()
     for name, counts in marginals.items():
-        entries = dict(counts)
-        if (absent := inside - sum(entries.values())) > 0:
-            entries["absent"] = absent
-        rows += [
-            {"choice": name, "value": str(value), "networks": number, "share": share_text(number, inside)}
-            for value, number in entries.items()
-        ]
-        rows.append(None)
-    title = f"{inside:,} of {matcher.size:,} networks of {plan.name} are inside ({share_text(inside, matcher.size)})"
-    return Table(title, columns, rows[:-1], (f"inside: {band}", *(f"and {limit}" for limit in matcher.limits)))
+        absent = inside - sum(counts.values())
+        rows += [None] * bool(rows)
+        for value, number in {**counts, **({"absent": absent} if absent > 0 else {})}.items():
+            share = share_text(number, inside)
+            rows.append({"choice": name, "value": str(value), "networks": number, "share": share})
+    head = {**space_head(plan), "inside": inside, "share": str(Fraction(inside, size))}
+    values = {choice: {str(value): n for value, n in counts.items()} for choice, counts in marginals.items()}
+    fields = [Field("choice", "choice"), Field("value", "value")]
+    fields += [Field("networks", "networks", "number"), Field("share", "share", "number")]
+    title = f"{inside:,} of {size:,} networks of {plan.name} are inside ({share_text(inside, size)})"
+    notes = [f"inside: {plan.band}", *(f"and {limit}" for limit in plan.matcher.limits)]
+    return Report(title, fields, rows, notes, {**head, "marginals": values})
 
 
-def candidates_table(title: str, candidates: list[tuple[str, Candidate]], band: Band, notes: tuple[str, ...]) -> Table:
-    """Networks with their exact costs."""
-    columns = (
-        Column("what", ""),
-        Column("depths", "depths"),
-        Column("cost", band.convention.name, "count"),
-        Column("difference", "change", "change"),
-        Column("params", "params", "count"),
-        Column("splits", "splits", "long"),
-    )
-    rows: list[dict[str, Any] | None] = []
+def candidates_report(plan: SearchSpace, title: str, candidates: list[tuple[str, Candidate]]) -> Report:
+    """Networks with their exact costs, and what each is."""
+    band, rows, networks = plan.band, list[Record](), list[Record]()
     for what, candidate in candidates:
-        spec = candidate.spec
-        text = {"depths": "-".join(map(str, spec.depths)), "splits": edits_text(spec, candidate.matcher.space.base)}
-        rows.append({**candidate_json(candidate, band), "what": what, **text})
-    trained = (TRAINED,) if any(candidate.spec.trained_filters for _, candidate in candidates) else ()
-    return Table(title, columns, rows, (*notes, *trained))
+        row: Record = {"what": what, "depths": list(candidate.spec.depths), "cost": candidate.cost}
+        row |= {"difference": band.change(candidate.cost), "params": candidate.params}
+        networks.append({**row, "values": candidate.values})
+        rows.append({**row, "splits": edits_text(candidate.spec, plan.space.base)})
+    fields = [Field("what", ""), Field("depths", "depths", "depths"), Field("cost", band.convention.name, "count")]
+    fields += [Field("difference", "change", "change"), Field("params", "params", "count")]
+    fields.append(Field("splits", "splits", "long"))
+    notes = [f"band: {band}", *(f"and {limit}" for limit in plan.matcher.limits)]
+    notes += [TRAINED] * any(candidate.spec.trained_filters for _, candidate in candidates)
+    return Report(title, fields, rows, notes, {**space_head(plan), "networks": networks})

@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from elastic_search.arch.zoo import published
 from elastic_search.cli.main import cli
 from elastic_search.files import dump_spec
-from elastic_search.report.compare import bar, spark
 from tests.staging import bare, on_a_terminal
 from tests.test_import_law import HEAVY, loaded_by
 
@@ -121,14 +120,6 @@ def test_latex_is_ascii_and_markdown_has_a_column_a_network(command):
     assert command("compare", *THREE, "--format", "latex").stdout.isascii()
     lines = [line for line in command("compare", *THREE, "--format", "markdown").stdout.splitlines() if "|" in line]
     assert {line.count("|") for line in lines} == {5}
-
-
-def test_bars_are_as_long_as_their_shares():
-    assert (bar(0.5), bar(1.0), bar(0.0), bar(0.05)) == ("█████", "██████████", "", "▌")
-    assert bar(0.0001) == "▏"
-    assert (bar(0.34, blocks=False), bar(0.001, blocks=False)) == ("###", "#")
-    assert (spark((0.5, 0.25, 0.25)), spark((0.5, 0.25, 0.0), blocks=False)) == ("█▅▅", "520")
-    assert spark(()) == ""
 
 
 def test_spec_file_is_compared_with_a_published_network(tmp_path):

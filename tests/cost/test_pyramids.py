@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from elastic_search.arch import ops
 from elastic_search.arch.split import parse_split
-from elastic_search.cost.pyramids import METHODS, Layer, built, cost, graph, inputs, split_ratios
+from elastic_search.cost.pyramids import METHODS, Layer, built, cost, graph, inputs, split_ratios, table1
 from elastic_search.cost.tools import FVCORE, MACS, TORCH
 from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
 from elastic_search.nn.tools import fvcore_counts
 from elastic_search.nn.verify import empty_net
-from elastic_search.report.pyramids import pyramid_rows
 from tests.staging import on_a_terminal
 
 HALVES = split_ratios(parse_split("1/2,1/2"))
@@ -163,7 +162,7 @@ def test_resampling_can_eat_the_saving():
     for channels, kernel, saves in ((10, 1, False), (12, 1, True), (2, 3, True), (2, 2, False)):
         for out in (1, 64):
             x = layer(8, channels, kernel, "1/2,1/2", out)
-            rows = pyramid_rows(x, FVCORE)
+            rows = table1(x, FVCORE)
             assert rows[-1]["resampling"] == 4 * 8 * 8 * out
             assert rows[-1]["macs"] < rows[0]["macs"]
             assert (rows[-1]["net"] < rows[0]["net"]) is saves

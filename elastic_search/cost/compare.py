@@ -1,0 +1,146 @@
+"""Networks side by side: what they are compared by, and their ratios to one of them. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from elastic_search.arch.network import Network
+from elastic_search.arch.ops import Shape
+from elastic_search.cost.convention import Convention
+from elastic_search.cost.memory import itemsize
+from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import MACS
+from elastic_search.cost.traits import Share, Traits, traits
+from elastic_search.errors import ShapeError
+
+QUANTITIES = (
+    *("params", "macs", "count", "activations", "bytes_moved", "peak_memory", "intensity", "depth", "receptive_field"),
+)
+"""What networks are compared by; "count" is the convention's total."""
+
+SORT_KEYS = ("name", *QUANTITIES)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A network with what it is compared by.
+
+    Attributes:
+        network: what was measured.
+        values: by the keys of QUANTITIES.
+        traits: where the values come from that no convention counts.
+        shares: the parts with their names in a comparison: a family's stages by number.
+    """
+
+    network: Network
+    values: dict[str, int | float | None]
+    traits: Traits
+    shares: tuple[Share, ...]
+
+    @property
+    def blocks(self) -> list[int] | None:
+        """Blocks of each stage, where the network has a spec."""
+        return None if self.network.spec is None else [len(stage.splits) for stage in self.network.spec.stages]
+
+    @property
+    def fractions(self) -> dict[str, float]:
+        """Each part's share of the network's macs, by its name; none where there are no macs."""
+        whole = sum(share.macs for share in self.shares)
+        return {share.path: share.macs / whole for share in self.shares if whole}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Networks in the order they are shown, and the one that ratios are taken to."""
+
+    networks: tuple[Compared, ...]
+    first: Compared
+    input: Shape
+    convention: Convention
+    dtype: str
+
+    @property
+    def quantities(self) -> dict[str, str]:
+        """The keys that are shown, with their names: the convention's for "count", which macs are not shown twice."""
+        every = {key: self.convention.name if key == "count" else key for key in QUANTITIES}
+        return {key: name for key, name in every.items() if key != "count" or self.convention is not MACS}
+
+    def ratio(self, network: Compared, key: str) -> float | None:
+        """A quantity divided by the first network's."""
+        value, base = network.values[key], self.first.values[key]
+        return value / base if value is not None and base else None
+
+    def parts(self) -> tuple[str, ...]:
+        """Names of all networks' parts; what only a later one has stands before what follows it there."""
+        order: list[str] = []
+        for network in self.networks:
+            names = [share.path for share in network.shares]
+            for i, name in enumerate(names):
+                if name not in order:
+                    after = next((order.index(later) for later in names[i + 1 :] if later in order), len(order))
+                    order.insert(after, name)
+        return tuple(order)
+
+
+def compare(
+    networks: Iterable[Network],
+    input: Shape,
+    convention: Convention,
+    dtype: str = "fp32",
+    sort: str | None = None,
+    reverse: bool = False,
+) -> Comparison:
+    """Measure networks for one image.
+
+    Args:
+        networks: the first is what ratios are taken to, wherever it is sorted.
+        input: shape of the image.
+        convention: counted beside macs.
+        dtype: of elements and weights, as in cost.memory.
+        sort: one of SORT_KEYS; None keeps the order. Unknown values come last.
+        reverse: largest first.
+
+    Raises:
+        ShapeError: if a network has no room on the image; names it.
+    """
+    measured = [_measure(network, input, convention, itemsize(dtype)) for network in networks]
+    first = measured[0]
+    if sort == "name":
+        measured.sort(key=lambda one: one.network.label, reverse=reverse)
+    elif sort is None:
+        measured = measured[::-1] if reverse else measured
+    else:
+        known = [one for one in measured if one.values[sort] is not None]
+        known.sort(key=lambda one: one.values[sort] or 0, reverse=reverse)
+        measured = known + [one for one in measured if one.values[sort] is None]
+    return Comparison(tuple(measured), first, input, convention, dtype)
+
+
+def _measure(network: Network, input: Shape, convention: Convention, element: int) -> Compared:
+    graph = network.graph
+    try:
+        found = traits(graph, input, element)
+    except ShapeError as error:
+        raise ShapeError(f"{network.label}: {error}", "give a larger --input") from None
+    macs = tally(graph, input, MACS)
+    values: dict[str, int | float | None] = {
+        "params": graph.params,
+        "macs": macs.total,
+        "count": tally(graph, input, convention).total,
+        "activations": macs.activations,
+        "bytes_moved": found.bytes_moved,
+        "peak_memory": found.peak_memory,
+        "intensity": found.intensity,
+        "depth": found.depth,
+        "receptive_field": found.receptive_field and max(found.receptive_field),
+    }
+    return Compared(network, values, found, _numbered(network, found.shares))
+
+
+def _numbered(network: Network, shares: tuple[Share, ...]) -> tuple[Share, ...]:
+    """Stages by number, so that layer1, level2 and block1 stand in one row."""
+    if network.spec is None:
+        return shares
+    numbers = {network.spec.stage_name(i): f"stage{i + 1}" for i in range(len(network.spec.stages))}
+    return tuple(Share(numbers.get(share.path, share.path), share.macs) for share in shares)
