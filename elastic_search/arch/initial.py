@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import NamedTuple
 
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.ops import Conv, area
 
 
-class Initial(NamedTuple):
+class Initial(Frozen):
     """How a tensor starts.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from elastic_search.arch import traced_ops
+from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.spec import Spec
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from elastic_search.nn.elastic.elasticize import Elasticized
 
 
-@dataclass(frozen=True)
-class Network:
+class Network(Frozen):
     """A graph with its name.
 
     Attributes:
@@ -32,9 +31,9 @@ class Network:
     label: str
     graph: Graph
     spec: Spec | None = None
-    module: nn.Module | None = field(default=None, compare=False, repr=False)
+    module: nn.Module | None = None
     own_layers: tuple[str, ...] = ()
-    elasticized: Elasticized | None = field(default=None, compare=False, repr=False)
+    elasticized: Elasticized | None = None
 
     @property
     def elastic_blocks(self) -> int | None:
