@@ -109,8 +109,8 @@ class Spec(ABC):
         return None
 
     def block_channels(self, stage: int, in_channels: int) -> int:
-        """Channels that leave a block, in a family whose stages are chains of blocks."""
-        raise NotImplementedError
+        """Channels that leave a block: the stage's, unless its blocks add to what enters them."""
+        return self.out_channels(stage, in_channels)
 
     def classifier_graph(self, in_channels: int, classes: int) -> Graph:
         """The last stage's features to a score for each class."""
@@ -135,16 +135,18 @@ class Spec(ABC):
     @abstractmethod
     def stem_channels(self) -> int: ...
 
-    @abstractmethod
     def check_widths(self) -> None:
         """Raise SpecError if the stages' widths are not those of a network of this family."""
+        if any(stage.width < 1 for stage in self.stages):
+            raise SpecError("width: must be at least 1")
 
     @abstractmethod
     def out_channels(self, stage: int, in_channels: int) -> int:
         """Channels that leave a stage."""
 
-    @abstractmethod
-    def stride(self, stage: int, block: int) -> int: ...
+    def stride(self, stage: int, block: int) -> int:
+        """Stride of a block: 2 in the first of every stage but the first, unless the family says otherwise."""
+        return 2 if stage > 0 and block == 0 else 1
 
     @abstractmethod
     def paths(self, stage: int) -> int:

@@ -38,9 +38,6 @@ class Toy(Spec):
             if stage.width < 1 or stage.width % self.groups:
                 raise SpecError(f"width {stage.width} at {self.stage_name(i)} is not a multiple of {self.groups} paths")
 
-    def stride(self, stage: int, block: int) -> int:
-        return 2 if stage > 0 and block == 0 else 1
-
     def paths(self, stage: int) -> int:
         return self.groups
 
@@ -49,9 +46,6 @@ class Toy(Spec):
         return self.groups
 
     def out_channels(self, stage: int, in_channels: int) -> int:
-        return self.stages[stage].width
-
-    def block_channels(self, stage: int, in_channels: int) -> int:
         return self.stages[stage].width
 
     def stem_graph(self) -> Graph:

@@ -21,7 +21,6 @@ from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_out
 from elastic_search.arch.ops import Conv, Linear, Op
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
-from elastic_search.errors import SpecError
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,10 +56,6 @@ class DenseNet(Spec):
         (r"^head\.norm5\.", "features.norm_final."),
         (r"^head\.fc\.", "classifier."),
     )
-
-    def check_widths(self) -> None:
-        if any(stage.width < 1 for stage in self.stages):
-            raise SpecError("width: must be at least 1")
 
     def stride(self, stage: int, block: int) -> int:
         return 1

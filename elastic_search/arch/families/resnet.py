@@ -20,7 +20,6 @@ from elastic_search.arch.initial import DEFAULT, ONE, ZERO, Initial, he_fan_out
 from elastic_search.arch.ops import Conv, Linear, Op
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN, Branch, Split
-from elastic_search.errors import SpecError
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,13 +45,6 @@ class ResNet(Spec):
     BLOCK_KIND = "basic block"
     LAST_CONV = "conv2"
 
-    def check_widths(self) -> None:
-        if any(stage.width < 1 for stage in self.stages):
-            raise SpecError("width: must be at least 1")
-
-    def stride(self, stage: int, block: int) -> int:
-        return 2 if stage > 0 and block == 0 else 1
-
     def paths(self, stage: int) -> int:
         return 1
 
@@ -68,9 +60,6 @@ class ResNet(Spec):
 
     def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
         return _basic_block(in_channels, self.stages[stage].width, self.stride(stage, block), split)
-
-    def block_channels(self, stage: int, in_channels: int) -> int:
-        return self.stages[stage].width
 
     def initial(self, path: str, op: Op, halves: int) -> tuple[Initial, Initial]:
         """torchvision's: He normal by fan-out; the classifier keeps PyTorch's default."""

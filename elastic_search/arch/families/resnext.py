@@ -66,9 +66,6 @@ class ResNeXt(Spec):
             if self.se_reduction and stage.width * self.expansion < self.se_reduction:
                 raise SpecError(f"se_reduction {self.se_reduction} leaves no channel at {where}")
 
-    def stride(self, stage: int, block: int) -> int:
-        return 2 if stage > 0 and block == 0 else 1
-
     def paths(self, stage: int) -> int:
         return self.cardinality
 
@@ -88,9 +85,6 @@ class ResNeXt(Spec):
             in_channels, width, width * self.expansion, self.cardinality, self.stride(stage, block), split,
             self.se_reduction, block == 0,
         )  # fmt: skip
-
-    def block_channels(self, stage: int, in_channels: int) -> int:
-        return self.stages[stage].width * self.expansion
 
     @property
     def halved(self) -> bool:
