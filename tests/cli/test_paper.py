@@ -12,8 +12,7 @@ import pytest
 
 from elastic_search.draw.figure4 import ROWS
 from elastic_search.paper.figure4 import TITLES
-from tests.staging import bare, on_a_terminal
-from tests.test_import_law import HEAVY, loaded_by
+from tests.staging import HEAVY, bare, loaded_by, on_a_terminal
 
 WHAT = ("table2", "table6", "table7", "figure4")
 REASONED = {("densenet201_elastic", "flops"), ("dla_x102_elastic", "params"), ("dla_x102_elastic", "flops")}
