@@ -6,13 +6,19 @@ The command line prints ``error:`` and ``hint:`` and exits with ``exit_code``:
 
 
 class ElasticError(Exception):
-    """Base of all errors that end a command with a message instead of a traceback."""
+    """Base of all errors that end a command with a message instead of a traceback.
+
+    ``message`` says what is wrong, ``hint`` what to do, and ``str()`` both.
+    """
 
     exit_code = 1
 
     def __init__(self, message: str, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(message, hint)
+        self.message, self.hint = message, hint
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class SpecError(ElasticError):

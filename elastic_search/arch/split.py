@@ -166,11 +166,11 @@ def parse_split(text: str, down: str = "avgpool", up: str = "bilinear") -> Split
         except ZeroDivisionError:
             raise SplitError(f"split {text!r}: branch {part!r} divides by zero") from None
         except SplitError as error:
-            raise SplitError(f"split {text!r}: {error}", error.hint) from None
+            raise SplitError(f"split {text!r}: {error.message}", error.hint) from None
     try:
         return Split(tuple(branches), down, up)
     except SplitError as error:
-        raise SplitError(f"split {text!r}: {error}", error.hint) from None
+        raise SplitError(f"split {text!r}: {error.message}", error.hint) from None
 
 
 def resampled(split: Split, down: str | None, up: str | None) -> Split:

@@ -71,7 +71,7 @@ def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
         plan = folder.plan()
     except EnvironmentFault as error:
         cure = "what the run is stands nowhere else: start anew under another --name; the results in it stay readable"
-        return [_finding("run.json", False, str(error).removeprefix(f"{folder.path / 'run.json'}: "), cure)]
+        return [_finding("run.json", False, error.message.removeprefix(f"{folder.path / 'run.json'}: "), cure)]
     with folder.locked(sweep=False):
         found = examine(folder, plan)
         if repair and all(finding.sound for finding in found):
@@ -110,7 +110,7 @@ def _devices() -> list[dict[str, Any]]:
     try:
         device = choose_device("auto")
     except ElasticError as error:
-        return [_finding("device", False, str(error), error.hint or "")]
+        return [_finding("device", False, error.message, error.hint or "")]
     return [_finding("device", True, f"{describe(device)} (torch {torch_version()})")]
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 @click.option("--depths", type=Depths(), help="Blocks per stage, as in 6,8,5,3.")
 @images_option
 @click.option("--by", type=click.Choice(["stage", "block", "op"]), default="stage", show_default=True)
+@click.option("--depth", type=click.IntRange(1, 100), help="Instead of --by: modules nested up to this depth.")
 @convention_option("all")
 @click.option("--max-macs", type=Amount(), help="Exit with 1 if the network (the edited one) costs more.")
 @click.option("--max-params", type=Amount(), help="The same for parameters.")
@@ -59,6 +60,7 @@ def flops(
     depths: tuple[int, ...] | None,
     inputs: tuple[Shape, ...],
     by: str,
+    depth: int | None,
     convention: str,
     max_macs: int | None,
     max_params: int | None,
@@ -86,13 +88,21 @@ def flops(
         raise UsageError(
             "several sizes, --training, --latency and --convention all are tables of their own", "ask for one"
         )
+    if depth is not None:
+        if by != "stage":
+            raise UsageError(f"--depth and --by {by} are two ways to divide a network", "give one of them")
+        by = "module"
     chosen = FVCORE if convention == "all" else CONVENTIONS[convention]
     options = {"split": split, "down": down, "up": up, "depths": depths}
     edits = {key: value for key, value in options.items() if value is not None}
     counted = []
-    for input in inputs:
+    for i, input in enumerate(inputs):
         of_roles = _networks(name, elastic, edits, input)
-        counted.append([measure(network, role, input, chosen, by) for role, network in of_roles])
+        spec = of_roles[0][1].spec
+        if spec is not None and input.channels == 3:
+            input = spec.image(input.height, input.width)
+            inputs = (*inputs[:i], input, *inputs[i + 1 :])
+        counted.append([measure(network, role, input, chosen, by, depth or 1) for role, network in of_roles])
     if fmt in ("csv", "json"):
         tell_opaque(costs.network for costs in counted[0])
     limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
@@ -106,7 +116,7 @@ def flops(
     elif convention == "all":
         from elastic_search.report.conventions import tools_report
 
-        report = tools_report(counted[0], inputs[0], by)
+        report = tools_report(counted[0], inputs[0], by, depth or 1)
     else:
         from elastic_search.report.costs import costs_report, sizes_report
 

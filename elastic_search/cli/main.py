@@ -67,7 +67,7 @@ class Commands(click.Group):
         except ElasticError as error:
             if ctx.params["debug"]:
                 raise
-            click.echo(_printable(f"error: {error}"), err=True)
+            click.echo(_printable(f"error: {error.message}"), err=True)
             if error.hint:
                 click.echo(_printable(f"hint: {error.hint}"), err=True)
             ctx.exit(error.exit_code)

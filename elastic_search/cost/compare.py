@@ -122,7 +122,7 @@ def _measure(network: Network, input: Shape, convention: Convention, element: in
     try:
         found = traits(graph, input, element)
     except ShapeError as error:
-        raise ShapeError(f"{network.label}: {error}", "give a larger --input") from None
+        raise ShapeError(f"{network.label}: {error.message}", "give a larger --input") from None
     macs = tally(graph, input, MACS)
     values: dict[str, int | float | None] = {
         "params": graph.params,

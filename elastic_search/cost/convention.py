@@ -54,6 +54,9 @@ class Convention(Frozen):
 
     __eq__, __hash__ = object.__eq__, object.__hash__
 
+    def __repr__(self) -> str:
+        return f"<Convention {self.name}>"
+
     def rule(self, op: Op) -> tuple[Namer, Rule]:
         try:
             return self.rules[type(op)]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
+from elastic_search.arch import zoo
 from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
-from elastic_search.arch.zoo import BLOCK_KINDS
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import Row, Tally, tally
 from elastic_search.cost.tools import MACS
@@ -45,25 +45,30 @@ class Costs(Frozen):
         return Part("total", "network", depth, (), macs.params, macs.total, self.count.total, macs.activations)
 
 
-def measure(network: Network, role: str, input: Shape, convention: Convention, by: str) -> Costs:
-    """Count a network and divide its costs by stage, block or op.
+def measure(network: Network, role: str, input: Shape, convention: Convention, by: str, depth: int = 1) -> Costs:
+    """Count a network and divide its costs by stage, block, op or module.
 
     Args:
         network: what to count.
         role: its part in a comparison, such as "base".
         input: shape of one image.
         convention: counted beside macs.
-        by: "stage", "block" or "op".
+        by: "stage", "block", "op" or "module".
+        depth: how deep modules are nested that are told apart; 1 is the children of the network.
     """
     macs, count = (tally(network.graph, input, rules) for rules in (MACS, convention))
-    pairs = zip(rows_by(macs, by), rows_by(count, by), strict=True)
-    return Costs(network, role, macs, count, tuple(_part(macs, a, b) for a, b in pairs))
+    pairs = zip(rows_by(macs, by, depth), rows_by(count, by, depth), strict=True)
+    # Only what was read from a module may have the blocks of any family.
+    kinds = zoo.BLOCK_KINDS if network.spec is None else frozenset({network.spec.BLOCK_KIND})
+    return Costs(network, role, macs, count, tuple(_part(macs, a, b, kinds) for a, b in pairs))
 
 
-def rows_by(tally: Tally, by: str) -> list[Row]:
-    """Rows of a tally by "stage", "block" or "op"."""
+def rows_by(tally: Tally, by: str, depth: int = 1) -> list[Row]:
+    """Rows of a tally by "stage", "block", "op", or "module" nested up to ``depth``."""
     if by == "op":
         return tally.rows
+    if by == "module":
+        return list(_modules(tally, "", depth))
     stages = tally.parts()
     if by == "stage":
         return stages
@@ -75,10 +80,16 @@ def rows_by(tally: Tally, by: str) -> list[Row]:
     return found
 
 
-def counts_by(network: Network, input: Shape, convention: Convention, by: str) -> dict[str, int]:
-    """Counts under one convention, by the path of a stage, block or op; "total" is the last."""
+def _modules(tally: Tally, path: str, depth: int) -> Iterator[Row]:
+    for row in tally.parts(path):
+        nested = list(_modules(tally, row.path, depth - 1)) if depth > 1 else []
+        yield from nested or [row]
+
+
+def counts_by(network: Network, input: Shape, convention: Convention, by: str, depth: int = 1) -> dict[str, int]:
+    """Counts under one convention, by the path of a stage, block, op or module; "total" is the last."""
     counted = tally(network.graph, input, convention)
-    return {row.path: row.cost.total for row in rows_by(counted, by)} | {"total": counted.total}
+    return {row.path: row.cost.total for row in rows_by(counted, by, depth)} | {"total": counted.total}
 
 
 def merged(orders: Iterable[Iterable[str]]) -> list[str]:
@@ -100,23 +111,21 @@ def trained_params(spec: Spec) -> int:
     return sum(op.params for path, op in spec.graph().walk() if path.endswith((".down", ".up")))
 
 
-def _part(macs: Tally, row: Row, counted: Row) -> Part:
+def _part(macs: Tally, row: Row, counted: Row, kinds: frozenset[str]) -> Part:
     node = macs.graph.at(row.path)
-    blocks = _blocks(node) if isinstance(node, Graph) and node.kind == "stage" else None
+    blocks = _blocks(node, kinds) if isinstance(node, Graph) and node.kind == "stage" else None
     params, activations = row.cost.params, row.cost.activations
-    resolutions = _resolutions(macs, row)
+    resolutions = _resolutions(macs, row, kinds)
     return Part(row.path, row.kind, blocks, resolutions, params, row.cost.total, counted.cost.total, activations)
 
 
-def _blocks(graph: Graph) -> int:
+def _blocks(graph: Graph, kinds: frozenset[str]) -> int:
     """Number of blocks in a stage, however deep they are nested."""
     inner = [node.op for node in graph.nodes if isinstance(node.op, Graph)]
-    return sum(
-        1 if graph.kind in BLOCK_KINDS else _blocks(graph) for graph in inner if graph.kind in ("tree", *BLOCK_KINDS)
-    )
+    return sum(1 if graph.kind in kinds else _blocks(graph, kinds) for graph in inner if graph.kind in {"tree", *kinds})
 
 
-def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
+def _resolutions(tally: Tally, row: Row, kinds: frozenset[str]) -> tuple[tuple[int, int], ...]:
     """Resolutions at which a part works, highest first: the block's own and those of its low branches."""
     found = {row.output[1:]}
     pending = [row]
@@ -125,6 +134,6 @@ def _resolutions(tally: Tally, row: Row) -> tuple[tuple[int, int], ...]:
         if part.kind == "branch":
             # Every branch ends at its block's resolution; where it works is the smallest map inside.
             found.add(min(inner.output[1:] for inner in tally.parts(part.path)))
-        elif part.kind in ("stage", "tree", *BLOCK_KINDS):
-            pending += [inner for inner in tally.parts(part.path) if inner.kind in ("tree", "branch", *BLOCK_KINDS)]
+        elif part.kind in {"stage", "tree", *kinds}:
+            pending += [inner for inner in tally.parts(part.path) if inner.kind in {"tree", "branch", *kinds}]
     return tuple(sorted(found, reverse=True))

@@ -41,7 +41,7 @@ def _checked(read: Callable[[Any], Any]) -> BeforeValidator:
         try:
             return read(value)
         except ElasticError as error:
-            raise ValueError(f"{error}; {error.hint}" if error.hint else str(error)) from None
+            raise ValueError(str(error)) from None
 
     return BeforeValidator(validate)
 
@@ -156,7 +156,7 @@ def told(where: str, build: Callable[[], object]) -> list[str]:
     try:
         build()
     except ElasticError as error:
-        return [f"{where}: {error}" + (f" ({error.hint})" if error.hint else "")]
+        return [f"{where}: {error.message}" + (f" ({error.hint})" if error.hint else "")]
     return []
 
 

@@ -177,7 +177,7 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
         space = Space(base, depths, splits, kinds, model.splits.per, widths if model.widths else (), cardinality)
         _ = space.arms  # builds every option, and so checks them
     except ElasticError as error:
-        raise FileError(f"{path}: {error}", error.hint) from None
+        raise FileError(f"{path}: {error.message}", error.hint) from None
     band = Band(own, model.band.tolerance, convention, model.band.input)
     limits = []
     if model.band.params is not None:

@@ -92,7 +92,7 @@ def load_spec(path: str | Path) -> Spec:
     try:
         return from_dict(parsed.model_dump(by_alias=True, exclude_none=True))
     except ElasticError as error:
-        raise FileError(f"{path}: {error}", error.hint) from None
+        raise FileError(f"{path}: {error.message}", error.hint) from None
 
 
 def dump_spec(spec: Spec, comments: tuple[str, ...] = ()) -> str:

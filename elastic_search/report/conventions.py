@@ -24,9 +24,9 @@ Counts = dict[str, dict[str, int]]
 """Counts by what is counted, in each convention by its name."""
 
 
-def tools_report(networks: list[Costs], input: Shape, by: str) -> Report:
+def tools_report(networks: list[Costs], input: Shape, by: str, depth: int = 1) -> Report:
     """One column a tool: a network's parts and its total under every convention; below, why they differ."""
-    parts = [_parts(costs, input, by) for costs in networks]
+    parts = [_parts(costs, input, by, depth) for costs in networks]
     kinds = [by_kind(costs.network.graph, input, CONVENTIONS.values()) for costs in networks]
     rows: list[Record | None] = []
     for costs, counts in zip(networks, parts, strict=True):
@@ -63,8 +63,8 @@ def _fields(first: str, title: str) -> list[Field]:
     return [Field(first, title), *(Field(name, name.replace("-", "\n"), "count") for name in CONVENTIONS)]
 
 
-def _parts(costs: Costs, input: Shape, by: str) -> Counts:
-    found = {name: counts_by(costs.network, input, rules, by) for name, rules in CONVENTIONS.items()}
+def _parts(costs: Costs, input: Shape, by: str, depth: int) -> Counts:
+    found = {name: counts_by(costs.network, input, rules, by, depth) for name, rules in CONVENTIONS.items()}
     return {path: {name: found[name][path] for name in CONVENTIONS} for path in found["macs"]}
 
 

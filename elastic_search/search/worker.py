@@ -30,7 +30,7 @@ def main() -> None:
         try:
             tell("ended", why=work(said, stop))
         except ElasticError as error:
-            tell("error", message=str(error), hint=error.hint, code=error.exit_code)
+            tell("error", message=error.message, hint=error.hint, code=error.exit_code)
 
 
 def work(said: dict[str, Any], stop: StopSignal) -> str:

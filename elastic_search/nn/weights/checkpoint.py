@@ -209,7 +209,7 @@ def _spec_inside(file: Path, metadata: dict[str, str], tensors: int) -> Spec:
     try:
         return from_dict(data)
     except ElasticError as error:
-        raise FileError(f"{file}: the spec in its metadata: {error}", error.hint) from None
+        raise FileError(f"{file}: the spec in its metadata: {error.message}", error.hint) from None
 
 
 def _is_spec_data(data: Any, tensors: int) -> bool:

@@ -67,7 +67,7 @@ def _results(folder: RunFolder, plan: SearchSpace) -> tuple[dict[int, Result], l
             read()
         except ElasticError as error:
             file = folder.path / name
-            found.append(Finding(name, False, str(error).removeprefix(f"{file}: "), f"{REPAIR}: {cure}", file))
+            found.append(Finding(name, False, error.message.removeprefix(f"{file}: "), f"{REPAIR}: {cure}", file))
 
     def read(name: str, number: int | None) -> None:
         result = folder.result(number)
@@ -114,7 +114,7 @@ def _database(folder: RunFolder, results: dict[int, Result]) -> Finding:
     except (sqlite3.Error, OSError) as error:
         return Finding(file.name, False, str(error), cure, file)
     except ElasticError as error:
-        return Finding(file.name, False, str(error).removeprefix(f"{copy.study_file}: "), cure, file)
+        return Finding(file.name, False, error.message.removeprefix(f"{copy.study_file}: "), cure, file)
     recorded = set(folder.trials())
     for trial in trials:
         result = results.get(trial.number)
