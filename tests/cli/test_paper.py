@@ -199,7 +199,7 @@ def test_terminal_drawing_is_coloured_unless_told_not_to():
     ("args", "code", "problem"),
     (
         ("table3", 2, "'table3' is not one of"),
-        ("table2 -o x.png", 2, "table2 is no image"),
+        ("table2 -o x.png", 2, "not with table2"),
         ("figure4 -o x.jpg", 2, "one of .png, .svg, .pdf"),
         ("figure4 -o x", 2, "one of .png, .svg, .pdf"),
         ("figure4 -o x.svg --json", 2, "leave out one"),
