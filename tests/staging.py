@@ -73,3 +73,18 @@ def on_a_terminal(*args, columns=80, **env):
 def bare(text):
     """A text without its colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+HEAVY = {"torch", "numpy", "optuna", "pydantic", "fvcore", "rich", "sqlalchemy"}
+"""What counting must not load."""
+
+
+def loaded_by(*args):
+    """The top-level modules that a command had loaded at its end."""
+    code = (
+        "import sys\nfrom elastic_search.cli.main import cli\n"
+        f"try: cli({list(args)!r})\nexcept SystemExit as done: assert not done.code\n"
+        "print('\\n'.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in done.stderr.split()}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import elastic_search
+from tests.staging import HEAVY, loaded_by
 
 PACKAGE = Path(elastic_search.__file__).parent
 
@@ -84,19 +85,6 @@ def test_imports_obey_the_law(file):
         elif top not in sys.stdlib_module_names:
             rooms = THIRD_PARTIES[top]
             assert any(module == room or module.startswith(f"{room}.") for room in rooms), f"{module} imports {name}"
-
-
-def loaded_by(*args):
-    code = (
-        "import sys\nfrom elastic_search.cli.main import cli\n"
-        f"try: cli({list(args)!r})\nexcept SystemExit as done: assert not done.code\n"
-        "print('\\n'.join(sys.modules), file=sys.stderr)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name.split(".")[0] for name in done.stderr.split()}
-
-
-HEAVY = {"torch", "numpy", "optuna", "pydantic", "fvcore", "rich", "sqlalchemy"}
 
 
 @pytest.mark.parametrize("command", ("flops resnext50 --elastic", "flops resnext50 --json", "models", "models --json"))

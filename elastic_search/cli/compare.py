@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from elastic_search.cli.opaque import tell_opaque
 from elastic_search.cli.options import convention_option, dtype_option, format_options, input_option, load_graph
+from elastic_search.cli.output import tell_opaque
 
 SORTS = {
     "name": "name",
@@ -19,16 +19,16 @@ SORTS = {
     "depth": "depth",
     "field": "receptive_field",
 }
-"""What users sort by, and its key."""
+"""What users sort by, and its key in a comparison."""
 
 
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @input_option
 @convention_option()
-@dtype_option("Of elements and weights, for bytes moved and peak memory.")
-@click.option("--sort", type=click.Choice(list(SORTS)), help="Order of the networks; 'count' is the convention's.")
-@click.option("--reverse", is_flag=True, help="Largest first; without --sort, the names from the last.")
+@dtype_option("Data type of weights and activations, for bytes moved and peak memory.")
+@click.option("--sort", type=click.Choice(list(SORTS)), help="Quantity to sort by; 'count' is the convention's count.")
+@click.option("--reverse", is_flag=True, help="Sort the largest first; without --sort, reverse the order of the names.")
 @format_options
 def compare(
     names: tuple[str, ...],
@@ -41,12 +41,12 @@ def compare(
 ) -> None:
     """Compare networks: parameters, multiply-adds, activations, bytes moved, peak memory, depth, receptive field.
 
-    A NAME is whatever 'flops' takes. Ratios are to the first NAME, wherever --sort puts it. A terminal with room
-    shows a network a row, a narrow one a network a column. The bytes moved are those of running op by op: every op
-    reads its inputs and weights and writes its output once, without fusion; FLOPs per byte are two for each
-    multiply-add over these bytes. Depth is the convolutions and linear layers on the longest path. The receptive
-    field is the edge in pixels of what one position of the last feature map depends on; squeeze-and-excite gates,
-    which see the whole image, do not count.
+    NAME is anything that 'flops' accepts. Ratios are relative to the first NAME, wherever --sort puts it. A wide
+    terminal shows one network per row, a narrow one shows one per column. Bytes moved assume that ops run one by one,
+    without fusion: each reads its inputs and weights and writes its output once. FLOPs per byte count two FLOPs per
+    multiply-add. Depth is the number of convolutions and linear layers on the longest path. The receptive field is
+    the width in pixels of the region that one position of the last feature map depends on, not counting
+    squeeze-and-excite gates, which see the whole image.
     """
     from elastic_search.arch.ops import image
     from elastic_search.cost.compare import compare

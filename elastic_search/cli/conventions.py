@@ -10,9 +10,9 @@ from elastic_search.cli.options import format_options
 @click.command()
 @format_options
 def conventions(fmt: str) -> None:
-    """Show the rules of every counting convention: what it counts for which operator.
+    """Show what every counting convention counts for each operator.
 
-    They are the tools' own rules, their mistakes included; 'validate --tools all' compares them with the tools.
+    These are the tools' own rules, including their mistakes; 'validate --tools all' checks them against the tools.
     """
     from elastic_search.report.conventions import rules_report
     from elastic_search.report.emit import emit

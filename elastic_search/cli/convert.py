@@ -15,15 +15,17 @@ ENDINGS = (".tar", ".pth", ".pt", ".safetensors")
 @click.command()
 @click.argument("name")
 @click.argument("file")
-@click.option("-o", "--output", metavar="FILE", help="Default: FILE's name with .safetensors, in this folder.")
-@click.option("--force", is_flag=True, help="Replace the output if it exists.")
+@click.option(
+    "-o", "--output", metavar="FILE", help="File to write; by default FILE's name with .safetensors, in this folder."
+)
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 @format_options
 def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> None:
-    """Convert a checkpoint of the authors' release to our names, as safetensors with the spec inside.
+    """Convert a checkpoint released by the authors to a safetensors file with our names and the spec.
 
-    NAME is the network that 'elastic-search models' lists; FILE its checkpoint (.pth.tar, .pth, .pt or
-    .safetensors), which is loaded as weights only. Every key is accounted for, or the file is refused.
-    Needs the 'weights' extra.
+    NAME is a network listed by 'elastic-search models', and FILE is its checkpoint (.pth.tar, .pth, .pt or
+    .safetensors), loaded as weights only. A file with a key that cannot be placed is refused. Needs the 'weights'
+    extra.
     """
     from elastic_search.arch.zoo import published
     from elastic_search.cli.extras import require
@@ -33,11 +35,11 @@ def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> 
     published(name)
     target = Path(output) if output else Path(_stem(file) + ".safetensors")
     if not target.parent.is_dir() or (target.exists() and not target.is_file()):  # a device would be replaced, too
-        raise UsageError(f"{target}: not a file in a folder that exists", "name another with --output")
+        raise UsageError(f"{target}: not a file in an existing folder", "choose another with --output")
     if target.exists() and Path(file).exists() and target.samefile(file):
-        raise UsageError(f"{target} is the file to be converted", "name another with --output")
+        raise UsageError(f"{target} is the file to be converted", "choose another output with --output")
     if target.exists() and not force:
-        raise UsageError(f"{target} exists", "replace it with --force, or name another with --output")
+        raise UsageError(f"{target} already exists", "replace it with --force, or choose another with --output")
     require("torch", "safetensors", extra="weights")
     from elastic_search.nn.weights.checkpoint import convert as convert_file
 
@@ -46,7 +48,7 @@ def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> 
 
 
 def _stem(file: str) -> str:
-    """A file's name without the endings of checkpoints: ``x.pth.tar`` is ``x``."""
+    """A file's name without checkpoint suffixes: ``x.pth.tar`` is ``x``."""
     path = Path(file)
     while path.suffix in ENDINGS:
         path = path.with_suffix("")

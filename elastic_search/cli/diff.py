@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import click
 
-from elastic_search.cli.opaque import tell_opaque
 from elastic_search.cli.options import convention_option, format_options, input_option, load_graph
+from elastic_search.cli.output import tell_opaque
 
 
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--exit-code", is_flag=True, help="Exit with 1 if they differ.")
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if the networks differ.")
 @input_option
 @convention_option()
 @format_options
 def diff(a: str, b: str, exit_code: bool, size: tuple[int, int], convention: str, fmt: str) -> None:
-    """Name the nodes that only one of two networks has, or that differ in op, shape or cost.
+    """List the nodes that only one of two networks has, or that differ in op, shape or cost.
 
-    A and B are published networks, spec files or package.module:factory, which is imported and so runs its code.
-    A block that only one of them has is one line.
+    A and B are published networks, spec files or package.module:factory (which is imported, so its code runs).
+    A block that only one network has is listed as one line.
     """
     from elastic_search.arch.ops import image
     from elastic_search.cost.difference import differences

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import format_options
+from elastic_search.cli.options import dir_option, format_options
 from elastic_search.errors import ElasticError, EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
@@ -28,20 +28,20 @@ EXTRAS = {
     "torchinfo": "tools",
 }
 FREE_BYTES = 500 * 10**6
-"""Free disk below which a night's search is at risk."""
+"""Free disk space that a long search needs."""
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--repair", is_flag=True, help="Write a repaired copy of the run to NAME-repaired.")
-@click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
+@click.option("--repair", is_flag=True, help="Write a repaired copy of the run, NAME-repaired.")
+@dir_option
 @format_options
 def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
-    """Look at this environment, or at the files of the run NAME, and say how to cure what is wrong.
+    """Check this environment, or the files of the run NAME, and say how to fix what is wrong.
 
-    Without NAME: Python, the extras, the device, the disk. With it: checksums of every result, the database's own
-    check, and whether the two agree, checkpoints, the best network's cost. Changes nothing; --repair writes a copy in
-    which damaged files are set aside, for search --name NAME-repaired to go on with. Exit 1 if something is wrong.
+    Without NAME: Python, extras, device and disk. With NAME: checksums of all results, the database and whether it
+    agrees with them, checkpoints, and the cost of the best network. Nothing is changed. --repair writes a copy of the
+    run without the damaged files, to be continued with search --name NAME-repaired. Exits with 1 if a check fails.
     """
     from pathlib import Path
 
@@ -50,7 +50,7 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
 
     if name is None:
         if repair:
-            raise UsageError("--repair needs the NAME of a run")
+            raise UsageError("--repair needs a run", "give its NAME")
         findings, title = _environment(Path(root)), "This environment"
     else:
         findings, title = _run(Path(root), name, repair), f"Run {name}"
@@ -70,15 +70,15 @@ def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
     try:
         plan = folder.plan()
     except EnvironmentFault as error:
-        cure = "what the run is stands nowhere else: start anew under another --name; the results in it stay readable"
+        cure = "this file cannot be restored; start again under another --name (the results remain readable)"
         return [_finding("run.json", False, error.message.removeprefix(f"{folder.path / 'run.json'}: "), cure)]
     with folder.locked(sweep=False):
         found = examine(folder, plan)
         if repair and all(finding.sound for finding in found):
-            click.echo("nothing to repair: no copy was made", err=True)
+            click.echo("nothing to repair; no copy was written", err=True)
         elif repair:
             copy = repaired(folder, found)
-            click.echo(f"repaired copy: {copy.path}; go on with --name {copy.name}", err=True)
+            click.echo(f"wrote a repaired copy to {copy.path}; continue it with --name {copy.name}", err=True)
     return [_finding(f.what, f.sound, f.says, f.cure.replace("NAME", name)) for f in found]
 
 
@@ -99,7 +99,7 @@ def _environment(root: Path) -> list[dict[str, Any]]:
         found += _devices()
     folder = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
     free = shutil.disk_usage(folder).free
-    cure = "free space, or choose another --dir"
+    cure = "free some space, or choose another --dir"
     found.append(_finding("disk", free >= FREE_BYTES, f"{free / 10**9:.1f} GB free at {folder}", cure))
     return [*found, _writable(folder)]
 
@@ -122,7 +122,7 @@ def _writable(folder: Path) -> dict[str, Any]:
             file.write(b"0" * 4096)
     except OSError as error:
         return _finding("folder", False, f"{folder}: {error.strerror}", "choose another --dir")
-    return _finding("folder", True, f"{folder} can be written")
+    return _finding("folder", True, f"{folder} is writable")
 
 
 def _finding(what: str, sound: bool, says: str, cure: str = "") -> dict[str, Any]:

@@ -7,36 +7,36 @@ from pathlib import Path
 
 import click
 
-from elastic_search.cli.opaque import tell_opaque
-from elastic_search.cli.options import input_option, load_graph
-from elastic_search.cli.output import write_output
+from elastic_search.cli.options import input_option, load_graph, option
+from elastic_search.cli.output import tell_opaque, write_output
 from elastic_search.errors import UsageError
 
 SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"}
 
 
-@click.command(short_help="A network as a picture.")
+@click.command()
 @click.argument("name")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="The file to write; its suffix (.svg, .dot, .mmd) gives the format.")  # fmt: skip
-@click.option("--format", "fmt", type=click.Choice(["svg", "dot", "mermaid"]), help="Instead of the suffix's.")
-@click.option("--by", type=click.Choice(["stage", "block", "branch"]), default="branch", show_default=True,
-              help="How much is drawn: the stages, their blocks, or all of it.")  # fmt: skip
+              help="File to write; its suffix (.svg, .dot or .mmd) sets the format.")  # fmt: skip
+@click.option(
+    "--format", "fmt", type=click.Choice(["svg", "dot", "mermaid"]), help="Format to write, whatever the suffix."
+)
+@option("--by", type=click.Choice(["stage", "block", "branch"]), default="branch", help="Level of detail.")
 @input_option
 def draw(name: str, output: Path | None, fmt: str | None, by: str, size: tuple[int, int]) -> None:
-    """Draw a network: its stages, their blocks, and the blocks' branches in the colours of their resolutions.
+    """Draw a network: its stages, their blocks, and the branches of the blocks, coloured by resolution.
 
-    NAME is whatever 'flops' takes. Normalisations and activations are not drawn, nor are equal blocks in a row drawn
-    twice. svg is a picture for any browser; dot (graphviz) and mermaid (Markdown) are text, and go to stdout
-    without -o.
+    NAME is anything that 'flops' accepts. Normalisations and activations are not drawn, and equal blocks in a row are
+    drawn once. svg is a picture for any browser; dot (graphviz) and mermaid (Markdown) are text. Without -o the
+    drawing goes to stdout.
     """
     if fmt is None and output is not None:
         fmt = SUFFIXES.get(output.suffix.lower())
         if fmt is None:
-            raise UsageError(f"{output}: no format has this suffix", f"end in {', '.join(SUFFIXES)}, or add --format")
+            raise UsageError(f"{output}: unknown suffix", f"use one of {', '.join(SUFFIXES)}, or add --format")
     fmt = fmt or "svg"
     if output is None and fmt == "svg" and sys.stdout.isatty():
-        raise UsageError("an SVG is no reading for a terminal", f"write it with -o: draw {name} -o net.svg")
+        raise UsageError("an SVG cannot be shown in a terminal", f"write it to a file: draw {name} -o net.svg")
     from elastic_search.arch.ops import image
     from elastic_search.draw.charts import dot, mermaid
     from elastic_search.draw.sketch import sketch

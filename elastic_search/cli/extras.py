@@ -1,4 +1,4 @@
-"""Optional dependencies: present, or one line that says how to get them."""
+"""Optional dependencies: installed, or one line that says how to install them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def require(*modules: str, extra: str = "search") -> None:
     """Check that modules of an extra are installed, without importing them.
 
     Raises:
-        EnvironmentFault: naming the first that is missing, with its cure.
+        EnvironmentFault: for the first that is missing, with the command that installs it.
     """
     for module in modules:
         if find_spec(module) is None:

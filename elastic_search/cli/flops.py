@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from elastic_search.cli.opaque import tell_opaque
 from elastic_search.cli.options import (
-    Amount,
-    Depths,
+    AMOUNT,
+    DEPTHS,
+    IMAGES,
     convention_option,
     device_option,
     dtype_option,
     edit_options,
     edited,
     format_options,
-    images_option,
     load_graph,
+    option,
 )
+from elastic_search.cli.output import tell_opaque
 from elastic_search.errors import OverBudgetError, UsageError
 
 if TYPE_CHECKING:
@@ -30,26 +31,26 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("name")
-@click.option("--elastic", is_flag=True, help="Beside it, its published Elastic variant; a module's, made here.")
+@click.option(
+    "--elastic", is_flag=True, help="Add its Elastic variant: the published one, or your module made Elastic."
+)
 @edit_options
-@click.option("--depths", type=Depths(), help="Blocks per stage, as in 6,8,5,3.")
-@images_option
-@click.option("--by", type=click.Choice(["stage", "block", "op"]), default="stage", show_default=True)
-@click.option("--depth", type=click.IntRange(1, 100), help="Instead of --by: modules nested up to this depth.")
+@click.option("--depths", type=DEPTHS, help="Blocks per stage, such as 6,8,5,3.")
+@option("--input", "inputs", type=IMAGES, default="224", help="Input size in pixels, or several, such as 96,224.")
+@option("--by", type=click.Choice(["stage", "block", "op"]), default="stage", help="Parts to list.")
+@click.option("--depth", type=click.IntRange(1, 100), help="List modules nested up to this depth, instead of --by.")
 @convention_option("all")
-@click.option("--max-macs", type=Amount(), help="Exit with 1 if the network (the edited one) costs more.")
-@click.option("--max-params", type=Amount(), help="The same for parameters.")
-@click.option("--max-activations", type=Amount(), help="The same for activations.")
-@click.option("--training", is_flag=True, help="Forward and backward FLOPs, and memory.")
-@click.option("--latency", is_flag=True, help="Measure the time per image on this machine, beside the counts.")
+@click.option("--max-macs", type=AMOUNT, help="Exit with 1 if the network (the edited one, if any) has more MACs.")
+@click.option("--max-params", type=AMOUNT, help="Exit with 1 if it has more parameters.")
+@click.option("--max-activations", type=AMOUNT, help="Exit with 1 if it has more activations.")
+@click.option("--training", is_flag=True, help="Show forward and backward FLOPs and the memory of training.")
+@click.option("--latency", is_flag=True, help="Measure the time per image on this machine, next to the counts.")
 @click.option(
-    "--batch", type=click.IntRange(1, 65_536), help="Images at once: --training 32, --latency 1 unless given."
+    "--batch", type=click.IntRange(1, 65_536), help="Batch size; 32 for --training and 1 for --latency if omitted."
 )
-@dtype_option("Of --training.")
-@click.option(
-    "--optimizer", type=click.Choice(["sgd", "adamw", "none"]), default="sgd", show_default=True, help="Of --training."
-)
-@device_option("Of --latency.")
+@dtype_option("Data type for --training.")
+@option("--optimizer", type=click.Choice(["sgd", "adamw", "none"]), default="sgd", help="Optimiser for --training.")
+@device_option("Device for --latency.")
 @format_options
 def flops(
     name: str,
@@ -73,24 +74,22 @@ def flops(
     device: str,
     fmt: str,
 ) -> None:
-    """Count a network exactly: parameters, multiply-adds, a tool's count, activations.
+    """Count the cost of a network exactly: parameters, multiply-adds, another tool's count, activations.
 
-    NAME is a published network ('elastic-search models' lists them), a spec file (.toml), or your own:
-    package.module:factory is imported, which runs its code, and called; what it returns must be a torch.nn.Module.
-    Spec files never run code. With an edit (--split, --down, --up, --depths) the edited network stands beside NAME.
-    With --convention all every tool's count is shown, and why they differ.
+    NAME is a published network (see 'elastic-search models'), a spec file (.toml), or package.module:factory, a
+    function of your own that returns a torch.nn.Module. The factory is imported and called, which runs its code; spec
+    files never run code. With --split, --down, --up or --depths the edited network is shown next to NAME. With
+    --convention all every tool's count is shown, and why the counts differ.
     """
     from elastic_search.cost.parts import measure
     from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.emit import emit
 
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
-        raise UsageError(
-            "several sizes, --training, --latency and --convention all are tables of their own", "ask for one"
-        )
+        raise UsageError("several sizes, --training, --latency and --convention all exclude one another", "give one")
     if depth is not None:
         if by != "stage":
-            raise UsageError(f"--depth and --by {by} are two ways to divide a network", "give one of them")
+            raise UsageError(f"--depth and --by {by} exclude each other", "give one")
         by = "module"
     chosen = FVCORE if convention == "all" else CONVENTIONS[convention]
     options = {"split": split, "down": down, "up": up, "depths": depths}
@@ -126,7 +125,7 @@ def flops(
 
 
 def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
-    """The network, and beside it the variant that the options ask for, with their roles."""
+    """The network and the variant that the options ask for, each with its role."""
     if _is_code(name):
         return _modules(name, elastic, edits, input)
     from elastic_search.arch.network import Network
@@ -138,17 +137,17 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
     if elastic:
         if edits:
             raise UsageError(
-                "--elastic means the published variant and cannot be edited at once",
-                "leave out --elastic to edit the base, or edit the variant by its own name",
+                "--elastic shows the published variant and excludes edits",
+                "leave out --elastic to edit the base, or give the variant's own name to edit that",
             )
         entry = find(name)
         if entry is None or entry.elastic is None:
             if base.spec is not None and all(base.spec.paths(i) == 1 for i in range(len(base.spec.stages))):
                 raise UsageError(
-                    f"{name} has one path a block, as every ResNet has: it cannot be split",
-                    "a ResNeXt has paths to split: flops resnext50 --elastic",
+                    f"{name} has a single path per block, like every ResNet, and cannot be split",
+                    "try a ResNeXt: flops resnext50 --elastic",
                 )
-            raise UsageError(f"no Elastic variant of {name} is published", f"edit it: flops {name} --split 1/2,1/2")
+            raise UsageError(f"{name} has no published Elastic variant", f"edit it: flops {name} --split 1/2,1/2")
         variant = published(entry.elastic)
         networks.append(("elastic", Network(entry.elastic, variant.graph(), variant)))
     elif edits:
@@ -170,12 +169,12 @@ def _is_code(name: str) -> bool:
 
 
 def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
-    """A user's module, and the same made Elastic."""
+    """A user's module and its Elastic version."""
     wrong = [f"--{key}" for key in ("depths",) if key in edits]
     if wrong or (edits and not elastic):
         options = ", ".join(wrong or (f"--{key}" for key in edits))
         raise UsageError(
-            f"{options}: a module of your own has no stages to edit", f"flops {name} --elastic --split 1/2,1/2"
+            f"{options}: a module of your own has no stages to edit", f"use flops {name} --elastic --split 1/2,1/2"
         )
     networks = [("base", load_graph(name, input))]
     if elastic:

@@ -7,12 +7,13 @@ from fractions import Fraction
 import click
 
 from elastic_search.cli.options import (
-    Percent,
+    PERCENT,
     convention_option,
     edit_options,
     format_options,
     input_option,
     load_network,
+    option,
     read_split,
 )
 
@@ -20,11 +21,11 @@ from elastic_search.cli.options import (
 @click.command()
 @click.argument("name")
 @edit_options
-@click.option("--tolerance", type=Percent(), default="1%", show_default=True, help="Distance in cost to the base.")
-@click.option("--params-tolerance", type=Percent(), help="Bound the parameters too; not bounded unless given.")
+@option("--tolerance", type=PERCENT, default="1%", help="Largest difference in cost from the base.")
+@click.option("--params-tolerance", type=PERCENT, help="Largest difference in parameters; unlimited if omitted.")
 @input_option
 @convention_option()
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Rows of the table.")
+@option("--limit", type=click.IntRange(1), default=20, help="Most rows to show.")
 @format_options
 def match(
     name: str,
@@ -38,10 +39,10 @@ def match(
     limit: int,
     fmt: str,
 ) -> None:
-    """Find all depths at which an Elastic network costs what NAME costs, nearest first.
+    """Find all depths at which an Elastic network costs as much as NAME, nearest first.
 
-    Every depth tuple with at least one block a stage is considered; the split (by default 1/2,1/2) is in
-    every block that may scale. The table shows --limit rows; json and csv list all.
+    All depths with at least one block per stage are considered. The split (1/2,1/2 by default) is applied to every
+    block that can be split. The table shows --limit rows; json and csv list all of them.
     """
     from elastic_search.arch.ops import image
     from elastic_search.cost.tools import CONVENTIONS

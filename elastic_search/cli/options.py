@@ -20,28 +20,14 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 CONVENTIONS = ["macs", "fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"]
 DTYPES = ["fp32", "bf16", "fp16"]
 DEVICES = ["auto", "cuda", "mps", "cpu"]
-
-
-def dtype_option(help: str) -> Callable[[Command], Command]:
-    """The dtype of what a count is of; legal are the names of ``cost.memory.DTYPES``."""
-    return click.option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], show_default=True, help=help)
-
-
-def device_option(help: str | None = None) -> Callable[[Command], Command]:
-    """The device that works; see ``train.device.choose_device``."""
-    return click.option("--device", type=click.Choice(DEVICES), default=DEVICES[0], show_default=True, help=help)
+FORMATS = ["table", "json", "csv", "markdown", "latex"]
 
 
 class Written(click.ParamType):  # type: ignore[type-arg]
-    """A value as people write it."""
+    """A value as people write it; ``read`` raises a ValueError that says what to write."""
 
-    def read(self, text: str) -> Any:
-        """The value of a text.
-
-        Raises:
-            ValueError: saying what to write.
-        """
-        raise NotImplementedError
+    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
+        self.name, self.read = name, read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -50,140 +36,117 @@ class Written(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
-class Size(Written):
-    """An input size: one edge of a square, or height x width; returns (height, width)."""
+def _size(text: str) -> tuple[int, int]:
+    from elastic_search.arch.written import parse_size
 
-    name = "H or HxW"
-
-    def read(self, text: str) -> tuple[int, int]:
-        from elastic_search.arch.written import parse_size
-
-        _, height, width = parse_size(text)
-        return height, width
+    _, height, width = parse_size(text)
+    return height, width
 
 
-class Images(Written):
-    """One or several input sizes: ``224``, ``193x257``, ``3x224x224``, ``96,224,448``; returns shapes."""
+def _images(text: str) -> tuple[Shape, ...]:
+    from elastic_search.arch.written import parse_size
 
-    name = "SIZE[,SIZE…]"
-
-    def read(self, text: str) -> tuple[Shape, ...]:
-        from elastic_search.arch.written import parse_size
-
-        return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
+    return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
 
 
-class Amount(Written):
-    """A number of operations or parameters: ``4300000000``, ``4.3e9``, ``4.3G``, ``25M``; returns an int."""
+def _amount(text: str) -> int:
+    from elastic_search.arch.written import parse_amount
 
-    name = "NUMBER"
-
-    def read(self, text: str) -> int:
-        from elastic_search.arch.written import parse_amount
-
-        return parse_amount(text)
+    return parse_amount(text)
 
 
-class Amounts(Written):
-    """Several distinct amounts: ``2G,3G,4.26G``; returns ints, the smallest first."""
-
-    name = "NUMBER[,NUMBER…]"
-
-    def read(self, text: str) -> tuple[int, ...]:
-        from elastic_search.arch.written import parse_amount
-
-        amounts = sorted(set(map(parse_amount, text.split(","))))
-        if amounts[0] < 1:
-            raise ValueError(f"{text!r}: a target is above 0")
-        return tuple(amounts)
+def _amounts(text: str) -> tuple[int, ...]:
+    amounts = sorted(set(map(_amount, text.split(","))))
+    if amounts[0] < 1:
+        raise ValueError(f"{text!r}: every target must be above 0")
+    return tuple(amounts)
 
 
-class Percent(Written):
-    """A share: ``1%`` or ``0.01``; returns an exact Fraction."""
+def _percent(text: str) -> Fraction:
+    from elastic_search.arch.written import parse_percent
 
-    name = "percent"
-
-    def read(self, text: str) -> Fraction:
-        from elastic_search.arch.written import parse_percent
-
-        return parse_percent(text)
+    return parse_percent(text)
 
 
-class Depths(Written):
-    """Blocks per stage: ``6,8,5,3``."""
+def _depths(text: str) -> tuple[int, ...]:
+    from elastic_search.arch.written import is_number
 
-    name = "D1,D2,…"
-
-    def read(self, text: str) -> tuple[int, ...]:
-        from elastic_search.arch.written import is_number
-
-        parts = [part.strip() for part in text.split(",")]
-        if not all(is_number(part) and 1 <= int(part) <= 1024 for part in parts):
-            raise ValueError(f"{text!r} are not depths: write 6,8,5,3 (1 to 1024 blocks a stage)")
-        return tuple(map(int, parts))
+    parts = [part.strip() for part in text.split(",")]
+    if not all(is_number(part) and 1 <= int(part) <= 1024 for part in parts):
+        raise ValueError(f"{text!r} are not depths: write 6,8,5,3 (1 to 1024 blocks per stage)")
+    return tuple(map(int, parts))
 
 
-def input_option(command: Command) -> Command:
-    """--input, as (height, width) in ``size``."""
-    return click.option("--input", "size", type=Size(), default="224", show_default=True, help="Input size in pixels.")(
-        command
-    )
+SIZE = Written("H or HxW", _size)
+"""One edge of a square, or height x width; (height, width)."""
+
+IMAGES = Written("SIZE[,SIZE…]", _images)
+"""One or several of ``224``, ``193x257`` and ``3x224x224``; shapes."""
+
+AMOUNT = Written("NUMBER", _amount)
+"""Operations or parameters: ``4300000000``, ``4.3e9``, ``4.3G``, ``25M``; an int."""
+
+AMOUNTS = Written("NUMBER[,NUMBER…]", _amounts)
+"""Distinct amounts above 0; ints, the smallest first."""
+
+PERCENT = Written("percent", _percent)
+"""``1%`` or ``0.01``; an exact Fraction."""
+
+DEPTHS = Written("D1,D2,…", _depths)
+"""Blocks per stage: ``6,8,5,3``."""
 
 
-def images_option(command: Command) -> Command:
-    """--input, as shapes in ``inputs``."""
-    return click.option(
-        "--input",
-        "inputs",
-        type=Images(),
-        default="224",
-        show_default=True,
-        help="Input size in pixels; several: 96,224.",
-    )(command)
+def option(*names: str, **about: Any) -> Callable[[Command], Command]:
+    """An option whose default, if it has one, is shown."""
+    return click.option(*names, show_default="default" in about, **about)
+
+
+input_option = option("--input", "size", type=SIZE, default="224", help="Input size in pixels.")
+seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Seed of the random choices.")
+dir_option = option("--dir", "root", default="runs", help="Folder that holds all runs.")
+
+
+def device_option(help: str = "Device to run on.") -> Callable[[Command], Command]:
+    """--device; see ``train.device.choose_device``."""
+    return option("--device", type=click.Choice(DEVICES), default=DEVICES[0], help=help)
+
+
+def dtype_option(help: str) -> Callable[[Command], Command]:
+    """--dtype; its values are the names of ``cost.memory.DTYPES``."""
+    return option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], help=help)
 
 
 def convention_option(*more: str) -> Callable[[Command], Command]:
     """--convention, by name, or one of ``more``."""
-    return click.option(
-        "--convention",
-        type=click.Choice([*CONVENTIONS, *more]),
-        default="fvcore",
-        show_default=True,
-        help="Whose counting rules; macs are always shown beside.",
-    )
+    help = "Counting rules to use; macs are always shown too."
+    return option("--convention", type=click.Choice([*CONVENTIONS, *more]), default="fvcore", help=help)
 
 
 def format_options(command: Command) -> Command:
     """--format and --json; the command receives ``fmt``."""
-    choice = click.option(
-        "--format",
-        "fmt",
-        type=click.Choice(["table", "json", "csv", "markdown", "latex"]),
-        default="table",
-        show_default=True,
-        help="csv and json hold plain integers.",
-    )
-    short = click.option("--json", "fmt", flag_value="json", help="Short for --format json.")
-    return choice(short(command))
+    help = "Output format; csv and json hold plain integers."
+    short = click.option("--json", "fmt", flag_value="json", help="Same as --format json.")
+    return option("--format", "fmt", type=click.Choice(FORMATS), default="table", help=help)(short(command))
 
 
 def edit_options(command: Command) -> Command:
     """--split, --down and --up."""
-    split = click.option(
-        "--split", metavar="SPLIT", help="Branches of every block that may scale, as in 1/2,1/2 or 1/2@1,1/2@1/2."
-    )
+    split = "Branches of every block that can be split, such as 1/2,1/2 or 1/2@1,1/2@1/2."
     down = click.option("--down", type=click.Choice(["avgpool", "trained"]), help="Down-sampling of low branches.")
     up = click.option(
         "--up", type=click.Choice(["bilinear", "nearest", "trained"]), help="Up-sampling of low branches."
     )
-    return split(down(up(command)))
+    return click.option("--split", metavar="SPLIT", help=split)(down(up(command)))
 
 
 def load_graph(name: str, size: tuple[int, ...]) -> Network:
-    """Whatever NAME means: a published network, a spec file, or ``package.module:factory`` read at ``size``,
-    which is (height, width) or (channels, height, width).
+    """The network that NAME means: a published one, a spec file, or ``package.module:factory``, traced at ``size``.
 
-    The last imports and so runs the user's code.
+    A factory's module is imported, which runs the user's code.
+
+    Args:
+        name: as the user wrote it.
+        size: (height, width) or (channels, height, width).
     """
     from elastic_search.arch.network import Network
 
@@ -204,7 +167,7 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
 
 
 def load_network(name: str) -> tuple[str, Spec]:
-    """A published network by name, or a spec file: its label and spec."""
+    """Label and spec of a published network or a spec file."""
     if name.endswith(".toml") or "/" in name:
         from elastic_search.files import load_spec
 
@@ -219,7 +182,7 @@ def read_split(text: str, down: str | None, up: str | None) -> Split:
 
     Raises:
         SplitError: if it is malformed, or its types do not go together.
-        UsageError: if a resampling is asked for that no branch would have.
+        UsageError: if no branch would use the resampling.
     """
     from elastic_search.arch.split import parse_split, resampling_pair
     from elastic_search.errors import UsageError
@@ -227,8 +190,8 @@ def read_split(text: str, down: str | None, up: str | None) -> Split:
     split = parse_split(text, *resampling_pair(down, up))
     if (down or up) and not split.scales_down:
         raise UsageError(
-            f"--down and --up need branches below the block's resolution; {split} has none",
-            "leave them out, or write one, as in 1/2@1,1/2@1/2",
+            f"--down and --up need a branch below the block's resolution; {split} has none",
+            "leave them out, or add one, such as 1/2@1,1/2@1/2",
         )
     return split
 
@@ -239,7 +202,7 @@ def edited(
     """The spec with the edits that options ask for.
 
     Raises:
-        UsageError: if a resampling is asked for where no block has a low branch.
+        UsageError: if a resampling is given and no block has a low branch.
     """
     from elastic_search.arch.edit import elastic, with_resampling
     from elastic_search.errors import UsageError
@@ -250,6 +213,6 @@ def edited(
         return elastic(spec, read_split(split, down, up))
     if down or up:
         if not spec.elastic_blocks:
-            raise UsageError("--down and --up need branches below the block's resolution", "add --split 1/2,1/2")
+            raise UsageError("--down and --up need a branch below the block's resolution", "add --split 1/2,1/2")
         return with_resampling(spec, down, up)
     return spec

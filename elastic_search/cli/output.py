@@ -1,12 +1,25 @@
-"""Files that a command writes where the user says."""
+"""What a command writes other than its report: the file that the user names, and notes on stderr."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from elastic_search.atomic import write_atomically
+
+if TYPE_CHECKING:
+    from elastic_search.arch.network import Network
+
+
+def tell_opaque(networks: Iterable[Network]) -> None:
+    """Name the operations without a rule on stderr, for formats that have no notes."""
+    from elastic_search.report.notes import opaque_notes
+
+    for line in opaque_notes((network.label, network.graph) for network in networks):
+        click.echo(line, err=True)
 
 
 def write_output(output: Path, data: bytes) -> None:
@@ -15,5 +28,5 @@ def write_output(output: Path, data: bytes) -> None:
     Raises:
         EnvironmentFault: if it cannot be written.
     """
-    write_atomically(output, data, "give -o a file in a folder that exists and can be written", parents=False)
+    write_atomically(output, data, "choose a file in an existing, writable folder", parents=False)
     click.echo(f"wrote {output}", err=True)

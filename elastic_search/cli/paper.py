@@ -1,4 +1,4 @@
-"""``elastic-search paper``: the paper's figures beside ours."""
+"""``elastic-search paper``: the paper's figures next to ours."""
 
 from __future__ import annotations
 
@@ -19,28 +19,23 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 @click.command()
 @click.argument("what", type=click.Choice(["table2", "table6", "table7", "figure4"]))
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write figure4 as an image, by suffix: .png, .svg or .pdf.",
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
+              help="Image file to write figure4 to (.png, .svg or .pdf).")  # fmt: skip
 @format_options
 def paper(what: str, output: Path | None, fmt: str) -> None:
-    """Show a table of the paper beside our counts, cell by cell, or its Figure 4.
+    """Show a table of the paper next to our counts, cell by cell, or the paper's Figure 4.
 
-    Each row is counted at 224x224 as the paper counted it, and every cell says whether ours rounds to the printed
-    digits. Errors are the printed ones: nothing is measured here. In json and csv, printed figures are text with
-    their digits and ours are whole numbers. figure4 is drawn in the terminal, or as an image with -o; drawing
-    needs the 'plot' extra, its data in another --format does not.
+    Each row is counted at 224x224 in the way the paper counted it, and every cell says whether our count rounds to
+    the printed digits. Error rates are those printed; nothing is measured here. In json and csv, printed figures are
+    text, which keeps their digits, and ours are whole numbers. figure4 is drawn in the terminal, or to an image file
+    with -o. Drawing needs the 'plot' extra; printing the data with --format does not.
     """
     from elastic_search.report.emit import emit
 
     if what == "figure4":
         return _figure4(output, fmt)
     if output is not None:
-        raise UsageError(f"{what} is no image, and -o draws one", "leave out -o, or take figure4")
+        raise UsageError(f"-o works with figure4 only, not with {what}", "leave out -o")
     from elastic_search.paper.reproduce import TABLES
     from elastic_search.report.paper import reproduction_report
 
@@ -65,17 +60,12 @@ def _figure4(output: Path | None, fmt: str) -> None:
 
 
 def _write(figure: Figure4, output: Path, fmt: str) -> None:
-    """The image, whole or not at all.
-
-    Raises:
-        UsageError: if the suffix names no image format, or data was asked for too.
-        EnvironmentFault: if the file cannot be written.
-    """
+    """Draw the image and write it whole or not at all."""
     suffix = output.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"-o {output}: the suffix says the format, one of {', '.join(SUFFIXES)}", "-o figure4.svg")
+        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(SUFFIXES)}", "for example -o figure4.svg")
     if fmt != "table":
-        raise UsageError(f"-o draws an image and --format {fmt} prints its data", "leave out one of them")
+        raise UsageError(f"-o draws an image and --format {fmt} prints the data", "give one of them")
     from elastic_search.cli.extras import require
 
     require("matplotlib", extra="plot")

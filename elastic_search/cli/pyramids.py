@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import click
 
-from elastic_search.cli.options import convention_option, format_options
+from elastic_search.cli.options import convention_option, format_options, option
 
 
 @click.command()
-@click.option("--size", type=int, default=56, show_default=True, help="Height and width of the input map.")
-@click.option("--channels", type=int, default=256, show_default=True, help="Channels of the input map.")
-@click.option("--kernel", type=int, default=3, show_default=True, help="Height and width of the kernel.")
-@click.option("--out-channels", type=int, default=256, show_default=True, help="1 gives the table as printed.")
-@click.option(
-    "--split",
-    metavar="SPLIT",
-    default="1/2,1/2",
-    show_default=True,
-    help="Branches of the layer, share@scale: b is 1/share, r is 1/scale.",
-)
+@option("--size", type=int, default=56, help="Height and width of the input map.")
+@option("--channels", type=int, default=256, help="Channels of the input map.")
+@option("--kernel", type=int, default=3, help="Height and width of the kernel.")
+@option("--out-channels", type=int, default=256, help="Channels of the output map; 1 gives the printed table.")
+@option("--split", metavar="SPLIT", default="1/2,1/2", help="Branches as share@scale: b is 1/share, r is 1/scale.")
 @convention_option()
 @format_options
 def pyramids(size: int, channels: int, kernel: int, out_channels: int, split: str, convention: str, fmt: str) -> None:
     """Compare one convolution as single scale, feature pyramid, filter pyramid and Elastic.
 
-    The costs are those of the paper's Table 1. Beside them stands what it leaves out: the resampling of the
-    real layer, which --convention counts, and what remains of the saving. In json and csv a number that is
-    not whole is exact text, as in "1849/4".
+    The costs are those of the paper's Table 1, followed by what the table leaves out: the cost of resampling in the
+    real layer, counted by --convention, and the net saving. In json and csv, a number that is not whole is an exact
+    fraction as text, such as "1849/4".
     """
     from elastic_search.arch.split import parse_split
     from elastic_search.cost.pyramids import Layer, split_ratios, table1

@@ -1,26 +1,26 @@
-"""``elastic-search reproduce``: a recorded training once more, compared epoch by epoch."""
+"""``elastic-search reproduce``: a recorded training repeated and compared epoch by epoch."""
 
 from __future__ import annotations
 
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import device_option, format_options
+from elastic_search.cli.options import device_option, dir_option, format_options
 from elastic_search.errors import UsageError
 
 
 @click.command()
 @click.argument("name")
 @click.argument("trial")
-@click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
+@dir_option
 @device_option()
 @format_options
 def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
-    """Train a trial of the run NAME again: the same configuration, seed and epochs.
+    """Repeat the training of a trial of the run NAME, with the same configuration, seed and epochs.
 
-    TRIAL is its number, or "base". The accuracy after every epoch is compared with the record, and differing
-    versions are named. Exit 1 if a curve differs on a CPU; on a GPU sums are taken in varying order, and a small
-    difference is only shown. Nothing of the run is changed. Needs the 'search' extra.
+    TRIAL is the number of the trial, or "base". The accuracy after every epoch is compared with the record, and
+    versions that have changed since are listed. Exits with 1 if the curves differ on a CPU; on a GPU, where the order
+    of sums varies, a difference is only shown. The run itself is not changed. Needs the 'search' extra.
     """
     from pathlib import Path
 
@@ -37,13 +37,12 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     folder = RunFolder(Path(root), name)
     about, plan = folder.description(), folder.plan()
     if trial != "base" and not (trial.isascii() and trial.isdecimal() and len(trial) < 10):
-        raise UsageError(f"TRIAL {trial!r} is neither a number nor 'base'")
+        raise UsageError(f"{trial!r} is not a trial", "give a number, or base")
     record = folder.result(None if trial == "base" else int(trial))
     if record is None or record.accuracy is None:
         why = f"failed: {record.reason}" if record else "is not recorded"
-        raise UsageError(
-            f"trial {trial} {why}", f"recorded: base, {', '.join(map(str, folder.trials())) or 'no trial'}"
-        )
+        known = ", ".join(map(str, folder.trials())) or "no trial"
+        raise UsageError(f"trial {trial} {why}", f"recorded: base, {known}")
     spec = network_of(plan, record)
     chosen, expected = choose_device(device), list(record.curve)
     now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
@@ -53,7 +52,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
         click.echo(line, err=True)
 
     class AsFar(Monitor):
-        """Ends the training where the recorded one ended."""
+        """Stops the training where the recorded one stopped."""
 
         def epoch(self, result: Epoch, checkpoint: bytes) -> Verdict:
             return Verdict.PRUNE if result.number >= len(expected) else Verdict.GO_ON

@@ -11,41 +11,42 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import Amounts, format_options
+from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, seed_option
 from elastic_search.errors import UsageError
 from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from elastic_search.search.run import Run
 
 ENDINGS = {
-    "trials": "all trials are done",
-    "time": "its time is used",
-    "exhausted": "every network of the band has been tried, and the best with further seeds",
+    "trials": "all trials done",
+    "time": "time limit reached",
+    "exhausted": "all networks in the band tried, the best ones with more seeds",
     "signal": "interrupted",
 }
 
 
 @click.command()
 @click.argument("space")
-@click.option("--hours", type=click.FloatRange(0, min_open=True), help="Time to use, over all starts of the run.")
-@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="The same in minutes.")
-@click.option("--until", metavar="HH:MM", help="Use the time until then, the next time a clock here shows it.")
-@click.option("--trials", type=click.IntRange(1), help="Networks to try; with --targets, in each band.")
-@click.option("--targets", type=Amounts(), help="Search a band around each of these costs, as in 2G,3G,4.26G.")
-@click.option("--strategy", type=click.Choice(STRATEGIES), default=STRATEGIES[0], show_default=True)
+@click.option(
+    "--hours", type=click.FloatRange(0, min_open=True), help="Time limit in hours, over all starts of the run."
+)
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Time limit in minutes.")
+@click.option("--until", metavar="HH:MM", help="Stop at the next HH:MM (local time).")
+@click.option("--trials", type=click.IntRange(1), help="Number of networks to try (in each band, with --targets).")
+@click.option("--targets", type=AMOUNTS, help="Search a band around each of these costs, such as 2G,3G,4.26G.")
+@option("--strategy", type=click.Choice(STRATEGIES), default=STRATEGIES[0], help="How the next network is chosen.")
 @click.option("--no-halving", is_flag=True, help="Train every proxy to its last epoch.")
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
-@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
-@click.option("--name", help="Of the run; by default the space's.")
-@click.option("--dir", "root", default="runs", show_default=True, help="Of all runs.")
-@click.option("--device", type=click.Choice(["auto", "cuda", "mps", "cpu"]), default="auto", show_default=True)
-@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that train; "
-              "each of them has a GPU of its own as far as there are any.")  # fmt: skip
-@click.option("--storage", metavar="URL", help="PostgreSQL of a study that several machines share; the same command "
-              "runs on each.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
+@seed_option
+@click.option("--name", help="Name of the run; by default the name of the space.")
+@dir_option
+@device_option()
+@option(
+    "--workers", type=click.IntRange(1, 64), default=1, help="Training processes; each uses its own GPU if possible."
+)
+@click.option("--storage", metavar="URL", help="PostgreSQL database of a study shared by several machines; run the "
+              "same command on each.")  # fmt: skip
 @format_options
 def search(
     space: str,
@@ -65,14 +66,14 @@ def search(
     storage: str | None,
     fmt: str,
 ) -> None:
-    """Search a space for the Elastic network whose short-trained proxy is best, at the base's cost.
+    """Search a space for the Elastic network with the best short-trained proxy at the cost of the base.
 
     SPACE is a shipped space (resnext50, resnext50_blocks, dla_x60, densenet201, demo) or a space file (.toml). Every
-    proposal lies inside the file's band, checked on the full network at its target input. At its start the search
-    measures what an epoch takes and prints what fits into the budget. The same command again resumes an interrupted
-    run; a finished run is shown, not overwritten. Ctrl-C or SIGTERM ends after the epoch at hand, a second one at
-    once. With --targets, one run after the other searches each band with an equal share of the time, and the table
-    shows the best network of each: accuracy against cost. Needs the 'search' extra, and 'cluster' for --storage.
+    proposed network lies in the band of the file, checked on the full network at its target input size. The search
+    first measures how long an epoch takes and prints how many trials fit into the budget. Run the same command again
+    to resume an interrupted run; a finished run is shown, not overwritten. Ctrl-C or SIGTERM stops after the current
+    epoch, a second one at once. With --targets, one band is searched after another, each with an equal share of the
+    time, and the table shows the best network of each band. Needs the 'search' extra, and 'cluster' for --storage.
     """
     from pathlib import Path
 
@@ -83,7 +84,7 @@ def search(
     started = time.monotonic()
     seconds = _seconds(hours, minutes, until)
     if seconds is None and trials is None:
-        raise UsageError("a search needs a budget", "give --minutes, --hours, --until or --trials")
+        raise UsageError("no budget for the search", "give --minutes, --hours, --until or --trials")
     plan = load_space(space)
     title = plan.name if name is None else name
     plans = bands(plan, title, Path(root), targets)
@@ -110,9 +111,9 @@ def search(
         settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
         cautions = []
         if workers > 1 or storage is not None:
-            cautions.append("several workers: the trials depend on which of them is quicker")
+            cautions.append("with several workers, the order in which they finish changes which networks are tried")
         elif chosen.type != "cpu":
-            cautions.append("on a GPU, equal seeds give nearly equal accuracies only")
+            cautions.append("on a GPU, equal seeds give only nearly equal accuracies")
         runs = [
             Run(
                 one,
@@ -127,28 +128,29 @@ def search(
         ]
         total = seconds
         if seconds is not None and until is not None:
-            # A time of day, whatever was used before.
+            # --until is a time of day, however much time earlier starts used.
             total = seconds + sum(run.folder.spent_seconds for run in runs)
         if dry_run:
             return _show_plans(runs, total, fmt)
         if address is not None:
-            SharedStudy(address, runs[0].folder).close()  # a server that is away is told before anything else
-        stop.notice = "stopping after this epoch; once more stops at once"
+            SharedStudy(address, runs[0].folder).close()  # an unreachable server is reported before anything else
+        stop.notice = "stopping after this epoch; press Ctrl-C again to stop at once"
         sweep(runs, total, started)
         done = [run for run in runs if run.ended]
         _show(done, title if targets else "", fmt)
     if done[-1].ended == "time" and not any(run.folder.result(None) for run in runs):
-        click.echo("nothing was trained to the end: the time was too short for the base network", err=True)
+        click.echo("no network finished training: the time was too short for the base network", err=True)
     if done[-1].ended == "signal" and stop.received is not None:
-        click.echo("interrupted: the same command resumes", err=True)
+        click.echo("interrupted; run the same command to resume", err=True)
         raise SystemExit(128 + stop.received)
     for run in runs:
         if run.folder.best_file.exists():
-            click.echo(f"best network: elastic-search flops {_short(run.folder.best_file)}", err=True)
+            best = os.path.relpath(run.folder.best_file)
+            click.echo(f"best network: elastic-search flops {best}", err=True)
 
 
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
-    """What fits into the budget of each band."""
+    """Show what fits into the budget of each band."""
     from elastic_search.report.emit import Report, emit
     from elastic_search.report.searches import plan_report
     from elastic_search.search.run import share
@@ -161,7 +163,7 @@ def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
 
 
 def _show(runs: list[Run], sweep: str, fmt: str) -> None:
-    """A run's ranking, or of several bands the best networks."""
+    """Show the ranking of a run, or the best network of each band."""
     from elastic_search.report.emit import emit
     from elastic_search.report.searches import search_report, sweep_report
     from elastic_search.search.store.ranking import curve
@@ -174,9 +176,9 @@ def _show(runs: list[Run], sweep: str, fmt: str) -> None:
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:
     """The time limit in seconds."""
     if sum(given is not None for given in (hours, minutes, until)) > 1:
-        raise UsageError("give one of --hours, --minutes and --until")
+        raise UsageError("--hours, --minutes and --until exclude one another", "give one")
     if not all(math.isfinite(limit) and limit <= 100_000 for limit in (hours or 0.0, minutes or 0.0)):
-        raise UsageError("--hours and --minutes are at most 100000")
+        raise UsageError("--hours and --minutes must be at most 100000")
     if until is not None:
         return seconds_until(until, datetime.now().astimezone())
     return hours * 3600 if hours is not None else minutes * 60 if minutes is not None else None
@@ -190,19 +192,10 @@ def seconds_until(text: str, now: datetime) -> float:
     """
     found = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text, re.ASCII)
     if not found:
-        raise UsageError(f"--until {text!r} is not a time of day", "write 07:30")
+        raise UsageError(f"--until {text!r} is not a time of day", "write it as 07:30")
     # Local wall time first, then back to a moment: a night in which the clocks change keeps its length.
     wall = now.replace(tzinfo=None)
     end = wall.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
     if end <= wall:
         end += timedelta(days=1)
     return end.astimezone().timestamp() - now.timestamp()
-
-
-def _short(path: Path) -> str:
-    from pathlib import Path
-
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

@@ -1,4 +1,4 @@
-"""``elastic-search space``: what a space holds, and what of it lies in a band."""
+"""``elastic-search space``: the networks of a space that lie in a band."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from elastic_search.cli.options import Amount, Percent, format_options
+from elastic_search.cli.options import AMOUNT, PERCENT, format_options, option, seed_option
 from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,15 +18,18 @@ if TYPE_CHECKING:
 
 @click.group()
 def space() -> None:
-    """Count, draw and find the networks of a space that lie in a band of costs, exactly.
+    """Count, sample and find the networks of a space that lie in a band of costs.
 
-    SPACE is a shipped space or a space file (.toml); its own band holds unless --band gives another tolerance.
+    SPACE is a shipped space or a space file (.toml). The band is that of the file unless options change it.
     """
 
 
+_target_option = click.option("--target", type=AMOUNT, help="Target cost; by default that of the space.")
+
+
 def _band_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    tolerance = click.option("--band", "tolerance", type=Percent(), help="Distance in cost to the target.")
-    return tolerance(click.option("--target", type=Amount(), help="Cost to be near; the file's unless given.")(command))
+    tolerance = click.option("--band", "tolerance", type=PERCENT, help="Largest difference in cost from the target.")
+    return tolerance(_target_option(command))
 
 
 def _open(name: str, tolerance: Fraction | None = None, target: int | None = None) -> SearchSpace:
@@ -34,7 +37,7 @@ def _open(name: str, tolerance: Fraction | None = None, target: int | None = Non
 
     plan = load_space(name)
     if target == 0:
-        raise UsageError("--target is above 0")
+        raise UsageError("--target must be above 0")
     return plan.at(target, tolerance)
 
 
@@ -43,7 +46,7 @@ def _open(name: str, tolerance: Fraction | None = None, target: int | None = Non
 @_band_option
 @format_options
 def count(name: str, tolerance: Fraction | None, target: int | None, fmt: str) -> None:
-    """The exact number of networks in the band, and how many have each value of each choice."""
+    """Count the networks in the band, in total and by the value of each choice."""
     from elastic_search.report.emit import emit
     from elastic_search.report.spaces import count_report
 
@@ -55,38 +58,43 @@ def count(name: str, tolerance: Fraction | None, target: int | None, fmt: str) -
 @space.command()
 @click.argument("name", metavar="SPACE")
 @_band_option
-@click.option("--number", "-n", type=click.IntRange(1, 100_000), default=10, show_default=True, help="Of draws.")
-@click.option("--measure", type=click.Choice(["uniform", "prior"]), default="uniform", show_default=True)
-@click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True)
+@option("--number", "-n", type=click.IntRange(1, 100_000), default=10, help="Number of samples.")
+@option("--measure", type=click.Choice(["uniform", "prior"]), default="uniform", help="Distribution to sample from.")
+@seed_option
 @format_options
 def sample(
     name: str, tolerance: Fraction | None, target: int | None, number: int, measure: str, seed: int, fmt: str
 ) -> None:
-    """Independent draws from the band.
+    """Sample independent networks from the band.
 
-    uniform: each distinct network is equally likely, so the deepest stages, of which there are most, dominate.
-    prior: as if each choice were drawn uniformly by itself, over and over until the network lies in the band.
+    uniform: every network is equally likely, so deep stages, which have the most variants, dominate.
+    prior: every choice is drawn uniformly on its own, repeatedly until the network lies in the band.
     """
     plan = _open(name, tolerance, target)
     named = [(str(i), candidate) for i, candidate in enumerate(plan.sample(number, seed, measure), 1)]
-    _show(plan, f"{number} draws from {plan.name} ({measure})", named, fmt)
+    _show(plan, f"{number} samples from {plan.name} ({measure})", named, fmt)
 
 
 @space.command()
 @click.argument("name", metavar="SPACE")
 @format_options
 def bounds(name: str, fmt: str) -> None:
-    """A network of the smallest cost in the space, and one of the largest."""
+    """Show a network of the lowest cost in the space and one of the highest."""
     plan = _open(name)
-    _show(plan, f"What {plan.name} reaches", list(zip(("least", "most"), plan.matcher.extremes, strict=True)), fmt)
+    _show(
+        plan,
+        f"Lowest and highest cost in {plan.name}",
+        list(zip(("least", "most"), plan.matcher.extremes, strict=True)),
+        fmt,
+    )
 
 
 @space.command()
 @click.argument("name", metavar="SPACE")
-@click.option("--target", type=Amount(), help="Cost to be near; the file's unless given.")
+@_target_option
 @format_options
 def nearest(name: str, target: int | None, fmt: str) -> None:
-    """The networks whose costs are the nearest to the target from below and from above."""
+    """Find the networks with the costs nearest to the target, below and above it."""
     plan = _open(name, target=target)
     cost, matcher = plan.band.target, plan.matcher
     found = [("below", matcher.below(cost)), ("above", matcher.above(cost))]
@@ -98,9 +106,9 @@ def nearest(name: str, target: int | None, fmt: str) -> None:
 @click.argument("name", metavar="SPACE")
 @click.argument("network", required=False)
 @_band_option
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, network: str | None, tolerance: Fraction | None, target: int | None, as_json: bool) -> None:
-    """Why the band is empty or not; with NETWORK, why that network is or is not among it (exit 1 if not)."""
+    """Explain why the band is empty or not, or whether NETWORK is in it (exit code 1 if not)."""
     from elastic_search.cli.options import load_network
     from elastic_search.cost.tally import tally
     from elastic_search.report.emit import Report, emit
@@ -112,7 +120,7 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
         inside = matcher.some(band)
         if as_json:
             return emit(Report(head={**space_head(plan), "inside": inside}), "json")
-        click.echo(f"{inside:,} of {matcher.size:,} networks are inside: {band}")
+        click.echo(f"{inside:,} of {matcher.size:,} networks are in the band: {band}")
         for limit in matcher.limits:
             click.echo(f"and {limit}")
         return
@@ -126,16 +134,16 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
         click.echo(f"{label}: {reason}")
     if reasons:
         raise SystemExit(1)
-    click.echo(f"{label} is in {plan.name} and in the band: {cost:,} in {band}")
+    click.echo(f"{label} is in {plan.name} and in its band: {cost:,} in {band}")
 
 
 @space.command()
 @click.argument("file")
 def lint(file: str) -> None:
-    """Check a space file: every mistake at once, then whether its band holds a network."""
+    """Check a space file: report all mistakes at once, then whether its band is empty."""
     plan = _open(file)
     plan.matcher.some(plan.band)
-    click.echo(f"{file}: a space of {plan.matcher.size:,} networks; its band is not empty")
+    click.echo(f"{file}: {plan.matcher.size:,} networks; the band is not empty")
 
 
 def _show(plan: SearchSpace, title: str, named: list[tuple[str, Candidate]], fmt: str) -> None:

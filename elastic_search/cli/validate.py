@@ -1,31 +1,25 @@
-"""``elastic-search validate``: our counts against independent tools on the built module."""
+"""``elastic-search validate``: our counts compared with independent tools on the built module."""
 
 from __future__ import annotations
 
 import click
 
-from elastic_search.cli.options import format_options, input_option, load_graph
+from elastic_search.cli.options import format_options, input_option, load_graph, option
 from elastic_search.errors import MismatchError, UsageError
 
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="Every network that 'elastic-search models' lists.")
-@click.option(
-    "--tools",
-    type=click.Choice(["quick", "all"]),
-    default="quick",
-    show_default=True,
-    help="quick: fvcore, torch, the authors' counter; all: ptflops, thop and torchinfo too.",
-)
+@click.option("--all", "everything", is_flag=True, help="Check every network listed by 'elastic-search models'.")
+@option("--tools", type=click.Choice(["quick", "all"]), default="quick",
+        help="quick: fvcore, torch and the authors' counter; all: also ptflops, thop and torchinfo.")  # fmt: skip
 @input_option
 @format_options
 def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[int, int], fmt: str) -> None:
-    """Build networks and compare our counts with what the tools say of them, to the integer.
+    """Build networks and compare our counts with those of other tools, which must be equal.
 
-    NAMES are published networks, spec files, or package.module:factory, which is imported and so runs its code.
-    Exits with 1 and the first difference where anything differs.
-    Needs the 'search' extra, and 'tools' for --tools all.
+    NAMES are published networks, spec files or package.module:factory (which is imported, so its code runs). Exits
+    with 1 at the first difference. Needs the 'search' extra, and 'tools' for --tools all.
     """
     from elastic_search.arch.ops import image
     from elastic_search.arch.zoo import PUBLISHED
@@ -34,7 +28,9 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[i
     from elastic_search.report.emit import emit
 
     if bool(names) == everything:
-        raise UsageError("give names of networks, or --all", "elastic-search validate resnext50")
+        raise UsageError(
+            "nothing to validate, or both NAMES and --all", "give NAMES, as in validate resnext50, or --all"
+        )
     require("torch", "fvcore")
     networks = [load_graph(name, size) for name in (PUBLISHED if everything else names)]
     if tools == "all":
@@ -53,5 +49,5 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[i
         for check in checks:
             if not check.equal:
                 raise MismatchError(
-                    f"{label}: {check.quantity} is {check.ours:,} here and {check.theirs:,} in {check.tool}"
+                    f"{label}: {check.quantity} is {check.ours:,} here but {check.theirs:,} in {check.tool}"
                 )

@@ -9,14 +9,15 @@ from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.memory import itemsize
+from elastic_search.cost.parts import merged
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.cost.traits import Share, Traits, traits
 from elastic_search.errors import ShapeError
 
 QUANTITIES = (
-    *("params", "macs", "count", "activations", "bytes_moved", "peak_memory", "intensity", "depth", "receptive_field"),
-)
+    "params", "macs", "count", "activations", "bytes_moved", "peak_memory", "intensity", "depth", "receptive_field"
+)  # fmt: skip
 """What networks are compared by; "count" is the convention's total."""
 
 SORT_KEYS = ("name", *QUANTITIES)
@@ -29,8 +30,8 @@ class Compared:
     Attributes:
         network: what was measured.
         values: by the keys of QUANTITIES.
-        traits: where the values come from that no convention counts.
-        shares: the parts with their names in a comparison: a family's stages by number.
+        traits: the source of the values that no convention counts.
+        shares: the network's parts, named for a comparison: a family's stages by number.
     """
 
     network: Network
@@ -52,7 +53,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Networks in the order they are shown, and the one that ratios are taken to."""
+    """Networks in the order in which they are shown, and the one that ratios are taken to."""
 
     networks: tuple[Compared, ...]
     first: Compared
@@ -62,25 +63,19 @@ class Comparison:
 
     @property
     def quantities(self) -> dict[str, str]:
-        """The keys that are shown, with their names: the convention's for "count", which macs are not shown twice."""
+        """The keys that are shown, with their names: "count" bears the convention's, and is left out for macs."""
         every = {key: self.convention.name if key == "count" else key for key in QUANTITIES}
         return {key: name for key, name in every.items() if key != "count" or self.convention is not MACS}
 
     def ratio(self, network: Compared, key: str) -> float | None:
-        """A quantity divided by the first network's."""
+        """A quantity divided by the first network's; None where either is unknown, or the first is zero."""
         value, base = network.values[key], self.first.values[key]
         return value / base if value is not None and base else None
 
     def parts(self) -> tuple[str, ...]:
-        """Names of all networks' parts; what only a later one has stands before what follows it there."""
-        order: list[str] = []
-        for network in self.networks:
-            names = [share.path for share in network.shares]
-            for i, name in enumerate(names):
-                if name not in order:
-                    after = next((order.index(later) for later in names[i + 1 :] if later in order), len(order))
-                    order.insert(after, name)
-        return tuple(order)
+        """Names of all networks' parts; one that only a later network has stands before the part that follows it."""
+        backwards = merged([share.path for share in reversed(network.shares)] for network in self.networks)
+        return tuple(reversed(backwards))
 
 
 def compare(
@@ -94,7 +89,7 @@ def compare(
     """Measure networks for one image.
 
     Args:
-        networks: the first is what ratios are taken to, wherever it is sorted.
+        networks: what to measure; ratios are taken to the first, wherever it is sorted.
         input: shape of the image.
         convention: counted beside macs.
         dtype: of elements and weights, as in cost.memory.
@@ -102,7 +97,7 @@ def compare(
         reverse: largest first.
 
     Raises:
-        ShapeError: if a network has no room on the image; names it.
+        ShapeError: if a network does not fit on the image; names it.
     """
     measured = [_measure(network, input, convention, itemsize(dtype)) for network in networks]
     first = measured[0]

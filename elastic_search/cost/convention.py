@@ -1,4 +1,4 @@
-"""What a counting convention is: a table from op type to rule; and how rules are made and combined.
+"""What a counting convention is (a table from op type to rule), and how rules are made and combined.
 
 Symbols of the formulas: k kernel, g groups, C_in and C_out channels, E elements; H and W are the output's.
 """
@@ -39,11 +39,11 @@ class Convention(Frozen):
     """A counting convention.
 
     Attributes:
-        name: how users call it.
-        unit: what one unit of a total is, "MACs" or "FLOPs".
+        name: its name for users.
+        unit: of the totals, "MACs" or "FLOPs".
         meaning: one line for people.
-        rules: op type to (name the tool gives the operator, rule); an op type without a rule is an error.
-        counts_dead: whether nodes whose result nobody reads are counted.
+        rules: op type to (the tool's name of the operator, rule); an op type without a rule is an error.
+        counts_dead: whether nodes whose result is never read are counted.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Convention(Frozen):
             raise NotImplementedError(f"convention {self.name} has no rule for {type(op).__name__}") from None
 
     def count(self, call: Call) -> int:
-        """What the tool counts for a call."""
+        """The tool's count of a call."""
         return self.rule(call.op)[1].count(call)
 
     def operator(self, op: Op) -> str:
@@ -80,16 +80,13 @@ def activations(op: Op, output: Shape) -> int:
     return output.numel if isinstance(op, (ops.Conv, ops.ConvTranspose, ops.Linear, traced_ops.MatMul)) else 0
 
 
-# Rules of their own.
-
-
 def per_output(times: int) -> Rule:
     """A number for each element of the output."""
     return Rule(f"{times}·E_out".removeprefix("1·"), lambda call: times * call.output.numel)
 
 
 def affine(with_weights: int, without: int) -> Rule:
-    """A number for each element of the output, another where the op has no weights."""
+    """A number for each element of the output, and another for ops without weights."""
     formula = f"{with_weights}·E_out, without weights {without}·E_out".replace(" 1·", " ")
     return Rule(formula, lambda call: (with_weights if call.op.params else without) * call.output.numel)
 
@@ -126,23 +123,18 @@ PER_INPUT = Rule("E_in", lambda call: call.inputs[0].numel)
 WEIGHTS = Rule("weights", lambda call: call.op.params)
 
 
-# Rules made of others.
-
-
 def twice(rule: Rule) -> Rule:
-    """A rule's count, two for each."""
+    """Twice a rule's count."""
     return Rule(f"2·{rule.formula}", lambda call: 2 * rule.count(call))
 
 
 def with_bias(rule: Rule) -> Rule:
-    """A rule's count, and one for each addition of a bias."""
-    return Rule(
-        f"{rule.formula} + bias·E_out", lambda call: rule.count(call) + (call.output.numel if call.op.bias else 0)
-    )
+    """A rule's count, plus one for each addition of a bias."""
+    return Rule(f"{rule.formula} + bias·E_out", lambda call: rule.count(call) + call.op.bias * call.output.numel)
 
 
 def module(rule: Rule, function: int = 0) -> Rule:
-    """A rule for modules alone; a function counts ``function`` per input element."""
+    """A rule for modules only; a function counts ``function`` per input element."""
     return Rule(
         f"{rule.formula}; a function {'E_in' if function else '0'}",
         lambda call: rule.count(call) if call.spelling == "module" else function * call.inputs[0].numel,
@@ -150,7 +142,7 @@ def module(rule: Rule, function: int = 0) -> Rule:
 
 
 def by_spelling(module: Rule, function: Rule) -> Rule:
-    """Rules for a module and a function of torch.nn.functional; a method of tensors is free."""
+    """Rules for a module and for a function of torch.nn.functional; a tensor's method is free."""
     rules = {"module": module, "function": function}
     same = module.formula == function.formula
     return Rule(
@@ -160,7 +152,7 @@ def by_spelling(module: Rule, function: Rule) -> Rule:
 
 
 def global_pool(adaptive: Rule, module: Rule, function: Rule) -> Rule:
-    """Rules for an adaptive pool, and for a window of the map's size; a mean over the axes is free everywhere."""
+    """Rules for an adaptive pool, and for a pool whose window is the map; a mean over the axes is always free."""
     formula = f"adaptive {adaptive.formula}, module {module.formula}, function {function.formula}"
     same = adaptive.formula == module.formula == function.formula
 

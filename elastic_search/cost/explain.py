@@ -11,12 +11,12 @@ from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost.convention import Call, Convention
 
 Use = tuple[Call, bool]
-"""An op on its inputs, and whether somebody reads its result."""
+"""An op on its inputs, and whether its result is read."""
 
 
 @lru_cache(maxsize=1 << 14)
 def _uses(graph: Graph, inputs: tuple[Shape, ...], live: bool) -> tuple[tuple[Use, int], ...]:
-    """Every primitive use of a graph with the number of times it occurs; equal nested graphs are walked once."""
+    """How often each primitive is used in a graph; equal nested graphs are walked once."""
     found: dict[Use, int] = {}
 
     def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
@@ -41,15 +41,17 @@ _NAMES: dict[type[Op], str] = {
     ops.BatchNorm: "batch norm",
     ops.Relu: "ReLU",
     ops.Sigmoid: "sigmoid",
+    ops.Pool: "pool",
     ops.GlobalPool: "global pool",
+    ops.Upsample: "up-sampling",
+    traced_ops.AdaptivePool: "adaptive pool",
 }
 
 
 def kind_of_type(op: type[Op]) -> str:
     """What people call a type of ops."""
-    others = {ops.Pool: "pool", ops.Upsample: "up-sampling", traced_ops.AdaptivePool: "adaptive pool"}
-    arithmetic = "arithmetic" if op in (traced_ops.Elementwise, traced_ops.FixedElementwise) else None
-    return _NAMES.get(op) or others.get(op) or arithmetic or op.__name__.lower()
+    arithmetic = op in (traced_ops.Elementwise, traced_ops.FixedElementwise)
+    return "arithmetic" if arithmetic else _NAMES.get(op, op.__name__.lower())
 
 
 def kind(op: Op) -> str:
@@ -65,15 +67,15 @@ def kind(op: Op) -> str:
 
 
 def by_kind(graph: Graph, input: Shape, conventions: Iterable[Convention]) -> dict[str, dict[str, int]]:
-    """Counts by kind of operator and convention's name; a kind that all of them leave out is left out.
+    """Counts by kind of operator and name of convention; a kind that is free under all of them is left out.
 
-    What only dead nodes hold stands apart, as ``unread convolution``: some tools count it and some do not. The sums
-    over the kinds are the totals of ``tally``.
+    Dead nodes have kinds of their own, such as ``unread convolution``: some tools count them and some do not. Summed
+    over the kinds, the counts are the totals of ``tally``.
 
     Args:
         graph: the network.
         input: shape of one image.
-        conventions: what to count by.
+        conventions: those to count by.
     """
     table: dict[str, dict[str, int]] = {}
     chosen = list(conventions)

@@ -1,7 +1,7 @@
 """Peak memory of a network from its graph alone: activations, gradients, parameters and an optimiser's state. No torch.
 
-The bytes are those of tensors: what a convolution's workspace, an allocator's rounding or a CUDA context add is not in
-them. ``cost.storages`` runs the graph.
+The bytes are those of tensors; a convolution's workspace, an allocator's rounding and a CUDA context come on top.
+``cost.storages`` runs the graph.
 """
 
 from __future__ import annotations
@@ -18,16 +18,14 @@ DTYPES = {"fp32": 4, "bf16": 2, "fp16": 2}
 """Bytes of an element."""
 
 OPTIMIZERS = {"none": 0, "sgd": 1, "adamw": 2}
-"""Copies of the parameters that an optimiser keeps, in their dtype; sgd is the one with momentum."""
-
-STEP_BYTES = 4
+"""Copies of the parameters that an optimiser keeps, in their dtype; "sgd" is SGD with momentum."""
 
 
 def itemsize(dtype: str) -> int:
-    """Bytes of an element by the name of its type.
+    """Bytes of an element, by the name of its dtype.
 
     Raises:
-        UnknownNameError: if there is no such type.
+        UnknownNameError: if there is no such dtype.
     """
     if dtype not in DTYPES:
         raise UnknownNameError("dtype", dtype, list(DTYPES))
@@ -36,18 +34,18 @@ def itemsize(dtype: str) -> int:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a network takes.
+    """Bytes that a network needs.
 
     Attributes:
         parameters: of the live nodes.
         buffers: running statistics and batch counters of batch norms.
         gradients: of all parameters.
         optimizer: its state.
-        inference: most that the image, the output and the activations take at once in inference.
-        training: most that they, what is kept for the backward pass and the activations' gradients take at once.
-        total_inference: most at any time in inference, parameters and buffers included.
-        total_training: most at any time up to the end of the backward pass, parameters, buffers, gradients and the
-            optimiser's state included; gradients appear one after the other, as after ``zero_grad()``.
+        inference: peak of the image, the output and the activations in inference.
+        training: peak of these, of what is kept for the backward pass, and of the activations' gradients.
+        total_inference: peak in inference, parameters and buffers included.
+        total_training: peak up to the end of the backward pass, parameters, buffers, gradients and the optimiser's
+            state included; gradients appear one by one, as after ``zero_grad()``.
     """
 
     parameters: int
@@ -61,10 +59,10 @@ class Memory:
 
 
 def memory(graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4, optimizer: str = "none") -> Memory:
-    """What a network takes in inference and in training, in bytes.
+    """Measure the memory that a network needs in inference and in training, in bytes.
 
-    The module, its image and its optimiser's state have one dtype. Dead nodes are left out, as the built module leaves
-    them out. The backward pass starts from a gradient of each output: what a loss keeps for itself is not counted.
+    The module, its image and its optimiser's state have one dtype. Dead nodes are left out, as in the built module.
+    The backward pass starts from a gradient of each output; what a loss keeps for itself is not counted.
 
     Args:
         graph: the network.
@@ -79,18 +77,14 @@ def memory(graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4, optimi
     """
     if optimizer not in OPTIMIZERS:
         raise UnknownNameError("optimizer", optimizer, list(OPTIMIZERS))
-    sizes: list[int] = []
-    buffers = 0
-    for _, node in graph.leaves(dead=False):
-        op = node.op
-        if node.weights_of is not None or isinstance(op, Graph):
-            continue
-        sizes += parameters(op)
-        if isinstance(op, BatchNorm) and op.tracked:
-            buffers += 2 * op.channels * itemsize + INDEX_BYTES
+    leaves = (node.op for _, node in graph.leaves(dead=False) if node.weights_of is None)
+    own = [op for op in leaves if not isinstance(op, Graph)]
+    sizes = [size for op in own for size in parameters(op)]
+    norms = (op for op in own if isinstance(op, BatchNorm) and op.tracked)
+    buffers = sum(2 * op.channels * itemsize + INDEX_BYTES for op in norms)
     gradients = sum(sizes) * itemsize
-    # Adam counts its steps for each parameter, in fp32 whatever the parameter's dtype.
-    state = OPTIMIZERS[optimizer] * gradients + (STEP_BYTES * len(sizes) if optimizer == "adamw" else 0)
+    # AdamW counts its steps for each parameter, in fp32 (four bytes) whatever the parameter's dtype.
+    state = OPTIMIZERS[optimizer] * gradients + (4 * len(sizes) if optimizer == "adamw" else 0)
     inference = peak_inference(graph, input, batch, itemsize)
     training = peak_training(graph, input, batch, itemsize)
     constant = gradients + buffers
@@ -107,10 +101,10 @@ def memory(graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4, optimi
 
 
 def peak_inference(graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4) -> int:
-    """Most bytes that the image, the output and the activations take at once in inference.
+    """Peak bytes of the image, the output and the activations in inference.
 
     Args:
-        graph: the network, of which dead nodes do not run.
+        graph: the network; dead nodes do not run.
         input: shape of one image.
         batch: images.
         itemsize: bytes of an element.
@@ -122,11 +116,11 @@ def peak_inference(graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4
 
 
 class TrainingPeak(NamedTuple):
-    """Most bytes at once in a forward and a backward pass.
+    """Peak bytes of a forward and a backward pass.
 
     Attributes:
         activations: without the parameters' gradients.
-        total: with them, as they appear one after the other.
+        total: with them, as they appear one by one.
     """
 
     activations: int
@@ -136,14 +130,14 @@ class TrainingPeak(NamedTuple):
 def peak_training(
     graph: Graph, input: Shape, batch: int = 1, itemsize: int = 4, observed: bool = False
 ) -> TrainingPeak:
-    """Most bytes that activations and gradients take at once in a forward and a backward pass.
+    """Peak bytes of activations and gradients in a forward and a backward pass.
 
     Args:
-        graph: the network, of which dead nodes do not run.
+        graph: the network; dead nodes do not run.
         input: shape of one image, which needs no gradient.
         batch: images.
         itemsize: bytes of an element.
-        observed: whether gradients are never added in place: so torch does while a tool listens to every operator.
+        observed: whether gradients are never added in place, as in torch while a tool listens to every operator.
 
     Raises:
         ShapeError: if a node cannot take its input.

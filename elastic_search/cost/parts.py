@@ -93,7 +93,7 @@ def counts_by(network: Network, input: Shape, convention: Convention, by: str, d
 
 
 def merged(orders: Iterable[Iterable[str]]) -> list[str]:
-    """The names of several orders in one; what only a later order has stands after what precedes it there."""
+    """Several lists of names as one; a name that only a later list has stands after the name that precedes it."""
     order: list[str] = []
     for names in orders:
         known, new, last = set(order), dict[str, list[str]](), ""

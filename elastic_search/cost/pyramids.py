@@ -19,10 +19,9 @@ from elastic_search.arch.split import Split
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import FVCORE
-from elastic_search.errors import ShapeError, SpecError, SplitError, UnknownNameError
+from elastic_search.errors import SpecError, SplitError, UnknownNameError
 
-# Far above any real layer, and low enough that every count can still be shown in floating point.
-MAX_LENGTH = 1 << 20
+MAX_LENGTH = 1 << 20  # far above any real layer, and low enough that every count can still be shown as a float
 
 
 class Ratios(NamedTuple):
@@ -59,7 +58,7 @@ class Layer:
         object.__setattr__(self, "branches", branches)
         for b, r in branches:
             if b < 1 or r < 1:
-                raise SplitError(f"b = {b}, r = {r}: both are at least 1", "b is 1 / share, r is 1 / scale")
+                raise SplitError(f"b = {b}, r = {r}: both must be at least 1", "b is 1 / share, r is 1 / scale")
         if sum(1 / b for b, _ in branches) != 1:
             raise SplitError(f"shares {', '.join(str(1 / b) for b, _ in branches)} must add up to 1")
 
@@ -74,29 +73,17 @@ def split_ratios(split: Split) -> tuple[Ratios, ...]:
     for branch in split.branches:
         if branch.dilation > 1:
             raise SplitError(
-                f"branch {branch}: Table 1 has no dilation beside b and r",
-                f"leave out ~{branch.dilation}; the dilated filter pyramid takes r as its dilation",
+                f"branch {branch}: Table 1 has no dilation, only b and r",
+                f"leave out ~{branch.dilation}; the dilated filter pyramid uses r as its dilation",
             )
     return tuple(Ratios(1 / branch.share, Fraction(branch.factor)) for branch in split.branches)
 
 
-@dataclass(frozen=True)
-class Cost:
-    """A row of Table 1 for one layer: multiply-adds and parameters."""
+class Cost(NamedTuple):
+    """A row of Table 1 for one layer: multiply-adds and parameters, whole only where the sizes allow it."""
 
     flops: Fraction
     params: Fraction
-
-    def integers(self) -> tuple[int, int]:
-        """Both as whole numbers.
-
-        Raises:
-            ShapeError: if one is not whole.
-        """
-        for name, value in (("FLOPs", self.flops), ("parameters", self.params)):
-            if value.denominator != 1:
-                raise ShapeError(f"{value} {name} are not whole", "take a size that every r divides")
-        return self.flops.numerator, self.params.numerator
 
 
 def _slice(layer: Layer, at: Ratios) -> int:
@@ -106,22 +93,21 @@ def _slice(layer: Layer, at: Ratios) -> int:
     if channels.denominator != 1:
         raise SplitError(
             f"share {share} of {layer.c} channels is {float(channels):.2f} channels",
-            f"take channels that {share.denominator} divides",
+            f"choose a number of channels divisible by {share.denominator}",
         )
     return channels.numerator
 
 
 def _factor(at: Ratios) -> int:
     if at.r.denominator != 1:
-        raise SplitError(f"no layer can be built with r = {at.r}", "take a whole r; the formulas alone take any")
+        raise SplitError(f"a real layer cannot have r = {at.r}", "choose a whole r; only the formulas accept fractions")
     return at.r.numerator
 
 
 def _conv(b: Builder, x: str, channels: int, out: int, kernel: int, dilation: int = 1) -> str:
     """A convolution that keeps the size, with any kernel."""
     reach = dilation * (kernel - 1)
-    if reach % 2:
-        # Padding is the same on both sides, so that an even kernel needs one more row and column first.
+    if reach % 2:  # padding is the same on both sides, so an even kernel needs one more row and column first
         x = b.add("pad_even", ops.Pad(extra=1, mode="constant"), x)
     return b.add("conv", ops.Conv(channels, out, kernel, padding=reach // 2, dilation=dilation), x)
 
@@ -129,6 +115,15 @@ def _conv(b: Builder, x: str, channels: int, out: int, kernel: int, dilation: in
 def _plain(layer: Layer, channels: int, kernel: int, dilation: int = 1) -> Graph:
     b = Builder("convolution", "x")
     return b.done(_conv(b, "x", channels, layer.out, kernel, dilation))
+
+
+def _resampled(kind: str, channels: int, factor: int, out: int, work: Callable[[Builder, str], str]) -> Graph:
+    """``work`` on a map at 1 / factor of the resolution; its ``out`` channels are brought back to the input's size."""
+    b = Builder(kind, "x")
+    if factor == 1:
+        return b.done(work(b, "x"))
+    y = work(b, blocks.down(b, "x", channels, factor, "avgpool"))
+    return b.done(blocks.up(b, y, "x", out, factor, "bilinear"))
 
 
 def _single_scale(layer: Layer) -> Graph:
@@ -141,13 +136,8 @@ def _feature_pyramid(layer: Layer, join: str) -> Graph:
     b = Builder(f"feature_pyramid_{join}", "x")
     levels = []
     for i, factor in enumerate(map(_factor, layer.branches)):
-        if factor == 1:
-            levels.append("x")
-            continue
-        inner = Builder("level", "x")
-        y = blocks.down(inner, "x", layer.c, factor, "avgpool")
-        y = blocks.up(inner, y, "x", layer.c, factor, "bilinear")
-        levels.append(b.add(f"level{i}", inner.done(y), "x"))
+        level = _resampled("level", layer.c, factor, layer.c, lambda b, x: x)
+        levels.append("x" if factor == 1 else b.add(f"level{i}", level, "x"))
     joined, channels = (ops.Concat(), layer.q * layer.c) if join == "concat" else (ops.Add(), layer.c)
     return b.done(b.add("layer", _plain(layer, channels, layer.k), b.add("join", joined, *levels)))
 
@@ -162,10 +152,7 @@ def _branches(kind: str, layer: Layer, branch: Callable[[int, int], Graph]) -> G
 
 
 def _elastic_branch(layer: Layer, channels: int, factor: int) -> Graph:
-    b = Builder("branch", "x")
-    y = blocks.down(b, "x", channels, factor, "avgpool") if factor > 1 else "x"
-    y = _conv(b, y, channels, layer.out, layer.k)
-    return b.done(blocks.up(b, y, "x", layer.out, factor, "bilinear") if factor > 1 else y)
+    return _resampled("branch", channels, factor, layer.out, lambda b, x: _conv(b, x, channels, layer.out, layer.k))
 
 
 def _ck2(x: Layer) -> Fraction:
@@ -220,12 +207,6 @@ METHODS: dict[str, Method] = {
 }
 
 
-def _method(name: str) -> Method:
-    if name not in METHODS:
-        raise UnknownNameError("method", name, list(METHODS))
-    return METHODS[name]
-
-
 def cost(name: str, layer: Layer) -> Cost:
     """A row of Table 1, times the layer's output channels.
 
@@ -233,19 +214,21 @@ def cost(name: str, layer: Layer) -> Cost:
         name: a key of ``METHODS``.
         layer: the sizes; fractional b and r are fine.
     """
-    method = _method(name)
+    if name not in METHODS:
+        raise UnknownNameError("method", name, list(METHODS))
+    method = METHODS[name]
     return Cost(layer.out * method.flops(layer), layer.out * method.params(layer))
 
 
 def graph(name: str, layer: Layer) -> Graph:
-    """The real layer; its inputs are the map ``x``, or slices ``x0``, ``x1``, … where branches have their own.
+    """The real layer; its inputs are the map ``x``, or slices ``x0``, ``x1``, … where each branch has its own.
 
-    A size that r does not divide is padded on the way down and cut on the way up, as in an Elastic block.
+    A size that r does not divide is padded on the way down and cropped on the way up, as in an Elastic block.
 
     Raises:
         SplitError: if an r is not whole, or a share of the channels is not.
     """
-    return _method(name).build(layer)
+    return METHODS[name].build(layer)
 
 
 def inputs(name: str, layer: Layer) -> tuple[Shape, ...]:
@@ -256,7 +239,7 @@ def inputs(name: str, layer: Layer) -> tuple[Shape, ...]:
 
 
 class Built(NamedTuple):
-    """What a real layer costs under a convention, for one image: its convolutions, and all the rest."""
+    """What a real layer costs under a convention, for one image: its convolutions, and everything else."""
 
     conv: int
     resampling: int
@@ -271,19 +254,18 @@ def built(name: str, layer: Layer, convention: Convention = FVCORE) -> Built:
     whole, counts = graph(name, layer), []
     shapes = whole.shapes(*inputs(name, layer))
     for node in whole.nodes:
-        # A tally takes one input, as each nested graph does; what joins them, Add or Concat, is free everywhere.
-        if isinstance(node.op, Graph):
+        if isinstance(node.op, Graph):  # the Add or Concat that joins them is free in every convention
             counts.append(tally(node.op, shapes[node.inputs[0]], convention))
     conv = sum(row.cost.total for part in counts for row in part.rows if row.kind == ops.Conv.__name__)
     return Built(conv, sum(part.total for part in counts) - conv)
 
 
 RELATIVE = ("macs", "params", "net")
-"""Costs of ``table1`` that stand beside the single scale's."""
+"""Costs that ``table1`` compares with the single scale's."""
 
 
 def table1(layer: Layer, convention: Convention) -> list[dict[str, Any]]:
-    """A row for each method of Table 1, exact: whole numbers and Fractions.
+    """A row for each method of Table 1, in exact whole numbers and Fractions.
 
     ``macs`` and ``params`` are the paper's formulas; ``conv``, ``resampling`` and ``net`` count the real layer
     under the convention. ``*_relative`` is the quotient with the single scale's.

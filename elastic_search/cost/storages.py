@@ -16,7 +16,7 @@ from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
 
 INDEX_BYTES = 8
-"""Bytes of an integer: of a max-pool's indices, of a batch norm's counter."""
+"""Bytes of an integer, as in a max pool's indices and a batch norm's counter."""
 
 Test = Callable[[Any], bool]
 
@@ -30,15 +30,8 @@ def _never(op: Op) -> bool:
 
 
 class _Autograd(NamedTuple):
-    """What torch makes of an op type; each test is asked of the op.
-
-    Attributes:
-        inputs: whether the inputs are kept for the backward pass.
-        output: whether the output is.
-        view: whether the op returns its input, or a view of it.
-        gradients: how they are made: a "new" one for each input, the "same" as the output's, a "part" of it, or by a
-            "gate".
-    """
+    """What torch does for an op type: whether the inputs and the output of an op are kept for the backward pass,
+    whether it returns its input or a view of it, and the kind of its ``_Record``."""
 
     inputs: Test = _never
     output: Test = _never
@@ -49,7 +42,7 @@ class _Autograd(NamedTuple):
 _KEEPS_INPUTS, _KEEPS_OUTPUT = _Autograd(inputs=_always), _Autograd(output=_always)
 _ARITHMETIC = _Autograd(inputs=lambda op: op.kind not in ("add", "sub"))
 _OF_OUTPUT = frozenset(("relu", "sigmoid", "tanh"))
-"""Activations whose gradient needs the output; that of others needs the input."""
+"""Activations whose gradient needs the output; the others' needs the input."""
 
 AUTOGRAD: dict[type[Op], _Autograd] = {
     **dict.fromkeys((ops.Conv, ops.ConvTranspose, ops.Linear, ops.BatchNorm, ops.Pool), _KEEPS_INPUTS),
@@ -57,7 +50,7 @@ AUTOGRAD: dict[type[Op], _Autograd] = {
     **dict.fromkeys((ops.Relu, ops.Sigmoid, traced_ops.Softmax), _KEEPS_OUTPUT),
     **dict.fromkeys((traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused), _KEEPS_OUTPUT),
     **dict.fromkeys((traced_ops.Elementwise, traced_ops.FixedElementwise), _ARITHMETIC),
-    # torch makes the adaptive pool a mean, whose gradient needs the size alone.
+    # torch turns the adaptive pool into a mean, whose gradient only needs the size.
     ops.GlobalPool: _Autograd(inputs=lambda op: op.kind != "adaptive"),
     ops.Pad: _Autograd(inputs=lambda op: op.mode == "replicate"),
     ops.Upsample: _Autograd(),
@@ -78,13 +71,9 @@ AUTOGRAD: dict[type[Op], _Autograd] = {
 
 def parameters(op: Op) -> tuple[int, ...]:
     """Elements of each of an op's parameter tensors."""
-    second = 0
-    if isinstance(op, ops.BatchNorm):
-        second = op.params // 2
-    elif isinstance(op, (ops.Conv, ops.ConvTranspose)) and op.bias:
-        second = op.out_channels
-    elif isinstance(op, ops.Linear) and op.bias:
-        second = op.out_features
+    second = op.params // 2 if isinstance(op, ops.BatchNorm) else 0
+    if isinstance(op, (ops.Conv, ops.ConvTranspose, ops.Linear)) and op.bias:
+        second = op.out_features if isinstance(op, ops.Linear) else op.out_channels
     return tuple(size for size in (op.params - second, second) if size)
 
 
@@ -113,23 +102,17 @@ class _Gradient(NamedTuple):
 class _Record:
     """What autograd remembers of one operation.
 
-    Attributes:
-        kind: how gradients are made: "new", "same" (that of the output), "part" (a view of it) or "gate".
-        nbytes: of the output.
-        inputs: record of each input and its bytes; None for an input that needs no gradient.
-        parameters: bytes of each parameter's gradient.
-        shared: whether another node has the parameters, so that their gradients are added to that node's.
-        saved: what is kept for the backward pass.
-        gradient: of the output, as far as it has arrived.
+    By kind, each input gets a "new" gradient, the "same" one as the output, "part" of that (a view), or that of a
+    "gate".
     """
 
     kind: str
-    nbytes: int
-    inputs: tuple[tuple[_Record | None, int], ...]
-    parameters: tuple[int, ...] = ()
-    shared: bool = False
-    saved: list[_Storage] = field(default_factory=list)
-    gradient: _Gradient | None = None
+    nbytes: int  # of the output
+    inputs: tuple[tuple[_Record | None, int], ...]  # None where an input needs no gradient; bytes of each
+    parameters: tuple[int, ...] = ()  # bytes of each parameter's gradient
+    shared: bool = False  # another node has the parameters: their gradients are added to that node's
+    saved: list[_Storage] = field(default_factory=list)  # kept for the backward pass
+    gradient: _Gradient | None = None  # of the output, as far as it has arrived
 
 
 class Value(NamedTuple):
@@ -147,7 +130,7 @@ class Walk:
         batch: images.
         itemsize: bytes of an element.
         training: whether to keep what the backward pass needs.
-        observed: whether gradients are never added in place: so torch does while a tool listens to every operator.
+        observed: whether gradients are never added in place, as in torch while a tool listens to every operator.
     """
 
     def __init__(self, batch: int, itemsize: int, training: bool, observed: bool = False) -> None:
@@ -155,8 +138,6 @@ class Walk:
         self.now = self.gradients = 0
         self.peak = self.peak_activations = 0
         self.records: list[_Record] = []
-
-    # Storages.
 
     def new(self, nbytes: int) -> _Storage:
         self.now += nbytes
@@ -176,10 +157,8 @@ class Walk:
     def nbytes(self, shape: Shape) -> int:
         return self.batch * shape.numel * self.itemsize
 
-    # Forward.
-
     def run(self, graph: Graph, inputs: Sequence[Value]) -> tuple[Value, ...]:
-        """The outputs of a graph, held for the caller, who holds the inputs all the while."""
+        """The outputs of a graph, held for the caller, who keeps holding the inputs."""
 
         def visit(node: Node, sources: tuple[Value, ...]) -> tuple[Value, ...]:
             if isinstance(node.op, Graph):
@@ -200,7 +179,7 @@ class Walk:
         return outputs
 
     def apply(self, op: Op, inputs: Sequence[Value], overwrites: bool) -> Value:
-        """The output of one op, held for the caller; ``overwrites``: in the place of its input."""
+        """The output of one op, held for the caller; it ``overwrites`` the input if it is made in place."""
         rule = AUTOGRAD[type(op)]
         shape = op.shape(*[value.shape for value in inputs])
         if isinstance(op, ops.Crop):
@@ -224,7 +203,7 @@ class Walk:
         return Value(storage, shape, record)
 
     def extra(self, op: Op, shape: Shape) -> _Storage | None:
-        """What an op makes beside its output: indices, statistics of a batch, a mask."""
+        """What an op makes besides its output: indices, a batch's statistics, a mask."""
         if isinstance(op, (ops.Pool, traced_ops.AdaptivePool)) and op.kind == "max":
             return self.new(self.batch * shape.numel * INDEX_BYTES)
         if isinstance(op, ops.BatchNorm) and self.training:
@@ -259,8 +238,6 @@ class Walk:
         self.records.append(_Record(kind, self.nbytes(shape), edges, parameters))
         return self.records[-1]
 
-    # Backward.
-
     def back(self, outputs: Sequence[Value]) -> None:
         """The backward pass from a gradient of every output, which the caller holds."""
         for value in outputs:
@@ -272,28 +249,22 @@ class Walk:
 
     def step(self, record: _Record, gradient: _Gradient) -> None:
         """One operation's backward pass: make the gradients, free what was kept, hand the gradients on."""
-        made = []
-        for source, nbytes in record.inputs:
-            if source is None:
-                continue
-            if record.kind in ("same", "part"):
-                # A slice of channels has gaps between images.
-                dense = gradient.dense and (record.kind == "same" or self.batch == 1)
-                made.append((source, _Gradient(self.keep(gradient.storage), dense)))
-            else:
-                made.append((source, _Gradient(self.new(nbytes), True)))
+        # A slice of channels has gaps between images.
+        dense = gradient.dense and (record.kind == "same" or self.batch == 1)
+        passed = record.kind in ("same", "part")
+        made = [
+            (source, _Gradient(self.keep(gradient.storage), dense) if passed else _Gradient(self.new(nbytes), True))
+            for source, nbytes in record.inputs
+            if source is not None
+        ]
         if record.kind == "gate":
             # The gate's gradient is first as large as the map.
             self.drop(self.new(record.nbytes))
         self.gradients += 0 if record.shared else sum(record.parameters)
         gradients = [self.new(nbytes) for nbytes in record.parameters]
-        for storage in record.saved:
+        for storage in (*record.saved, gradient.storage, *(gradients if record.shared else ())):
             self.drop(storage)
         record.saved, record.gradient = [], None
-        self.drop(gradient.storage)
-        if record.shared:
-            for storage in gradients:
-                self.drop(storage)
         for source, part in made:
             self.arrive(source, part)
 
@@ -303,9 +274,7 @@ class Walk:
         if before is None:
             record.gradient = gradient
             return
-        if before.dense and before.storage.holders == 1 and not self.observed:
-            self.drop(gradient.storage)
-            return
-        record.gradient = _Gradient(self.new(record.nbytes), True)
-        self.drop(before.storage)
+        if not before.dense or before.storage.holders > 1 or self.observed:
+            record.gradient = _Gradient(self.new(record.nbytes), True)
+            self.drop(before.storage)
         self.drop(gradient.storage)

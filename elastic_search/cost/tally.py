@@ -40,12 +40,13 @@ class Row(NamedTuple):
 
 
 class Child(NamedTuple):
-    """A node of a graph on its inputs, and what it adds to the graph's cost."""
+    """A node of a graph on its inputs, what it adds to the graph's cost, and whether the convention counts it."""
 
     node: Node
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
     cost: Count
+    counted: bool
 
 
 @lru_cache(maxsize=1 << 16)
@@ -56,7 +57,8 @@ def count(
     if isinstance(op, Graph):
         found, outputs = children(op, inputs, convention)
         total = params = acts = 0
-        for *_, cost in found:
+        for child in found:
+            cost = child.cost
             total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
         return Count(total, params, acts), outputs
     output = op.shape(*inputs)
@@ -64,8 +66,12 @@ def count(
     return Count(total, op.params, activations(op, output)), (output,)
 
 
-def children(graph: Graph, inputs: tuple[Shape, ...], convention: Convention) -> tuple[list[Child], tuple[Shape, ...]]:
+def children(
+    graph: Graph, inputs: tuple[Shape, ...], convention: Convention, counted: bool = True
+) -> tuple[list[Child], tuple[Shape, ...]]:
     """The nodes of a graph with their costs, in execution order, and the graph's output shapes.
+
+    ``counted`` is false for a graph inside a dead node that the convention leaves out.
 
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
@@ -76,9 +82,10 @@ def children(graph: Graph, inputs: tuple[Shape, ...], convention: Convention) ->
         cost, outputs = count(node.op, shapes, convention, node.spelling)
         if node.weights_of is not None:
             cost = cost._replace(params=0)
-        if not convention.counts_dead and node.name not in graph.live:
+        counts = counted and (convention.counts_dead or node.name in graph.live)
+        if not counts:
             cost = Count(0, cost.params, 0)
-        found.append(Child(node, shapes, outputs, cost))
+        found.append(Child(node, shapes, outputs, cost, counts))
         return outputs
 
     return found, graph.run(inputs, visit)
@@ -113,8 +120,7 @@ class Tally(Frozen):
                 return []
             found, _ = children(graph, inputs, self.convention)
             graph, inputs = op, next(child.inputs for child in found if child.node.name == part)
-        prefix = f"{path}." if path else ""
-        return list(self._rows(graph, inputs, prefix, nested=False))
+        return list(self._rows(graph, inputs, f"{path}." if path else "", nested=False))
 
     @property
     def rows(self) -> list[Row]:
@@ -131,16 +137,12 @@ class Tally(Frozen):
     def _rows(
         self, graph: Graph, inputs: tuple[Shape, ...], prefix: str, nested: bool, counted: bool = True
     ) -> Iterator[Row]:
-        """Rows of a graph; ``counted`` is false below a dead node that the convention does not count."""
-        for node, shapes, outputs, cost in children(graph, inputs, self.convention)[0]:
+        for node, shapes, outputs, cost, counts in children(graph, inputs, self.convention, counted)[0]:
             path = f"{prefix}{node.name}"
-            if not counted:
-                cost = Count(0, cost.params, 0)
             if not isinstance(node.op, Graph):
                 yield Row(path, type(node.op).__name__, self.convention.operator(node.op), outputs[0], cost)
             elif nested:
-                below = counted and (node.name in graph.live or self.convention.counts_dead)
-                yield from self._rows(node.op, shapes, f"{path}.", nested, below)
+                yield from self._rows(node.op, shapes, f"{path}.", nested, counts)
             else:
                 yield Row(path, node.op.kind, "", outputs[0], cost)
 
@@ -163,7 +165,7 @@ def tally(graph: Graph, input: tuple[int, int, int], convention: Convention | st
             f"tally takes a graph, not {graph!r}: a spec's is spec.graph(), a module's trace(module, shape)"
         )
     if len(input) != 3:
-        raise TypeError(f"input {tuple(input)}: one image's shape is (channels, height, width)")
+        raise TypeError(f"input {tuple(input)} is not the shape of one image: (channels, height, width)")
     shape, rules = Shape(*input), tools.convention(convention) if isinstance(convention, str) else convention
     cost, _ = count(graph, (shape,), rules)
     return Tally(graph, shape, rules, *cost)

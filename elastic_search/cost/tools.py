@@ -1,13 +1,12 @@
 """The counting conventions: what each tool counts, as a table from op type to rule.
 
-A rule is the tool's own formula for one image, its mistakes included: the totals are what the tool prints for the built
-module. ``cost.convention`` says what a rule is.
+A rule is the tool's own formula for one image, including its mistakes: the totals are what the tool prints for the
+built module. ``cost.convention`` defines rules.
 """
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.ops import Op
@@ -43,23 +42,13 @@ _ALL = (
     traced_ops.Softmax, traced_ops.AdaptivePool, traced_ops.Elementwise, traced_ops.Fixed, traced_ops.FixedElementwise,
     traced_ops.MatMul, traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused,
 )  # fmt: skip
-
-
-def _kind(op: Any) -> str:
-    return str(op.kind)
-
-
 _KINDS: dict[type[Op], Namer] = dict.fromkeys(
     (
-        traced_ops.Activation,
-        traced_ops.Elementwise,
-        traced_ops.Fixed,
-        traced_ops.FixedElementwise,
-        traced_ops.Custom,
+        traced_ops.Activation, traced_ops.Elementwise, traced_ops.Fixed, traced_ops.FixedElementwise, traced_ops.Custom,
         traced_ops.Opaque,
     ),
-    _kind,
-)
+    lambda op: str(op.kind),
+)  # fmt: skip
 _CLASSES: dict[type[Op], Namer] = {
     **_KINDS,
     ops.Conv: "Conv2d",
@@ -71,12 +60,7 @@ _CLASSES: dict[type[Op], Namer] = {
     traced_ops.AdaptivePool: lambda op: f"Adaptive{op.kind.title()}Pool2d",
     traced_ops.Norm: lambda op: {"group": "GroupNorm", "layer": "LayerNorm"}.get(op.kind, "InstanceNorm2d"),
 }
-"""Names of torch's module classes, where they are not the op's own."""
-
-
-def _rules(counted: dict[type[Op], Rule], names: dict[type[Op], Namer]) -> dict[type[Op], tuple[Namer, Rule]]:
-    return {op: (names.get(op, op.__name__), counted.get(op, FREE)) for op in _ALL}
-
+"""Names of torch's module classes, where they differ from the op's."""
 
 _FVCORE_NAMES: dict[type[Op], Namer] = {
     **_KINDS,
@@ -88,7 +72,7 @@ _FVCORE_NAMES: dict[type[Op], Namer] = {
     traced_ops.AdaptivePool: lambda op: f"adaptive_{op.kind}_pool2d",
     traced_ops.Norm: lambda op: f"{op.kind}_norm",
     ops.Upsample: lambda op: f"upsample_{op.mode}2d",
-    traced_ops.MatMul: _kind,
+    traced_ops.MatMul: lambda op: str(op.kind),
 }
 _ATEN_NAMES: dict[type[Op], Namer] = {
     **_KINDS,
@@ -105,67 +89,72 @@ _MULTIPLY_ADDS: dict[type[Op], Rule] = {
     traced_ops.Custom: CUSTOM,
 }
 
-MACS = Convention(
-    "macs",
-    "MACs",
-    "multiply-adds of convolutions and linear layers",
-    _rules(_MULTIPLY_ADDS, _FVCORE_NAMES),
-)
 
-FVCORE = Convention(
+def _convention(
+    name: str,
+    unit: str,
+    meaning: str,
+    counted: dict[type[Op], Rule],
+    names: dict[type[Op], Namer],
+    counts_dead: bool = True,
+) -> Convention:
+    rules: dict[type[Op], tuple[Namer, Rule]] = {op: (names.get(op, op.__name__), counted.get(op, FREE)) for op in _ALL}
+    return Convention(name, unit, meaning, rules, counts_dead)
+
+
+MACS = _convention("macs", "MACs", "multiply-adds of convolutions and linear layers", _MULTIPLY_ADDS, _FVCORE_NAMES)
+
+FVCORE = _convention(
     "fvcore",
     "MACs",
     "fvcore's FlopCountAnalysis in eval mode",
-    _rules(
-        {
-            **_MULTIPLY_ADDS,
-            # The traced name of a convolution whose padding is a word is not in the tool's table.
-            ops.Conv: Rule(
-                f'{CONV.formula}; padding "same" or "valid" 0',
-                lambda call: 0 if isinstance(call.op.padding, str) else CONV.count(call),
-            ),
-            ops.BatchNorm: Rule(
-                "2·E_out; without weights E_out; by the batch's own statistics 3·E_out more",
-                lambda call: (1 + call.op.affine + (0 if call.op.tracked else 3)) * call.output.numel,
-            ),
-            traced_ops.Norm: affine(5, 4),
-            ops.GlobalPool: global_pool(PER_INPUT, FREE, FREE),
-            traced_ops.AdaptivePool: of_kind(max=FREE, avg=PER_INPUT),
-            ops.Upsample: by_mode(bilinear=4, nearest=1),
-        },
-        _FVCORE_NAMES,
-    ),
+    {
+        **_MULTIPLY_ADDS,
+        # The tool's table lacks the traced name of a convolution whose padding is a word.
+        ops.Conv: Rule(
+            f'{CONV.formula}; padding "same" or "valid" 0',
+            lambda call: 0 if isinstance(call.op.padding, str) else CONV.count(call),
+        ),
+        ops.BatchNorm: Rule(
+            "2·E_out; without weights E_out; by the batch's own statistics 3·E_out more",
+            lambda call: (1 + call.op.affine + (0 if call.op.tracked else 3)) * call.output.numel,
+        ),
+        traced_ops.Norm: affine(5, 4),
+        ops.GlobalPool: global_pool(PER_INPUT, FREE, FREE),
+        traced_ops.AdaptivePool: of_kind(max=FREE, avg=PER_INPUT),
+        ops.Upsample: by_mode(bilinear=4, nearest=1),
+    },
+    _FVCORE_NAMES,
     counts_dead=False,
 )
 
-TORCH = Convention(
+TORCH = _convention(
     "torch",
     "FLOPs",
     "torch's FlopCounterMode, 2 FLOPs per multiply-add",
-    _rules({op: twice(rule) for op, rule in _MULTIPLY_ADDS.items()}, _ATEN_NAMES),
+    {op: twice(rule) for op, rule in _MULTIPLY_ADDS.items()},
+    _ATEN_NAMES,
 )
 
-AUTHORS = Convention(
+AUTHORS = _convention(
     "authors",
     "FLOPs",
     "the counter of the paper's DLA rows",
-    _rules(
-        {
-            ops.Conv: module(with_bias(CONV)),
-            ops.Linear: module(Rule("in·out", lambda call: call.op.in_features * call.op.out_features)),
-            ops.BatchNorm: module(per_output(2)),
-            ops.Relu: module(per_output(1)),
-            ops.Pool: module(PER_INPUT),
-            ops.GlobalPool: global_pool(FREE, PER_INPUT, FREE),
-            ops.Upsample: module(per_output(8)),
-        },
-        _CLASSES,
-    ),
+    {
+        ops.Conv: module(with_bias(CONV)),
+        ops.Linear: module(Rule("in·out", lambda call: call.op.in_features * call.op.out_features)),
+        ops.BatchNorm: module(per_output(2)),
+        ops.Relu: module(per_output(1)),
+        ops.Pool: module(PER_INPUT),
+        ops.GlobalPool: global_pool(FREE, PER_INPUT, FREE),
+        ops.Upsample: module(per_output(8)),
+    },
+    _CLASSES,
 )
 
 
 def _interpolate(call: Call) -> int:
-    """ptflops multiplies the input by the factor as it was given, and drops the fraction of a pair's."""
+    """ptflops multiplies the input by the scale factor as given, but truncates each of a pair of factors."""
     called, scale = call.output.numel, call.op.scale
     if isinstance(scale, tuple):
         called = call.inputs[0].numel * prod(map(int, scale))
@@ -179,7 +168,7 @@ def _called(call: Call) -> int:
 
 
 def _adaptive(call: Call) -> int:
-    """In floating point, as thop does: where sizes do not divide, it may lose one."""
+    """In floating point, as in thop: where sizes do not divide, one may be lost."""
     (x, *_), output = call.inputs, call.output
     window = x.height / output.height * (x.width / output.width)
     return int((window + 1) * output.numel)
@@ -192,102 +181,91 @@ def _softmax(call: Call) -> int:
 
 _TWICE_INPUT = twice(PER_INPUT)
 
-PTFLOPS = Convention(
+PTFLOPS = _convention(
     "ptflops",
     "MACs",
     "backend pytorch; modules of ReLU, pooling and up-sampling count twice",
-    _rules(
-        {
-            ops.Conv: module(with_bias(CONV)),
-            ops.ConvTranspose: module(with_bias(CONV_TRANSPOSE)),
-            ops.Linear: module(with_bias(LINEAR)),
-            ops.BatchNorm: module(affine(2, 1)),
-            # It asks whether a module is "affine", which a layer norm calls otherwise.
-            traced_ops.Norm: module(of_kind(layer=per_output(1), group=affine(2, 1), instance=affine(2, 1))),
-            # A module's own forward calls the function, which is counted too.
-            ops.Relu: module(per_output(2), function=1),
-            traced_ops.Activation: by_spelling(
-                module=by_kind({"relu": 2, "elu": 2, "gelu": 2, "prelu": 2, "silu": 1, "relu6": 1, "leaky_relu": 1}),
-                function=by_kind(dict.fromkeys(("relu", "elu", "gelu", "prelu", "silu", "relu6"), 1)),
-            ),
-            traced_ops.Softmax: by_spelling(module=per_output(1), function=per_output(1)),
-            ops.Pool: module(_TWICE_INPUT, function=1),
-            ops.GlobalPool: global_pool(_TWICE_INPUT, _TWICE_INPUT, PER_INPUT),
-            traced_ops.AdaptivePool: module(_TWICE_INPUT, function=1),
-            ops.Upsample: Rule("2·E_out; a function E_out", _interpolate),
-            **dict.fromkeys(
-                (traced_ops.Elementwise, traced_ops.FixedElementwise),
-                Rule("torch.add and torch.mul E_out; an operator 0", _called),
-            ),
-            traced_ops.MatMul: Rule(
-                "torch.matmul E_in·columns; an operator 0",
-                lambda call: MATMUL.count(call) if call.spelling in ("function", "method") else 0,
-            ),
-            traced_ops.Custom: CUSTOM,
-        },
-        _CLASSES,
-    ),
+    {
+        ops.Conv: module(with_bias(CONV)),
+        ops.ConvTranspose: module(with_bias(CONV_TRANSPOSE)),
+        ops.Linear: module(with_bias(LINEAR)),
+        ops.BatchNorm: module(affine(2, 1)),
+        # It looks for the attribute "affine", which a layer norm does not have.
+        traced_ops.Norm: module(of_kind(layer=per_output(1), group=affine(2, 1), instance=affine(2, 1))),
+        # A module's own forward calls the function, which is counted too.
+        ops.Relu: module(per_output(2), function=1),
+        traced_ops.Activation: by_spelling(
+            module=by_kind({"relu": 2, "elu": 2, "gelu": 2, "prelu": 2, "silu": 1, "relu6": 1, "leaky_relu": 1}),
+            function=by_kind(dict.fromkeys(("relu", "elu", "gelu", "prelu", "silu", "relu6"), 1)),
+        ),
+        traced_ops.Softmax: by_spelling(module=per_output(1), function=per_output(1)),
+        ops.Pool: module(_TWICE_INPUT, function=1),
+        ops.GlobalPool: global_pool(_TWICE_INPUT, _TWICE_INPUT, PER_INPUT),
+        traced_ops.AdaptivePool: module(_TWICE_INPUT, function=1),
+        ops.Upsample: Rule("2·E_out; a function E_out", _interpolate),
+        **dict.fromkeys(
+            (traced_ops.Elementwise, traced_ops.FixedElementwise),
+            Rule("torch.add and torch.mul E_out; an operator 0", _called),
+        ),
+        traced_ops.MatMul: Rule(
+            "torch.matmul E_in·columns; an operator 0",
+            lambda call: MATMUL.count(call) if call.spelling in ("function", "method") else 0,
+        ),
+        traced_ops.Custom: CUSTOM,
+    },
+    _CLASSES,
 )
 
-PTFLOPS_ATEN = Convention(
+PTFLOPS_ATEN = _convention(
     "ptflops-aten",
     "MACs",
     "backend aten; multiply-adds with the bias",
-    _rules(
-        {
-            **_MULTIPLY_ADDS,
-            ops.Conv: with_bias(CONV),
-            ops.ConvTranspose: with_bias(CONV_TRANSPOSE),
-            ops.Linear: with_bias(LINEAR),
-        },
-        _ATEN_NAMES,
-    ),
+    {
+        **_MULTIPLY_ADDS,
+        ops.Conv: with_bias(CONV),
+        ops.ConvTranspose: with_bias(CONV_TRANSPOSE),
+        ops.Linear: with_bias(LINEAR),
+    },
+    _ATEN_NAMES,
 )
 
-THOP = Convention(
+THOP = _convention(
     "thop",
     "MACs",
     "batch norm 4 per element, bilinear modules 11",
-    _rules(
-        {
-            ops.Conv: module(CONV),
-            ops.ConvTranspose: module(CONV),
-            ops.Linear: module(LINEAR),
-            ops.BatchNorm: module(affine(4, 2)),
-            traced_ops.Norm: module(of_kind(layer=affine(4, 2), instance=affine(4, 2), group=FREE)),
-            traced_ops.Activation: by_spelling(module=by_kind({"prelu": 1}), function=FREE),
-            traced_ops.Softmax: by_spelling(
-                module=Rule("E_out/C·(3·C - 1)", _softmax),
-                function=FREE,
-            ),
-            ops.Pool: module(of_kind(max=FREE, avg=per_output(1))),
-            traced_ops.AdaptivePool: module(of_kind(max=FREE, avg=Rule("E_in + E_out", _adaptive))),
-            traced_ops.Custom: CUSTOM,
-            ops.GlobalPool: global_pool(
-                Rule("E_in + E_out", lambda call: call.inputs[0].numel + call.output.numel), per_output(1), FREE
-            ),
-            ops.Upsample: module(by_mode(bilinear=11, nearest=1, bicubic=259)),
-        },
-        _CLASSES,
-    ),
+    {
+        ops.Conv: module(CONV),
+        ops.ConvTranspose: module(CONV),
+        ops.Linear: module(LINEAR),
+        ops.BatchNorm: module(affine(4, 2)),
+        traced_ops.Norm: module(of_kind(layer=affine(4, 2), instance=affine(4, 2), group=FREE)),
+        traced_ops.Activation: by_spelling(module=by_kind({"prelu": 1}), function=FREE),
+        traced_ops.Softmax: by_spelling(module=Rule("E_out/C·(3·C - 1)", _softmax), function=FREE),
+        ops.Pool: module(of_kind(max=FREE, avg=per_output(1))),
+        traced_ops.AdaptivePool: module(of_kind(max=FREE, avg=Rule("E_in + E_out", _adaptive))),
+        traced_ops.Custom: CUSTOM,
+        ops.GlobalPool: global_pool(
+            Rule("E_in + E_out", lambda call: call.inputs[0].numel + call.output.numel), per_output(1), FREE
+        ),
+        ops.Upsample: module(by_mode(bilinear=11, nearest=1, bicubic=259)),
+    },
+    _CLASSES,
 )
 
-TORCHINFO = Convention(
+TORCHINFO = _convention(
     "torchinfo",
     "MACs",
     "mult-adds with the bias, batch norm without its spatial size",
-    _rules(
-        {
-            ops.Conv: module(with_bias(CONV)),
-            ops.ConvTranspose: module(with_bias(CONV)),
-            ops.Linear: module(Rule("in·out + bias·out", WEIGHTS.count)),
-            ops.BatchNorm: module(Rule("2·C", WEIGHTS.count)),
-            traced_ops.Norm: module(WEIGHTS),
-            traced_ops.Activation: by_spelling(module=WEIGHTS, function=FREE),
-            traced_ops.Custom: CUSTOM,
-        },
-        _CLASSES,
-    ),
+    {
+        ops.Conv: module(with_bias(CONV)),
+        ops.ConvTranspose: module(with_bias(CONV)),
+        ops.Linear: module(Rule("in·out + bias·out", WEIGHTS.count)),
+        ops.BatchNorm: module(Rule("2·C", WEIGHTS.count)),
+        traced_ops.Norm: module(WEIGHTS),
+        traced_ops.Activation: by_spelling(module=WEIGHTS, function=FREE),
+        traced_ops.Custom: CUSTOM,
+    },
+    _CLASSES,
 )
 
 CONVENTIONS: dict[str, Convention] = {
@@ -299,7 +277,7 @@ def convention(name: str) -> Convention:
     """A convention by name.
 
     Raises:
-        UnknownNameError: if there is none of that name.
+        UnknownNameError: if there is no convention of that name.
     """
     if name not in CONVENTIONS:
         raise UnknownNameError("convention", name, list(CONVENTIONS))

@@ -1,8 +1,8 @@
 """Exact FLOPs of a forward and a backward pass. No torch.
 
-Two FLOPs a multiply-add, of convolutions, transposed convolutions and linear layers. A layer's backward pass is two
+Two FLOPs per multiply-add, of convolutions, transposed convolutions and linear layers. A layer's backward pass is two
 products, each of as many multiply-adds as its forward pass: one gives the gradient of its weights, the other that of
-its input, which is left out where nobody needs it: the image has no gradient, and so the stem has no such product.
+its input. The second is left out where it is not needed: the image has no gradient, so the stem has no such product.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def passes(graph: Graph, input: Shape) -> Passes:
     """FLOPs of one image in training.
 
     Args:
-        graph: the network; nodes whose result nobody reads do not run.
+        graph: the network; dead nodes do not run.
         input: shape of the image, which needs no gradient.
 
     Raises:

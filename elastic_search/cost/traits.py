@@ -1,7 +1,7 @@
-"""What operation counts do not say: traffic, peak memory, depth, receptive field, where the cost lies. No torch.
+"""What operation counts leave out: memory traffic, peak memory, depth, receptive field, cost by part. No torch.
 
-Every op reads its inputs and its weights and writes its output once: no fusion and no cache. So the bytes are those of
-an eager run, an upper bound for one that fuses.
+Every op reads its inputs and its weights and writes its output once, without fusion or cache: the bytes are those of an
+eager run, and an upper bound for a run that fuses ops.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 
 MAX_PARTS = 12
-"""Parts of a network without a spec, above which its cost is divided by resolution instead."""
+"""A network with more parts than this has its cost divided by resolution instead."""
 
 
 class Step(NamedTuple):
@@ -34,8 +34,7 @@ class Step(NamedTuple):
     shape: Shape
 
 
-@dataclass(frozen=True)
-class Flat:
+class Flat(NamedTuple):
     """A network's live primitives in execution order, and the values that leave it."""
 
     steps: tuple[Step, ...]
@@ -54,11 +53,11 @@ class Traits:
     """Properties of a network for one image.
 
     Attributes:
-        bytes_moved: see ``bytes_moved``.
-        peak_memory: bytes at the fullest moment of inference.
+        bytes_moved: see the function ``bytes_moved``.
+        peak_memory: peak bytes in inference.
         macs_live: multiply-adds of the live ops.
         depth: convolutions and linear layers on the longest path.
-        receptive_field: see ``receptive_field``.
+        receptive_field: see the function ``receptive_field``.
         shares: the network's parts and their multiply-adds, in order.
     """
 
@@ -71,7 +70,7 @@ class Traits:
 
     @property
     def intensity(self) -> float:
-        """Arithmetic intensity: FLOPs (two a multiply-add) of the live ops for each byte moved."""
+        """Arithmetic intensity: FLOPs (two per multiply-add) of the live ops per byte moved."""
         return 2 * self.macs_live / self.bytes_moved if self.bytes_moved else 0.0
 
 
@@ -83,7 +82,6 @@ def traits(graph: Graph, input: Shape, itemsize: int = 4) -> Traits:
     """
     from elastic_search.cost.memory import peak_inference
 
-    shares = stage_macs(graph, input)
     flat = flatten(graph, input)
     return Traits(
         bytes_moved=bytes_moved(flat, itemsize),
@@ -91,7 +89,7 @@ def traits(graph: Graph, input: Shape, itemsize: int = 4) -> Traits:
         macs_live=sum(MACS.count(Call(step.op, step.shapes, step.shape)) for step in flat.steps),
         depth=depth(flat),
         receptive_field=receptive_field(flat),
-        shares=shares,
+        shares=stage_macs(graph, input),
     )
 
 
@@ -115,9 +113,8 @@ def flatten(graph: Graph, input: Shape) -> Flat:
 def bytes_moved(flat: Flat, itemsize: int = 4) -> int:
     """Bytes read and written by all live ops for one image.
 
-    An op reads each of its inputs and its weights (of a batch normalisation, the running statistics too) and writes
-    its output. An in-place ReLU reads and writes as well. Views move nothing: flatten, crop, a pad that adds
-    nothing, and VIEWS.
+    An op reads each of its inputs and its weights (a batch normalisation its running statistics too) and writes its
+    output; an in-place ReLU does so as well. Views move nothing: flatten, crop, a pad that adds nothing, and VIEWS.
     """
     return itemsize * sum(_elements(step) for step in flat.steps)
 
@@ -133,7 +130,7 @@ def _elements(step: Step) -> int:
 
 
 def depth(flat: Flat) -> int:
-    """Convolutions and linear layers on the longest path from the image to an output; those of a gate count."""
+    """Convolutions and linear layers on the longest path from the image to an output, those of a gate included."""
     longest = {0: 0}
     for step in flat.steps:
         layer = isinstance(step.op, (ops.Conv, ops.ConvTranspose, ops.Linear))
@@ -142,7 +139,7 @@ def depth(flat: Flat) -> int:
 
 
 def stage_macs(graph: Graph, input: Shape) -> tuple[Share, ...]:
-    """Multiply-adds of the parts that have any: stem, stages, head; of too many, by resolution of the output."""
+    """Multiply-adds of the parts that have any: stem, stages, head; by output resolution if there are too many."""
     counted = tally(graph, input, MACS)
     counting = [row for row in counted.parts() if row.cost.total]
     if len(counting) <= MAX_PARTS:
@@ -154,12 +151,12 @@ def stage_macs(graph: Graph, input: Shape) -> tuple[Share, ...]:
     return tuple(Share(f"{height}x{width}", macs) for (height, width), macs in sorted(found.items(), reverse=True))
 
 
-# Receptive field: which input positions, along one axis, an interval of output positions reads; the image has no border
-# here. Axis 0 is the height, axis 1 the width.
+# Receptive field: which input positions an interval of output positions reads along one axis (0 is the height, 1 the
+# width). The image has no border here.
 
 Interval = tuple[int, int]
 Reads = tuple[Callable[[Interval], Interval], Fraction]
-"""What an interval of outputs reads, and how many input positions lie between two outputs."""
+"""The input interval that an output interval reads, and how many input positions lie between two outputs."""
 
 
 def _window(step: Step, axis: int) -> Reads:
@@ -186,7 +183,7 @@ def _upsampled(step: Step, axis: int) -> Reads | None:
         return lambda at: (floor(at[0] / factor), floor(at[1] / factor)), 1 / factor
     if op.mode != "bilinear":
         return None
-    # Half-pixel centres: output i lies at (i + 1/2) / r - 1/2 and reads its two neighbours, or one where it meets it.
+    # Half-pixel centres: output i lies at (i + 1/2) / r - 1/2 and reads its two neighbours, or one if it lies on it.
     half = Fraction(1, 2)
     return lambda at: (floor((at[0] + half) / factor - half), ceil((at[1] + half) / factor - half)), 1 / factor
 
@@ -202,7 +199,7 @@ def _same(step: Step, axis: int) -> Reads:
 
 
 def _unknown(step: Step, axis: int) -> None:
-    """What is read anywhere, or nobody knows where."""
+    """The op reads the whole map, or which positions it reads is not known."""
 
 
 _READS: dict[type[Op], Callable[[Step, int], Reads | None]] = {
@@ -229,7 +226,7 @@ _READS: dict[type[Op], Callable[[Step, int], Reads | None]] = {
 
 
 def _read(step: Step) -> tuple[int, ...]:
-    """The inputs whose positions an op's output depends on: not a gate's, nor the map that a crop takes the size of."""
+    """The inputs whose positions an op's output depends on: not a gate, nor a map that only gives a crop its size."""
     return step.inputs[:1] if isinstance(step.op, (ops.Gate, ops.Crop, ops.Upsample)) else step.inputs
 
 
@@ -241,12 +238,12 @@ def _pools_all(step: Step) -> bool:
 
 
 def receptive_field(flat: Flat) -> tuple[int, int] | None:
-    """Height and width in pixels of what one position of the last feature map depends on, far from the borders.
+    """Height and width, in pixels, of the region that one position of the last feature map depends on.
 
-    The last feature map is what the classifier's global pool (or flattening) reads, and the output of a network
-    without one. Of several paths the hull is taken; where the field differs between positions, as it does after
-    up-sampling, the largest. A squeeze-and-excite gate sees the whole image and does not count, nor does any other
-    global pool before the last map, nor a normalisation's statistics. None where an op is not known.
+    The position is far from the borders. The last feature map is the one that the classifier's global pool (or
+    flattening) reads, or the output of a network without one. Several paths give their hull; where the field differs
+    between positions, as after up-sampling, the largest is taken. Squeeze-and-excite gates, other global pools before
+    the last map and the statistics of normalisations see the whole image and do not count. None if an op is not known.
     """
     fields = [tuple(_field(flat, value, axis) for axis in (0, 1)) for value in _feature_maps(flat)]
     heights, widths = zip(*fields, strict=True)
@@ -256,7 +253,7 @@ def receptive_field(flat: Flat) -> tuple[int, int] | None:
 
 
 def _feature_maps(flat: Flat) -> list[int]:
-    """The values whose positions are asked for."""
+    """The last feature maps."""
     producers = {step.output: step for step in flat.steps}
     found: dict[int, None] = {}
     for output in flat.outputs:
@@ -300,7 +297,7 @@ def _field(flat: Flat, value: int, axis: int) -> int | None:
 
 
 def _before(flat: Flat, value: int) -> Iterator[Step]:
-    """The steps that a value depends on, in execution order; global pools and what only they read are left out."""
+    """The steps that a value depends on, in execution order, without global pools and the steps that only they read."""
     wanted, chosen = {value}, list[Step]()
     for step in reversed(flat.steps):
         if step.output in wanted and not _pools_all(step):

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
 
-from elastic_search.draw.sketch import (
-    IN,
-    Detail,
-    Panel,
-    Resolution,
-    Sketch,
-    colours,
-    printable,
-    size_text,
-    text_colour,
-)
-
-LINE, PAPER = "#555a66", "#ffffff"
+from elastic_search.draw.pieces import LINE, PAPER
+from elastic_search.draw.sketch import IN, Detail, Panel, Resolution, Sketch, colours, printable, size_text, text_colour
 
 
-@dataclass(frozen=True)
-class _Vertex:
-    """A drawn vertex: ``group`` is the path of clusters that hold it."""
+class _Vertex(NamedTuple):
+    """A drawn vertex; ``group`` is the path of the clusters around it."""
 
     name: str
     label: str
@@ -38,33 +27,32 @@ class _Chart:
         self.vertices: list[_Vertex] = []
         self.groups: dict[str, str] = {}
         self.edges: dict[tuple[str, str], None] = {}
-        ends: dict[int, list[str]] = {IN: [self._add("image", "image", "image", sketch.input[1:], ())]}
+        ends: dict[int, list[str]] = {IN: self._add(_Vertex("image", "image", "image", sketch.input[1:], ()))}
         for i, panel in enumerate(panel.folded() for panel in sketch.panels):
             before = [name for source, target in sketch.edges if target == i for name in ends[source]]
             if by == "stage":
                 resolution = (panel.resolutions or (panel.output[1:],))[0]
-                ends[i] = [self._add(f"s{i}", "\n".join((panel.name, *panel.facts)), "layer", resolution, (), before)]
+                label = "\n".join((panel.name, *panel.facts))
+                ends[i] = self._add(_Vertex(f"s{i}", label, "layer", resolution, ()), before)
             else:
                 ends[i] = self._panel(f"s{i}", panel, by, before)
 
-    def _add(self, name: str, label: str, form: str, resolution: Resolution, group: tuple[str, ...],
-             before: Iterable[str] = ()) -> str:  # fmt: skip
-        self.vertices.append(_Vertex(name, label, form, resolution, group))
-        self.edges.update(dict.fromkeys((source, name) for source in before))
-        return name
+    def _add(self, vertex: _Vertex, before: Iterable[str] = ()) -> list[str]:
+        self.vertices.append(vertex)
+        self.edges.update(dict.fromkeys((source, vertex.name) for source in before))
+        return [vertex.name]
 
     def _panel(self, name: str, panel: Panel, by: str, before: list[str]) -> list[str]:
         self.groups[name] = panel.name
         ends = {IN: before}
         for j, item in enumerate(panel.items):
             sources = [end for source, target in panel.edges if target == j for end in ends[source]]
-            times = f" × {item.repeat}" if item.repeat > 1 else ""
+            inner, times = f"{name}b{j}", f" × {item.repeat}" if item.repeat > 1 else ""
             if by == "block" or len(item.detail.boxes) < 2:
                 worked = item.detail.resolutions or (panel.output[1:],)
                 label = f"{item.caption}{times}\n{'+'.join(map(size_text, worked))}"
-                ends[j] = [self._add(f"{name}b{j}", label, "layer", worked[0], (name,), sources)]
+                ends[j] = self._add(_Vertex(inner, label, "layer", worked[0], (name,)), sources)
                 continue
-            inner = f"{name}b{j}"
             self.groups[inner] = f"{item.kind or 'layers'}{times}"
             ends[j] = self._boxes(inner, (name, inner), item.detail, sources)
         return ends[len(panel.items) - 1]
@@ -73,26 +61,20 @@ class _Chart:
         ends = {IN: before}
         for k, box in enumerate(detail.boxes):
             sources = [end for source, target in detail.edges if target == k for end in ends[source]]
-            ends[k] = [self._add(f"{name}n{k}", box.label, box.form, box.resolution, group, sources)]
+            ends[k] = self._add(_Vertex(f"{name}n{k}", box.label, box.form, box.resolution, group), sources)
         return [end for output in detail.outputs for end in ends[output]]
 
-    def nested(self) -> Iterator[tuple[str, str, str | _Vertex]]:
-        """Indentation, "open", "close" or "vertex", and which cluster or vertex: clusters enclose their vertices."""
-        inside: tuple[str, ...] = ()
-        for vertex in self.vertices:
-            kept = next((i for i, (a, b) in enumerate(zip(inside, vertex.group, strict=False)) if a != b), None)
-            kept = min(len(inside), len(vertex.group)) if kept is None else kept
-            yield from self._closed(inside, kept)
-            for depth in range(kept, len(vertex.group)):
-                yield "  " * (depth + 1), "open", vertex.group[depth]
-            yield "  " * (len(vertex.group) + 1), "vertex", vertex
-            inside = vertex.group
-        yield from self._closed(inside, 0)
 
-    @staticmethod
-    def _closed(inside: tuple[str, ...], kept: int) -> Iterator[tuple[str, str, str]]:
-        for depth in range(len(inside), kept, -1):
-            yield "  " * depth, "close", inside[depth - 1]
+def _nested(vertices: Iterable[_Vertex], depth: int = 0) -> Iterator[tuple[str, str, str | _Vertex]]:
+    """Indentation, "open", "close" or "vertex", and which cluster or vertex: clusters enclose their vertices."""
+    indent = "  " * (depth + 1)
+    for clusters, run in groupby(vertices, lambda vertex: vertex.group[depth : depth + 1]):
+        if not clusters:
+            yield from ((indent, "vertex", vertex) for vertex in run)
+            continue
+        yield indent, "open", clusters[0]
+        yield from _nested(run, depth + 1)
+        yield indent, "close", clusters[0]
 
 
 _DOT_SHAPES = {"layer": "box", "unit": "box", "down": "invtrapezium", "up": "trapezium", "join": "circle",
@@ -113,7 +95,7 @@ def dot(sketch: Sketch, by: str = "branch") -> str:
         '  graph [fontname="Helvetica", fontsize=12];',
         '  node [fontname="Helvetica", fontsize=11];',
     ]
-    for indent, event, what in chart.nested():
+    for indent, event, what in _nested(chart.vertices):
         if isinstance(what, _Vertex):
             fill = fills.get(what.resolution, PAPER) if what.form not in ("join", "image") else PAPER
             style = f'style=filled, fillcolor="{fill}", fontcolor="{text_colour(fill)}"'
@@ -140,7 +122,7 @@ def mermaid(sketch: Sketch, by: str = "branch") -> str:
     """The drawing in Mermaid's language; ``by`` is one of LEVELS."""
     chart, fills = _Chart(sketch, by), colours(sketch.resolutions)
     lines, classes = ["flowchart TB"], dict[Resolution, None]()
-    for indent, event, what in chart.nested():
+    for indent, event, what in _nested(chart.vertices):
         if isinstance(what, _Vertex):
             left, right = _MERMAID_SHAPES[what.form]
             coloured = what.form not in ("join", "image") and what.resolution in fills

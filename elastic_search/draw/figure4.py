@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from elastic_search.paper.figure4 import TITLES, Figure4, Point
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """How a family looks: Okabe and Ito's colours, which colour-blind readers can tell apart, and a shape."""
 
     colour: str
@@ -34,8 +32,7 @@ STYLES = {
 }
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """One half of the figure: what its x axis is and which attribute of a point lies there."""
 
     key: str
@@ -96,10 +93,8 @@ def _figure(figure: Figure4) -> Figure:
     axes[0].set_ylabel(ACCURACY)
     drawn.suptitle("ImageNet accuracy against parameters and FLOPs", fontsize=11)
     style: dict[str, Any] = {"color": "none", "marker": "o", "markeredgecolor": "#444444", "markersize": 7}
-    key = [
-        Line2D([], [], markerfacecolor="white", label="base", **style),
-        Line2D([], [], markerfacecolor="#444444", label="Elastic", **style),
-    ]
+    fills = {"base": "white", "Elastic": "#444444"}
+    key = [Line2D([], [], markerfacecolor=fill, label=label, **style) for label, fill in fills.items()]
     axes[1].legend(handles=key, loc="lower right", frameon=False)
     drawn.text(0.07, 0.03, footnote(figure), fontsize=8, color="#444444")
     # Text has a size only once it is laid out, so labels are placed after everything else.
@@ -148,26 +143,23 @@ def _draw_labels(ax: Axes, panel: Panel, figure: Figure4) -> None:
     # The family with one point has the fewest places, so it chooses first.
     for family in sorted(STYLES, key=lambda name: sum(point is not None for point in figure.family(name))):
         base, elastic = figure.family(family)
-        for factor, anchor in ((f, point) for f in (1, 1.6, 2.4) for point in (elastic, base) if point):
-            for x, y, horizontal, vertical in sides:
-                label = ax.annotate(
-                    TITLES[family],
-                    panel.place(anchor),
-                    (x * factor, y * factor),
-                    textcoords="offset points",
-                    ha=horizontal,
-                    va=vertical,
-                    color=[0.7 * part for part in to_rgb(STYLES[family].colour)],  # thin strokes need more contrast
-                    fontsize=8.5,
-                )
-                box = label.get_window_extent(renderer).padded(3)
-                if not any(box.overlaps(other) for other in taken) and _inside(box, ax.bbox):
-                    taken.append(box)
-                    break
-                label.remove()
-            else:
-                continue
-            break
+        places = ((f, point, s) for f in (1, 1.6, 2.4) for point in (elastic, base) if point for s in sides)
+        for factor, anchor, (x, y, horizontal, vertical) in places:
+            label = ax.annotate(
+                TITLES[family],
+                panel.place(anchor),
+                (x * factor, y * factor),
+                textcoords="offset points",
+                ha=horizontal,
+                va=vertical,
+                color=[0.7 * part for part in to_rgb(STYLES[family].colour)],  # thin strokes need more contrast
+                fontsize=8.5,
+            )
+            box = label.get_window_extent(renderer).padded(3)
+            if not any(box.overlaps(other) for other in taken) and _inside(box, ax.bbox):
+                taken.append(box)
+                break
+            label.remove()
         else:
             raise AssertionError(f"no room for the label of {family}")
 
@@ -251,14 +243,10 @@ def _text_panel(panel: Panel, figure: Figure4, width: int) -> Any:
         while any(abs(x - a) < cells[0] and abs(y - b) < cells[1] for a, b in drawn):
             x += cells[0]
         drawn.append((x, y))
-        marker = plotext.marker(_letter(point), plotext.pixel(_rgb(point.family)))
+        letter = STYLES[point.family].letter
+        marker = plotext.marker(letter.upper() if point.elastic else letter, plotext.pixel(_rgb(point.family)))
         plot.draw(plot.signal([x], [y], marker=marker))
     return plot.build()
-
-
-def _letter(point: Point) -> str:
-    letter = STYLES[point.family].letter
-    return letter.upper() if point.elastic else letter
 
 
 def _text_key(figure: Figure4, columns: int, coloured: bool) -> list[str]:

@@ -113,19 +113,23 @@ class _Layout:
         if not areas:
             return Area(0, 0, 0)
         joined = stacked(areas)
-        first = areas[0]
-        return Fan(joined.left, joined.right, joined.height, joined.parts) if isinstance(first, Fan) else joined
+        return Fan(*vars(joined).values()) if isinstance(areas[0], Fan) else joined
+
+    def _before(self, targets: list[int], end: int) -> set[int]:
+        """Boxes before ``end`` that paths from ``targets`` pass."""
+        reached, pending = set[int](), list(targets)
+        while pending:
+            box = pending.pop()
+            if box < end and box not in reached:
+                reached.add(box)
+                pending += self.next[box]
+        return reached
 
     def _groups(self, targets: list[int], end: int) -> list[list[int]]:
-        """Targets that share a box before ``end`` together; what leads straight to ``end`` comes last."""
+        """Targets that share a box before ``end`` together; those that lead straight to ``end`` come last."""
         groups: list[tuple[list[int], set[int]]] = []
         for target in targets:
-            reached, pending = set[int](), [target]
-            while pending:
-                box = pending.pop()
-                if box < end and box not in reached:
-                    reached.add(box)
-                    pending += self.next[box]
+            reached = self._before([target], end)
             joined = [group for group in groups if group[1] & reached]
             groups = [group for group in groups if not group[1] & reached]
             members = sorted([target, *(member for group in joined for member in group[0])])
@@ -133,18 +137,12 @@ class _Layout:
         return [members for members, _ in sorted(groups, key=lambda group: group[0][0])]
 
     def _tangle(self, targets: list[int], end: int) -> Area:
-        """Boxes that are neither in series nor in parallel: below each other, with lines at the side."""
-        inside, pending = set[int](), list(targets)
-        while pending:
-            box = pending.pop()
-            if box < end and box not in inside:
-                inside.add(box)
-                pending += self.next[box]
-        order = sorted(inside)
+        """Boxes that are neither in series nor in parallel: one below another, with lines at the side."""
+        order = sorted(self._before(targets, end))
         areas = [_boxed(self.detail.boxes[box], self.fills) for box in order]
         edges = [(IN, order.index(target)) for target in targets]
         for i, box in enumerate(order):
-            edges += [(i, order.index(t) if t in inside else len(order)) for t in self.next[box]]
+            edges += [(i, order.index(t) if t in order else len(order)) for t in self.next[box]]
         return ladder(areas, edges)
 
 
@@ -182,10 +180,7 @@ def _chips(items: Sequence[Item], captions: Sequence[str], fills: dict[Resolutio
     half = max(58.0, *((text_width(text, SMALL) + size + 24) / 2 for text, size in zip(labels, squares, strict=True)))
     chips = []
     for item, label, size in zip(items, labels, squares, strict=True):
-        parts = [
-            rect(-half, 0, 2 * half, BOX, PAPER, LINE, 5),
-            text(-half + 8, 17, label, size=SMALL, anchor="start"),
-        ]
+        parts = [rect(-half, 0, 2 * half, BOX, PAPER, LINE, 5), text(8 - half, 17, label, size=SMALL, anchor="start")]
         for i, resolution in enumerate(item.detail.resolutions):
             parts.append(rect(half - 5 - size + 15 * i, 7, 12, 12, fills[resolution], LINE, 2))
         chips.append(Area(half, half, BOX, tuple(parts)))
@@ -230,10 +225,8 @@ def _paneled(panel: Panel, by: str, fills: dict[Resolution, str]) -> Area:
     """A panel; its axis is its left edge."""
     facts = panel.facts
     inner = Area(0, 0, 0) if by == "stage" else _inside(panel, by, fills)
-    least = (
-        max(text_width(panel.name, 15) + 18 * len(panel.resolutions), *(text_width(fact, SMALL) for fact in facts)) + 30
-    )
-    width = max(least, inner.width + 28)
+    heading = text_width(panel.name, 15) + 18 * len(panel.resolutions)
+    width = max(30 + max(heading, *(text_width(fact, SMALL) for fact in facts)), inner.width + 28)
     height = HEAD + (inner.height + 16 if by != "stage" else 4)
     parts = [rect(0, 0, width, height, PANEL, "#d7dae2", 9)]
     parts.append(text(14, 22, panel.name, size=15, anchor="start", bold=True))

@@ -114,8 +114,9 @@ class Report(NamedTuple):
 
     def grid(self, lines: bool = False) -> tuple[list[str], list[list[str] | None]]:
         """Headers and cells as text; headers of two lines stay so with ``lines``."""
-        headers = [self.header(field).replace("\n", "\n" if lines else " ") for field in self.fields]
-        return headers, [[self.cell(field, row) for field in self.fields] if row else None for row in self.rows]
+        known = self._replace(units={field.key: self.unit(field) for field in self.fields if field.kind == "count"})
+        headers = [known.header(field).replace("\n", "\n" if lines else " ") for field in self.fields]
+        return headers, [[known.cell(field, row) for field in self.fields] if row else None for row in self.rows]
 
     def document(self) -> Record:
         """The JSON document."""

@@ -7,9 +7,11 @@ chain is cut in two; a network is a way through the first half followed by one t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from elastic_search.arch.split import PLAIN, Split, typed
 from elastic_search.errors import SpecError
@@ -21,9 +23,6 @@ from elastic_search.space.parts import Parts, Quantity, Shapes, Vector, plus
 
 MAX_STAGES = 8
 """Most stages of a network that is matched."""
-
-MEASURES = ("uniform", "prior")
-"""Weights of networks: the same for each, or each choice uniform by itself."""
 
 
 class StageWay(NamedTuple):
@@ -42,8 +41,13 @@ class BlockWay(NamedTuple):
 
 
 State = tuple[Shapes, int]
+Step = tuple[State, State, Distribution]
+"""The states before and after a stage, and the ways from one to the other."""
+
 END: Shapes = ()
 """What flows out of the head."""
+
+Key = TypeVar("Key")
 
 
 class Chain:
@@ -61,80 +65,62 @@ class Chain:
         self.space, self.limits, self.measure = space, limits, measure
         self._quantities = (cost, *(limit.quantity for limit in limits))
         self._parts: dict[int, Parts] = {}
-        self._stages: dict[tuple[int, Shapes], dict[State, Distribution]] = {}
         if len(space.depths) > MAX_STAGES:
             raise SpecError(f"{len(space.depths)} stages: at most {MAX_STAGES} can be matched")
 
     def joins(self) -> list[Join]:
-        found: list[Join] = []
-        for number in range(len(self.space.arms)):
-            self._stages = {}
-            found += self._arm_joins(number)
+        """The two halves of the chain, for every arm and every state at the cut.
+
+        Raises:
+            SpecError: if the space holds no network.
+        """
+        found = [join for number in range(len(self.space.arms)) for join in self._arm_joins(number)]
         if not found:
             raise SpecError("the space holds no network")
         return found
 
     def parts(self, arm: Arm) -> Parts:
-        """Costs of the parts of an arm's networks; arms of one base share them."""
+        """Costs of the parts of an arm's networks; arms with one base share them."""
         key = id(arm.base)
         if key not in self._parts:
             self._parts[key] = Parts(arm.base, self._quantities)
         return self._parts[key]
 
     def _arm_joins(self, number: int) -> Iterator[Join]:
-        arm, last = self.space.arms[number], len(self.space.depths)
+        arm = self.space.arms[number]
         earlier = [a for a in self.space.arms[:number] if a.base == arm.base] if self.measure == "uniform" else []
-        masks = _Masks(self.space, arm, earlier)
+        masks = _Masks(earlier)
         stem, first = self.parts(arm).stem()
-        states: list[list[State]] = [[(first, masks.every)]]
-        for i in range(last):
-            after = [
-                (out, mask & kept) for shapes, mask in states[i] for out, kept in self._stage(arm, masks, i, shapes)
-            ]
-            states.append(list(dict.fromkeys(after)))
-        cut = self._cut(states)
-        forward: dict[State, Distribution] = {states[0][0]: atom([(stem, 1, None)])}
-        for i in range(cut):
-            grown: dict[State, list[tuple[Distribution, Distribution]]] = {}
-            for (shapes, mask), before in forward.items():
-                for (out, kept), step in self._stage(arm, masks, i, shapes).items():
-                    grown.setdefault((out, mask & kept), []).append((before, step))
-            forward = {state: product(sources) for state, sources in grown.items()}
+        start = (first, masks.every)
+        walk: list[list[Step]] = []
+        states = [start]
+        for stage in range(len(self.space.depths)):
+            walk.append(list(self._steps(arm, masks, stage, states)))
+            states = list(dict.fromkeys(after for _, after, _ in walk[-1]))
+        cut = _cut(walk)
+        forward = {start: atom([(stem, 1, None)])}
+        for steps in walk[:cut]:
+            forward = _products((after, forward[before], step) for before, after, step in steps)
         backward: dict[State, Distribution] = {(END, 0): atom([((0,) * len(stem), 1, None)])}
-        for i in reversed(range(cut, last)):
-            found: dict[State, Distribution] = {}
-            for shapes, mask in states[i]:
-                steps = self._stage(arm, masks, i, shapes).items()
-                sources = [
-                    (step, backward[out, mask & kept]) for (out, kept), step in steps if (out, mask & kept) in backward
-                ]
-                if sources:
-                    found[shapes, mask] = product(sources)
-            backward = found
+        for steps in reversed(walk[cut:]):
+            ends = backward
+            backward = _products((before, step, ends[after]) for before, after, step in steps if after in ends)
         for state, left in forward.items():
             if state in backward:
                 yield Join(number, left, backward[state], self.limits)
 
-    def _cut(self, states: list[list[State]]) -> int:
-        """The boundary at which the two halves have the fewest sums together."""
-        sizes = []
-        for i in range(len(states) - 1):
-            every = [self._stages[i, shapes] for shapes in dict.fromkeys(shapes for shapes, _ in states[i])]
-            sizes.append(max(sum(map(len, groups.values())) for groups in every))
-        return min(range(len(sizes) + 1), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
-
-    def _stage(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
-        """Distributions of a stage on the given shapes, by what leaves it and the earlier arms that have it too.
-
-        The last stage's have the head's cost added, after which the shapes say nothing more: they are END.
-        """
-        key = (stage, shapes)
-        if key not in self._stages:
-            make = self._by_block if self.space.splits_per == "block" else self._by_option
-            self._stages[key] = make(arm, masks, stage, shapes)
-        return self._stages[key]
+    def _steps(self, arm: Arm, masks: _Masks, stage: int, states: list[State]) -> Iterator[Step]:
+        """All steps through a stage from the given states."""
+        made: dict[Shapes, dict[State, Distribution]] = {}
+        make = self._by_block if self.space.splits_per == "block" else self._by_option
+        for shapes, mask in states:
+            if shapes not in made:
+                made[shapes] = make(arm, masks, stage, shapes)
+            for (out, kept), step in made[shapes].items():
+                yield (shapes, mask), (out, mask & kept), step
 
     def _plain(self, arm: Arm, stage: int, option: Option, shapes: Shapes) -> tuple[Vector, Shapes]:
+        """The stage with plain blocks, and the shapes that leave it; the last stage includes the head."""
         parts = self.parts(arm)
         cost, out = parts.plain(stage, option.stage.width, shapes, option.depth)
         if stage < len(self.space.depths) - 1:
@@ -146,7 +132,7 @@ class Chain:
         parts, most = self.parts(arm), self.space.base.blocks(max(self.space.depths[stage]))
         plain: dict[tuple[int, int], tuple[Vector, Shapes]] = {}
         runs: dict[tuple[int, Split], list[Vector]] = {}
-        for n, option in enumerate(arm.stages[stage]):
+        for option in arm.stages[stage]:
             width, blocks, split = option.key
             if (width, blocks) not in plain:
                 plain[width, blocks] = self._plain(arm, stage, option, shapes)
@@ -156,21 +142,18 @@ class Chain:
                     runs[width, split] = parts.run(stage, width, shapes, split, most)
                 cost = plus(cost, runs[width, split][blocks])
             weight = 1 if self.measure == "uniform" else option.weight
-            ways.setdefault((out, masks.of_option(stage, n)), []).append((cost, weight, StageWay(stage, option)))
+            ways.setdefault((out, masks.of_option(stage, option)), []).append((cost, weight, StageWay(stage, option)))
         return {state: atom(of) for state, of in ways.items()}
 
     def _by_block(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
         base, parts, prior = self.space.base, self.parts(arm), self.measure == "prior"
         most = base.blocks(max(self.space.depths[stage]))
         scalable = [base.may_scale(stage, j) for j in range(most)]
-        times = dict.fromkeys(arm.splits, 1)
-        if prior:
-            made = [typed(split, arm.resampling) for split in dict.fromkeys(self.space.splits)]
-            times = {split: made.count(split) for split in arm.splits}
-        sources: dict[State, list[tuple[Distribution, Distribution]]] = {}
+        made = [typed(split, arm.resampling) for split in dict.fromkeys(self.space.splits)]
+        times = {split: made.count(split) if prior else 1 for split in arm.splits}
+        found: list[tuple[State, Distribution, Distribution]] = []
         for width in dict.fromkeys(option.stage.width for option in arm.stages[stage]):
-            nothing = atom([((0,) * len(self._quantities), 1, None)])
-            before: list[dict[int, Distribution]] = [{masks.every: nothing}]
+            before = [{masks.every: atom([((0,) * len(self._quantities), 1, None)])}]
             for j in range(most):
                 if not scalable[j]:
                     before.append(before[j])
@@ -180,11 +163,10 @@ class Chain:
                     way = parts.added(stage, width, shapes, j, split), times[split], BlockWay(stage, j, split)
                     options.setdefault(masks.of_split(split), []).append(way)
                 steps = {kept: atom(ways) for kept, ways in options.items()}
-                grown: dict[int, list[tuple[Distribution, Distribution]]] = {}
-                for mask, found in before[j].items():
-                    for kept, step in steps.items():
-                        grown.setdefault(mask & kept, []).append((found, step))
-                before.append({mask: product(pairs, merge=True) for mask, pairs in grown.items()})
+                pairs = itertools.product(before[j].items(), steps.items())
+                before.append(
+                    _products(((mask & kept, left, step) for (mask, left), (kept, step) in pairs), merge=True)
+                )
             for option in arm.stages[stage]:
                 if option.stage.width != width:
                     continue
@@ -193,33 +175,45 @@ class Chain:
                 missing = sum(scalable[len(option.stage.splits) :])
                 weight = sum(times.values()) ** missing if prior else 1
                 end = atom([(cost, weight, StageWay(stage, option))])
-                for mask, found in before[len(option.stage.splits)].items():
-                    sources.setdefault((out, mask), []).append((found, end))
-        return {state: product(pairs, merge=True) for state, pairs in sources.items()}
+                found += [((out, mask), left, end) for mask, left in before[len(option.stage.splits)].items()]
+        return _products(found, merge=True)
+
+
+def _products(pairs: Iterable[tuple[Key, Distribution, Distribution]], merge: bool = False) -> dict[Key, Distribution]:
+    """For each key the union of the products of its pairs."""
+    found: dict[Key, list[tuple[Distribution, Distribution]]] = {}
+    for key, left, right in pairs:
+        found.setdefault(key, []).append((left, right))
+    return {key: product(of, merge) for key, of in found.items()}
+
+
+def _cut(walk: list[list[Step]]) -> int:
+    """The boundary between stages at which the two halves together have the fewest sums."""
+    sizes = []
+    for steps in walk:
+        found: Counter[State] = Counter()
+        for before, _, step in steps:
+            found[before] += len(step)
+        sizes.append(max(found.values()))
+    return min(range(len(sizes) + 1), key=lambda i: prod(sizes[:i]) + prod(sizes[i:]))
 
 
 class _Masks:
-    """Which earlier arms have a stage or split too: a bit each."""
+    """Which earlier arms, which have the same widths and depths, have a stage or split too: a bit each."""
 
-    def __init__(self, space: Space, arm: Arm, earlier: list[Arm]) -> None:
+    def __init__(self, earlier: list[Arm]) -> None:
         self.every = (1 << len(earlier)) - 1
-        self._arm, self._earlier = arm, earlier
+        self._earlier = earlier
+        self._plain = [[{o.key for o in of if o.key[2] is PLAIN} for of in arm.stages] for arm in earlier]
         self._by_split: dict[Split, int] = {}
-        self._plain = [
-            [{option.key for option in of if option.key[2] is PLAIN} for of in other.stages] for other in earlier
-        ]
 
-    def of_option(self, stage: int, number: int) -> int:
-        if not self._earlier:
-            return 0
-        wanted = self._arm.stages[stage][number].key
-        if wanted[2] is not PLAIN:
-            # Arms have the same widths and depths.
-            return self.of_split(wanted[2])
+    def of_option(self, stage: int, option: Option) -> int:
+        if option.key[2] is not PLAIN:
+            return self.of_split(option.key[2])
         # A stage is plain by choice, or because none of its blocks may scale.
-        return sum((wanted in stages[stage]) << bit for bit, stages in enumerate(self._plain))
+        return sum((option.key in stages[stage]) << bit for bit, stages in enumerate(self._plain))
 
     def of_split(self, split: Split) -> int:
         if split not in self._by_split:
-            self._by_split[split] = sum((split in other.splits) << bit for bit, other in enumerate(self._earlier))
+            self._by_split[split] = sum((split in arm.splits) << bit for bit, arm in enumerate(self._earlier))
         return self._by_split[split]

@@ -154,28 +154,22 @@ class Space:
 
     def _bases(self) -> Iterator[Spec]:
         """The base under each cardinality; every width and share is checked on the way."""
+        first = [widths[0] for widths in self._widths]
+        shares = {branch.share for split in self.splits for branch in split.branches}
         for paths in self.cardinality or (None,):
-            base = self.base
-            if paths is not None or self.widths:
-                changed: dict[str, Any] = {} if paths is None else {"cardinality": paths}
-                base = replace(base, stages=self._plain([widths[0] for widths in self._widths]), **changed)
             for i, widths in enumerate(self._widths):
                 for width in widths:
-                    spec = base
-                    if self.widths:
-                        spec = replace(
-                            base, stages=self._plain([width if i == n else w[0] for n, w in enumerate(self._widths)])
-                        )
+                    spec = self._plain([*first[:i], width, *first[i + 1 :]], paths)
                     if any(stage == i for stage, _ in self._scalable):
-                        for branch in {branch for split in self.splits for branch in split.branches}:
-                            whole_groups(branch.share, spec.paths(i), self.stage_names[i])
-            yield base
+                        for share in shares:
+                            whole_groups(share, spec.paths(i), self.stage_names[i])
+            yield self._plain(first, paths)
 
-    def _plain(self, widths: Sequence[int]) -> tuple[Stage, ...]:
-        return tuple(
-            Stage(width, (PLAIN,) * self.base.blocks(depths[0]))
-            for width, depths in zip(widths, self.depths, strict=True)
-        )
+    def _plain(self, widths: Sequence[int], paths: int | None) -> Spec:
+        """The base without splits, with other widths and another cardinality."""
+        depths = (self.base.blocks(depths[0]) for depths in self.depths)
+        stages = tuple(Stage(width, (PLAIN,) * depth) for width, depth in zip(widths, depths, strict=True))
+        return replace(self.base, stages=stages, **({} if paths is None else {"cardinality": paths}))
 
     @property
     def _widths(self) -> tuple[tuple[int, ...], ...]:
@@ -187,13 +181,10 @@ class Space:
         most = self.base.blocks(max(self.depths[stage]))
         scalable = [self.base.may_scale(stage, j) for j in range(most)]
         # Stages of one split are the beginnings of the deepest.
-        written: dict[Split | None, tuple[Split, ...]] = {}
-        if self.splits_per == "block":
-            written[None] = (PLAIN,) * most
-        else:
-            for split in splits:
-                with_kind = PLAIN if split == PLAIN else typed(split, kind)
-                written[split] = tuple(with_kind if there else PLAIN for there in scalable)
+        written: dict[Split | None, tuple[Split, ...]] = {None: (PLAIN,) * most}
+        if self.splits_per != "block":
+            made = {split: PLAIN if split == PLAIN else typed(split, kind) for split in splits}
+            written = {split: tuple(of if there else PLAIN for there in scalable) for split, of in made.items()}
         first = scalable.index(True) if any(scalable) else most
         for width in self._widths[stage]:
             for depth in self.depths[stage]:
@@ -210,10 +201,6 @@ class Space:
     def combinations(self) -> int:
         """Number of combinations of values; combinations that give the same network count each."""
         return prod(len(choice.values) for choice in self.choices)
-
-    def spec(self, arm: int, stages: tuple[Stage, ...]) -> Spec:
-        """The network of an arm, by number, with these stages."""
-        return replace(self.arms[arm].base, stages=stages)
 
     def encode(self, arm: Arm, options: Sequence[Option], stages: Sequence[Stage]) -> dict[str, Value]:
         """A configuration as values by choice name.
@@ -300,14 +287,12 @@ class Space:
                 raise SpecError(
                     f"{choice.name} {values.get(choice.name)!r}: legal are {', '.join(map(str, choice.values))}"
                 )
-        stages = []
+        kind, stages = str(values["resampling"]), []
         for i, name in enumerate(self.stage_names):
-            splits = []
-            for j in range(self.base.blocks(int(values[f"{name}.depth"]))):
-                split = PLAIN
-                if self.base.may_scale(i, j):
-                    split = typed(parse_split(str(values[self.split_name(i, j)])), str(values["resampling"]))
-                splits.append(split)
+            splits = (
+                typed(parse_split(str(values[self.split_name(i, j)])), kind) if self.base.may_scale(i, j) else PLAIN
+                for j in range(self.base.blocks(int(values[f"{name}.depth"])))
+            )
             stages.append(Stage(int(values.get(f"{name}.width", self._widths[i][0])), tuple(splits)))
         changed: dict[str, Any] = {"cardinality": values["cardinality"]} if self.cardinality else {}
         return replace(self.base, stages=tuple(stages), **changed)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from elastic_search.arch.edit import HALVES
+from elastic_search.arch.edit import HALVES, elastic
 from elastic_search.arch.ops import Shape, image
-from elastic_search.arch.spec import Spec, Stage
-from elastic_search.arch.split import PLAIN, Split
+from elastic_search.arch.spec import Spec
+from elastic_search.arch.split import Split
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import FVCORE
@@ -97,12 +97,8 @@ def all_depths(base: Spec, split: Split, most: int, convention: Convention, inpu
 
     def cost(deep: int, depth: int) -> int:
         """Cost of the network whose stage ``deep`` has this depth, and all others one."""
-        depths = [depth if i == deep else 1 for i in range(len(base.stages))]
-        stages = []
-        for i, (stage, blocks) in enumerate(zip(base.stages, map(base.blocks, depths), strict=True)):
-            splits = tuple(split if base.may_scale(i, j) else PLAIN for j in range(blocks))
-            stages.append(Stage(stage.width, splits))
-        return parts.network(stages, depths)[0]
+        depths = tuple(depth if i == deep else 1 for i in range(len(base.stages)))
+        return parts.network(elastic(base.with_depths(depths), split).stages, depths)[0]
 
     legal = []
     for i in range(len(base.stages)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,8 +16,7 @@ from elastic_search.space.band import Band, Limit
 from elastic_search.space.chain import BlockWay, Chain, StageWay
 from elastic_search.space.choice import Option, Space, Value
 from elastic_search.space.draw import Draws
-from elastic_search.space.edges import nearest
-from elastic_search.space.join import MAX_LISTED, Join, Place, Rows
+from elastic_search.space.join import MAX_LISTED, Join, Place, Rows, nearest
 from elastic_search.space.marginals import marginals
 from elastic_search.space.parts import Parts, Quantity
 
@@ -56,7 +55,7 @@ class Candidate:
     @cached_property
     def spec(self) -> Spec:
         """The network."""
-        return self.matcher.space.spec(self.arm, self.stages)
+        return replace(self.matcher.space.arms[self.arm].base, stages=self.stages)
 
     @cached_property
     def params(self) -> int:
@@ -176,16 +175,14 @@ class Matcher:
 
     def _narrowed(self, band: Band, limit: int | None) -> tuple[int, int]:
         """Bounds around the target that still hold the ``limit`` nearest of the band."""
+        if limit is None:
+            if (count := self.count(band.low, band.high)) > MAX_LISTED:
+                raise SpecError(f"{count:,} networks are in the band: too many to list", "narrow the tolerance or the choices")
+            return band.low, band.high
         width = max(band.high - band.target, 1)
-        while (
-            limit is not None and self.count(band.target - width // 2, band.target + width // 2) >= limit and width > 1
-        ):
+        while width > 1 and self.count(band.target - width // 2, band.target + width // 2) >= limit:
             width //= 2
-        low, high = max(band.low, band.target - width), min(band.high, band.target + width)
-        count = self.count(low, high)
-        if count > MAX_LISTED and limit is None:
-            raise SpecError(f"{count:,} networks are inside: too many to list", "narrow the tolerance or the choices")
-        return low, high
+        return max(band.low, band.target - width), min(band.high, band.target + width)
 
     def sample(
         self, band: Band, number: int, rng: np.random.Generator | int, measure: str = "uniform"

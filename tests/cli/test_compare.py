@@ -10,8 +10,7 @@ from click.testing import CliRunner
 from elastic_search.arch.zoo import published
 from elastic_search.cli.main import cli
 from elastic_search.files import dump_spec
-from tests.staging import bare, on_a_terminal
-from tests.test_import_law import HEAVY, loaded_by
+from tests.staging import HEAVY, bare, loaded_by, on_a_terminal
 
 THREE = ("resnext50", "resnext50_elastic", "dla_x60_elastic")
 QUANTITIES = (

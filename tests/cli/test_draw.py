@@ -6,8 +6,7 @@ import pytest
 
 from elastic_search.arch.zoo import published
 from elastic_search.files import dump_spec
-from tests.staging import on_a_terminal
-from tests.test_import_law import HEAVY, loaded_by
+from tests.staging import HEAVY, loaded_by, on_a_terminal
 
 
 @pytest.mark.parametrize(("suffix", "start"), ((".svg", "<svg "), (".dot", "digraph "), (".mmd", "flowchart TB")))

@@ -12,8 +12,7 @@ import pytest
 
 from elastic_search.draw.figure4 import ROWS
 from elastic_search.paper.figure4 import TITLES
-from tests.staging import bare, on_a_terminal
-from tests.test_import_law import HEAVY, loaded_by
+from tests.staging import HEAVY, bare, loaded_by, on_a_terminal
 
 WHAT = ("table2", "table6", "table7", "figure4")
 REASONED = {("densenet201_elastic", "flops"), ("dla_x102_elastic", "params"), ("dla_x102_elastic", "flops")}
@@ -199,7 +198,7 @@ def test_terminal_drawing_is_coloured_unless_told_not_to():
     ("args", "code", "problem"),
     (
         ("table3", 2, "'table3' is not one of"),
-        ("table2 -o x.png", 2, "table2 is no image"),
+        ("table2 -o x.png", 2, "not with table2"),
         ("figure4 -o x.jpg", 2, "one of .png, .svg, .pdf"),
         ("figure4 -o x", 2, "one of .png, .svg, .pdf"),
         ("figure4 -o x.svg --json", 2, "leave out one"),

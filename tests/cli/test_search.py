@@ -127,7 +127,7 @@ def test_signal_ends_cleanly_and_the_same_command_resumes(space, whole, sent, co
     process.send_signal(sent)
     _, stderr = process.communicate(timeout=240)
     assert process.returncode == code, stderr
-    assert "the same command resumes" in stderr
+    assert "run the same command to resume" in stderr
     assert "Traceback" not in stderr
     done, resumed = results(space, "stopped")
     assert "resuming" in done.stderr
@@ -195,7 +195,7 @@ def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_r
 
 def test_time_too_short_for_the_base_is_said(command, space):
     done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu")
-    assert "nothing was trained to the end" in done.stderr
+    assert "no network finished training" in done.stderr
 
 
 def test_full_disk_ends_with_a_message_and_the_run_resumes(space):
@@ -256,7 +256,7 @@ def test_until_is_the_next_time_a_clock_shows_it(text, seconds):
 
 def test_time_of_day_that_is_none_is_refused(command, space):
     done = command("search", "tiny.toml", "--until", "25:00", check=2)
-    assert "write 07:30" in done.stderr
+    assert "write it as 07:30" in done.stderr
 
 
 def test_search_without_torch_says_how_to_get_it(space):

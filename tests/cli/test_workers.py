@@ -106,6 +106,6 @@ def test_signal_ends_all_workers_and_the_code_says_so(space):  # noqa: F811
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 143, stderr
-    assert "the same command resumes" in stderr
+    assert "run the same command to resume" in stderr
     assert "Traceback" not in stderr
     assert not any(map(is_alive, workers))
