@@ -3,10 +3,11 @@
 The public names are resolved on first use; importing the package loads nothing heavy. In the order in which they are
 met: ``count``, ``tally``, ``MACS``, ``FVCORE``, ``TORCH``: what a network costs. ``published``, ``load_spec``,
 ``dump_spec``, ``ResNeXt``, ``ResNet``, ``DLA``, ``DenseNet``: networks as specs; ``elastic``, ``parse_split``,
-``Split``, ``Stage``: their edits; ``Classifier``, ``network``: what they end in. ``build``, ``Net``: torch modules of
+``Split``, ``Branch``,
+``Stage``: their edits; ``Classifier``, ``network``: what they end in. ``build``, ``Net``: torch modules of
 them; ``save_weights``, ``load_weights``, ``load_published``: their weights. ``trace``, ``register_rule``,
-``elasticize``: your own modules. ``load_space``, ``Space``, ``match``, ``search``: which networks of a cost there are,
-and which is better.
+``elasticize``: your own modules. ``load_space``, ``SearchSpace``, ``Space``, ``match``, ``search``, ``Silent``: which
+networks of a cost there are, and which is better. ``ElasticError``: every error that a user can cause.
 """
 
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from elastic_search.arch.heads import network as network
     from elastic_search.arch.ops import Shape as Shape
     from elastic_search.arch.spec import Stage as Stage
+    from elastic_search.arch.split import Branch as Branch
     from elastic_search.arch.split import Split as Split
     from elastic_search.arch.split import parse_split as parse_split
     from elastic_search.arch.zoo import published as published
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from elastic_search.cost.tools import MACS as MACS
     from elastic_search.cost.tools import TORCH as TORCH
     from elastic_search.counting import count as count
+    from elastic_search.errors import ElasticError as ElasticError
+    from elastic_search.files.space import SearchSpace as SearchSpace
     from elastic_search.files.space import load_space as load_space
     from elastic_search.files.spec import dump_spec as dump_spec
     from elastic_search.files.spec import load_spec as load_spec
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from elastic_search.nn.weights.checkpoint import load_published as load_published
     from elastic_search.nn.weights.checkpoint import load_weights as load_weights
     from elastic_search.nn.weights.checkpoint import save_weights as save_weights
+    from elastic_search.search.run import Silent as Silent
     from elastic_search.search.run import search as search
     from elastic_search.space.band import Band as Band
     from elastic_search.space.choice import Space as Space
@@ -72,7 +77,8 @@ _HOME = {
         "TORCH",
     ),
     "counting": ("count",),
-    "files.space": ("load_space",),
+    "errors": ("ElasticError",),
+    "files.space": ("SearchSpace", "load_space"),
     "files.spec": (
         "dump_spec",
         "load_spec",
@@ -88,6 +94,7 @@ _HOME = {
         "save_weights",
     ),
     "search": ("search",),
+    "search.run": ("Silent",),
     "space.band": ("Band",),
     "space.choice": ("Space",),
     "space.depths": ("match",),

@@ -35,7 +35,6 @@ def count(
         model = published(model)
     if isinstance(model, Spec):
         return tally(model.graph(), input, convention)
-    from elastic_search.arch.ops import Shape
     from elastic_search.nn.trace.tracing import trace
 
-    return tally(trace(model, Shape(*input)), input, convention)
+    return tally(trace(model, input), input, convention)

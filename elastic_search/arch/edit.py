@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from elastic_search.arch.spec import Spec
-from elastic_search.arch.split import Branch, Split, resampled
+from elastic_search.arch.split import Branch, Split, as_split, resampled
 
 HALVES = Split((Branch(Fraction(1, 2)), Branch(Fraction(1, 2), Fraction(1, 2))))
 """The paper's split: half of the paths at full, half at half the resolution."""
@@ -30,14 +30,14 @@ def with_splits(spec: Network, choose: Callable[[int, int, Split], Split]) -> Ne
     return replace(spec, stages=stages)
 
 
-def elastic(spec: Network, split: Split, where: Callable[[int, int], bool] | None = None) -> Network:
+def elastic(spec: Network, split: Split | str, where: Callable[[int, int], bool] | None = None) -> Network:
     """The paper's edit: divide the paths of every block that may scale.
 
     Depths stay as they are; the input is left unchanged.
 
     Args:
         spec: the network.
-        split: branches and their resampling.
+        split: branches and their resampling, or the text of one, such as "1/2,1/2".
         where: takes (stage, block), counted from 0, and says whether to edit that block; None is everywhere.
 
     Raises:
@@ -45,7 +45,8 @@ def elastic(spec: Network, split: Split, where: Callable[[int, int], bool] | Non
 
     Wang et al. 2019, section 3.2, equation 3.
     """
-    return with_splits(spec, lambda i, j, current: split if where is None or where(i, j) else current)
+    chosen = as_split(split)
+    return with_splits(spec, lambda i, j, current: chosen if where is None or where(i, j) else current)
 
 
 def with_resampling(spec: Network, down: str | None, up: str | None) -> Network:

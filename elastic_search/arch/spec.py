@@ -74,7 +74,8 @@ class Spec(ABC):
     """Kind of the graphs of its blocks."""
 
     BOUNDS: ClassVar[dict[str, tuple[int, int]]] = {}
-    """Least and largest value of its fields that count something; 1 to ``MAX_COUNT`` where nothing is said."""
+    """Least value of its fields that count something, and the largest that a file may give; 1 and ``MAX_COUNT`` unless
+    given here."""
 
     RELEASED_NAMES: ClassVar[tuple[tuple[str, str | Callable[[Any], str]], ...]] = ()
     """(pattern, replacement) that make the authors' names of weights of ours, in the sense of ``re.sub``."""

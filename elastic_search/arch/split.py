@@ -14,8 +14,6 @@ from functools import cached_property, lru_cache
 
 from elastic_search.errors import SplitError
 
-DOWN = ("avgpool", "trained")
-UP = ("bilinear", "nearest", "trained")
 LEGAL_RESAMPLING = (("avgpool", "bilinear"), ("avgpool", "nearest"), ("trained", "trained"))
 DILATED, POOLED = "dilated", "dilated+avgpool"
 TYPES = (*map("+".join, LEGAL_RESAMPLING), DILATED, POOLED)
@@ -171,6 +169,11 @@ def parse_split(text: str, down: str = "avgpool", up: str = "bilinear") -> Split
         return Split(tuple(branches), down, up)
     except SplitError as error:
         raise SplitError(f"split {text!r}: {error.message}", error.hint) from None
+
+
+def as_split(split: Split | str) -> Split:
+    """A split, or the text of one."""
+    return parse_split(split) if isinstance(split, str) else split
 
 
 def resampled(split: Split, down: str | None, up: str | None) -> Split:

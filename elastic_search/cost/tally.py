@@ -166,6 +166,6 @@ def tally(graph: Graph, input: tuple[int, int, int], convention: Convention | st
         )
     if len(input) != 3:
         raise TypeError(f"input {tuple(input)} is not the shape of one image: (channels, height, width)")
-    shape, rules = Shape(*input), tools.convention(convention) if isinstance(convention, str) else convention
+    shape, rules = Shape(*input), tools.convention(convention)
     cost, _ = count(graph, (shape,), rules)
     return Tally(graph, shape, rules, *cost)

@@ -273,12 +273,14 @@ CONVENTIONS: dict[str, Convention] = {
 }
 
 
-def convention(name: str) -> Convention:
-    """A convention by name.
+def convention(name: str | Convention) -> Convention:
+    """A convention by name; a convention itself is returned as it is.
 
     Raises:
-        UnknownNameError: if there is no convention of that name.
+        UnknownNameError: if there is none of that name.
     """
+    if isinstance(name, Convention):
+        return name
     if name not in CONVENTIONS:
         raise UnknownNameError("convention", name, list(CONVENTIONS))
     return CONVENTIONS[name]

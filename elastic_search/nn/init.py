@@ -19,7 +19,12 @@ def build(spec: Spec, seed: int = 0) -> Net:
     Args:
         spec: the network.
         seed: of the initial weights; equal seeds give equal weights on the same device type.
+
+    Raises:
+        TypeError: if it is not a spec.
     """
+    if not isinstance(spec, Spec):
+        raise TypeError(f"build takes a spec, not {spec!r}: published(name) or load_spec(file)")
     with torch.device("meta"):
         net = Net(spec.graph())
     net = net.to_empty(device="cpu")

@@ -31,8 +31,9 @@ def _whole_map(pool: nn.Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 def _pool(op: ops.Pool) -> nn.Module:
-    kind = nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d
-    return kind(op.kernel, op.stride, op.padding, ceil_mode=op.ceil)
+    if op.kind == "max":
+        return nn.MaxPool2d(op.kernel, op.stride, op.padding, op.dilation, ceil_mode=op.ceil)
+    return nn.AvgPool2d(op.kernel, op.stride, op.padding, ceil_mode=op.ceil)
 
 
 _MODULES: dict[type[Op], Callable[[Any], nn.Module]] = {
@@ -40,16 +41,24 @@ _MODULES: dict[type[Op], Callable[[Any], nn.Module]] = {
         op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, op.dilation, op.groups, op.bias
     ),
     ops.ConvTranspose: lambda op: nn.ConvTranspose2d(
-        op.in_channels, op.out_channels, op.kernel, op.stride, op.padding, groups=op.groups, bias=op.bias
-    ),
-    ops.BatchNorm: lambda op: nn.BatchNorm2d(op.channels, eps=op.eps, momentum=op.momentum),
+        op.in_channels,
+        op.out_channels,
+        op.kernel,
+        op.stride,
+        op.padding,
+        op.output_padding,
+        op.groups,
+        op.bias,
+        op.dilation,
+    ),  # fmt: skip
+    ops.BatchNorm: lambda op: nn.BatchNorm2d(op.channels, op.eps, op.momentum, op.affine, op.tracked),
     ops.Relu: lambda op: nn.ReLU(),
     ops.Sigmoid: lambda op: nn.Sigmoid(),
     ops.Pool: _pool,
     ops.GlobalPool: _global_pool,
-    ops.Upsample: lambda op: nn.Upsample(scale_factor=op.factor, mode=op.mode),
+    ops.Upsample: lambda op: nn.Upsample(op.size, None if op.size else op.factor, op.mode),
     ops.Flatten: lambda op: nn.Flatten(),
-    ops.Linear: lambda op: nn.Linear(op.in_features, op.out_features),
+    ops.Linear: lambda op: nn.Linear(op.in_features, op.out_features, op.bias),
 }
 
 
@@ -68,7 +77,7 @@ _FUNCTIONS: dict[type[Op], Callable[..., Tensor]] = {
     ops.Relu: lambda op, x: F.relu(x),
     # The authors' pool of 7 × 7; its window is the map at hand, so that any input can be taken.
     ops.GlobalPool: lambda op, x: F.avg_pool2d(x, x.shape[-2:]),
-    ops.Upsample: lambda op, x: F.interpolate(x, scale_factor=op.factor, mode=op.mode),
+    ops.Upsample: lambda op, x: F.interpolate(x, op.size, None if op.size else op.factor, op.mode),
 }
 
 

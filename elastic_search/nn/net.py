@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from elastic_search.arch.graph import Graph, Node
+from elastic_search.errors import SpecError
 from elastic_search.nn import layers
 
 
@@ -29,6 +30,8 @@ class Net(nn.Module):
         self.graph = graph
         self.dead = dead
         for node in graph.nodes:
+            if node.weights_of is not None:
+                raise SpecError(f"{node.name} shares weights: this graph was read from a module", "run the module")
             if not dead and node.name not in graph.live:
                 continue
             child = Net(node.op, dead=dead) if isinstance(node.op, Graph) else layers.module(node.op, node.spelling)

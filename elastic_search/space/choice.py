@@ -169,7 +169,8 @@ class Space:
         """The base without splits, with other widths and another cardinality."""
         depths = (self.base.blocks(depths[0]) for depths in self.depths)
         stages = tuple(Stage(width, (PLAIN,) * depth) for width, depth in zip(widths, depths, strict=True))
-        return replace(self.base, stages=stages, **({} if paths is None else {"cardinality": paths}))
+        edits: dict[str, Any] = {} if paths is None else {"cardinality": paths}
+        return replace(self.base, stages=stages, **edits)
 
     @property
     def _widths(self) -> tuple[tuple[int, ...], ...]:

@@ -8,7 +8,8 @@ from fractions import Fraction
 from elastic_search.arch.edit import HALVES, elastic
 from elastic_search.arch.ops import Shape, image
 from elastic_search.arch.spec import Spec
-from elastic_search.arch.split import Split
+from elastic_search.arch.split import Split, as_split
+from elastic_search.cost import tools
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import FVCORE
@@ -41,13 +42,13 @@ class Matches:
 
 def match(
     base: Spec,
-    split: Split = HALVES,
+    split: Split | str = HALVES,
     *,
     target: int | None = None,
     tolerance: Fraction = Fraction(1, 100),
     params_tolerance: Fraction | None = None,
-    convention: Convention = FVCORE,
-    input: Shape = INPUT,
+    convention: Convention | str = FVCORE,
+    input: tuple[int, int, int] = INPUT,
     limit: int | None = None,
 ) -> Matches:
     """All depths at which ``base`` with a split in every block that may scale costs what a target says.
@@ -60,7 +61,7 @@ def match(
         target: cost in the convention's unit; the base's own unless given.
         tolerance: distance in cost to the target, as a share of it.
         params_tolerance: the same for the base's number of parameters; not bounded unless given.
-        convention: whose counting rules.
+        convention: whose counting rules, as a value or by name.
         input: shape of the image.
         limit: most networks to list, or None for all.
 
@@ -70,15 +71,18 @@ def match(
 
     Wang et al. 2019, section 3: an Elastic network gets other depths, so that it costs what its base costs.
     """
-    own = tally(base.graph(), input, convention)
-    band = Band(own.total if target is None else target, tolerance, convention, input)
+    if not isinstance(base, Spec):
+        raise TypeError(f"match takes a spec, not {base!r}: published(name) or load_spec(file)")
+    rules, shape = tools.convention(convention), Shape(*input)
+    own = tally(base.graph(), shape, rules)
+    band = Band(own.total if target is None else target, tolerance, rules, shape)
     # Depths that cost a quarter more are listed too, so that an empty band can name what lies above it.
-    space = all_depths(base, split, band.high + band.target // 4, convention, input)
-    matcher = Matcher(space, convention, input)
+    space = all_depths(base, as_split(split), band.high + band.target // 4, rules, shape)
+    matcher = Matcher(space, rules, shape)
     found, bounds = matcher.some(band), None
     if params_tolerance is not None:
-        bounds = around(own.params, params_tolerance, Quantity(None, input))
-        inside, matcher = found, Matcher(space, convention, input, (bounds,))
+        bounds = around(own.params, params_tolerance, Quantity(None, shape))
+        inside, matcher = found, Matcher(space, rules, shape, (bounds,))
         if not (found := matcher.count(band.low, band.high)):
             raise NothingFitsError(
                 f"none of the {inside:,} depths that match in cost has {bounds.low:,} to {bounds.high:,} parameters",

@@ -17,6 +17,7 @@ from elastic_search.arch.split import PLAIN, TYPES, parse_split, typed
 from elastic_search.arch.zoo import published
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS, TORCH
+from elastic_search.errors import SpecError
 from elastic_search.nn.init import build, initialise
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import fvcore_counts, torch_counts
@@ -282,3 +283,45 @@ def test_trained_resampling_starts_as_average_and_bilinear(factor):
 def resample(net, x, name):
     branch = next(child for key, child in net.named_children() if key.startswith("at"))
     return branch.get_submodule(name)(x)
+
+
+@pytest.mark.parametrize(
+    "op",
+    (
+        ops.Conv(6, 4, (3, 5), (2, 1), (1, 2), 2, (1, 2), True),
+        ops.Conv(6, 4, 3, padding="same"),
+        ops.ConvTranspose(6, 4, 4, 2, 1, 2, True, 1, 2),
+        ops.BatchNorm(6, affine=False),
+        ops.BatchNorm(6, tracked=False),
+        ops.Pool("max", 3, 2, 1, True, 2),
+        ops.Pool("avg", 3, 2, 1, True),
+        ops.Upsample(2, "nearest", (31, 40)),
+        ops.Upsample(3, "bilinear"),
+        ops.Linear(6, 5, bias=False),
+    ),
+    ids=str,
+)
+def test_net_builds_every_field_of_an_op(op):
+    input = Shape(6, 1, 1) if isinstance(op, ops.Linear) else Shape(6, 17, 20)
+    b = Builder("network", "x")
+    x = b.add("flatten", ops.Flatten(), "x") if isinstance(op, ops.Linear) else "x"
+    graph = b.done(b.add("op", op, x))
+    net = Net(graph).eval()
+    assert sum(p.numel() for p in net.parameters()) == graph.params
+    output = net(torch.zeros(1, *input))
+    assert output.shape[1:] == tuple(graph.shape(input))[: output.ndim - 1]
+    if isinstance(op, ops.BatchNorm):
+        assert (net.op.running_mean is not None) == op.tracked
+
+
+def test_net_refuses_weights_that_two_nodes_share():
+    class Twice(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x):
+            return self.conv(self.conv(x))
+
+    with pytest.raises(SpecError, match="shares weights"):
+        Net(trace(Twice(), (3, 8, 8)))

@@ -2,7 +2,7 @@
 
 ``families/NAME.py`` is the family NAME of spec files. It holds ``FAMILY``, its spec: the graphs of stem, stages and
 classifier, the bounds of its fields, the kind of its blocks, the initialisation rule and the names of released weights;
-and ``PUBLISHED``, the networks that ``zoo.published`` knows by name.
+and ``PUBLISHED``, the networks that ``zoo.published`` knows by name. ``tests/toy/toy.py`` is a short example.
 """
 
 from __future__ import annotations

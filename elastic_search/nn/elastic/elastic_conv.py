@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from elastic_search.arch.split import Branch, Split, parse_split, whole_groups
+from elastic_search.arch.split import Branch, Split, as_split, whole_groups
 from elastic_search.errors import SplitError
 
 
@@ -143,9 +143,9 @@ def read_split(split: str | Split) -> Split:
     Raises:
         SplitError: if it is malformed, or its resampling is trained.
     """
-    split = parse_split(split) if isinstance(split, str) else split
-    _refuse_trained(split)
-    return split
+    found = as_split(split)
+    _refuse_trained(found)
+    return found
 
 
 def _refuse_trained(split: Split) -> None:

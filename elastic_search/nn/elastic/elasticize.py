@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 
 from elastic_search.arch.ops import Shape, image
 from elastic_search.arch.split import Split
+from elastic_search.cost.convention import Convention
 from elastic_search.cost.tools import convention as named_convention
 from elastic_search.errors import ShapeError, SpecError
 from elastic_search.nn.elastic.elastic_conv import ElasticConv2d, read_split
@@ -60,7 +61,7 @@ def elasticize(
     *,
     input: tuple[int, int, int] | None = None,
     where: Callable[[str, nn.Conv2d], bool] | None = None,
-    convention: str = "fvcore",
+    convention: str | Convention = "fvcore",
 ) -> Elasticized:
     """Make a CNN Elastic in place: its class, its other modules and all weights stay, and no parameter is added.
 
@@ -79,7 +80,7 @@ def elasticize(
         input: (channels, height, width) of an image, by which is judged what is too small or saves nothing; 3 × 224 ×
             224 if not given.
         where: (path, convolution) -> whether it may be replaced; called for those that can be.
-        convention: name of the counting convention in which a replacement has to save something.
+        convention: the counting convention, or its name, in which a replacement has to save something.
 
     Raises:
         SplitError: if the split is malformed or its resampling is trained, which adds parameters.

@@ -22,12 +22,12 @@ from elastic_search.nn.trace.reader import Reader
 from elastic_search.nn.trace.symbolic import Tracer, by_fx
 
 
-def trace(module: nn.Module, input: Shape) -> Graph:
+def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
     """Read a module in eval mode on one image; the module stays as it is.
 
     Args:
         module: takes one batch of images and returns a tensor, or several in a tuple, list or dict.
-        input: shape of the image; the graph holds at this size.
+        input: (channels, height, width) of the image; the graph holds at this size.
 
     Raises:
         SpecError: if neither torch.fx nor torch.export can read it; says why.
@@ -43,7 +43,7 @@ def trace(module: nn.Module, input: Shape) -> Graph:
                 twin = deepcopy(module, {id(p): p for p in module.parameters()}).eval()
                 if Tracer().is_leaf_module(twin, ""):
                     twin = nn.Sequential(OrderedDict({type(twin).__name__.lower(): twin}))
-                return _graph(read(twin, input), twin)
+                return _graph(read(twin, Shape(*input)), twin)
         except ElasticError:
             raise
         except Exception as error:
