@@ -1,12 +1,12 @@
 """Our counts of every published network are what the real tools said in fresh processes (tools/golden_counts.py)."""
 
 import json
-import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from golden_counts import in_fresh_process
 
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.heads import Classifier
@@ -17,10 +17,6 @@ from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import CONVENTIONS, MACS
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from golden_counts import in_fresh_process  # noqa: E402
-
 GOLDEN = json.loads((ROOT / "tests/golden/published.json").read_text())
 
 

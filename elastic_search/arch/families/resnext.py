@@ -27,8 +27,7 @@ from elastic_search.errors import SpecError
 class ResNeXt(Spec):
     """A ResNeXt: stages of bottleneck blocks whose 3 × 3 is grouped; every stage but the first halves the resolution.
 
-    ``Stage.width`` is the channels of the 3 × 3 convolutions, all paths together. A ResNet of bottlenecks is the case of
-    one path.
+    ``Stage.width`` is the channels of the 3 × 3, all paths together. A ResNet of bottlenecks is the case of one path.
 
     Attributes:
         cardinality: paths (groups of the 3 × 3) per block.

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+from torch_training import tracked_peak
 
 from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
@@ -25,7 +26,6 @@ from elastic_search.cost.training import passes
 from elastic_search.cost.traits import traits
 from elastic_search.draw.sketch import sketch
 from elastic_search.errors import ElasticError, ShapeError, UsageError
-from elastic_search.nn.memory import tracked_peak
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS, fvcore_counts
 from elastic_search.nn.trace import rules
