@@ -6,7 +6,7 @@ A ``Graph`` is a frozen value; a node of it holds a primitive op or another Grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -36,14 +36,14 @@ class Node:
 
     @property
     def results(self) -> tuple[str, ...]:
-        """Names of its values: its own, then "name:1", "name:2", … for the further outputs of a nested graph."""
+        """Names of its values: its own, then "name:1", "name:2", … for further outputs of a nested graph."""
         if isinstance(self.op, Graph) and len(self.op.outputs) > 1:
             return (self.name, *(f"{self.name}:{i}" for i in range(1, len(self.op.outputs))))
         return (self.name,)
 
 
 Step = tuple[Node, tuple[str, ...], tuple[str, ...]]
-"""A node, the names of its results, and those of the values that nobody reads after it."""
+"""A node, the names of its results, and those of the values that it is the last to read."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,20 +81,17 @@ class Graph:
             dead: bool = True, drop: Callable[[V], object] | None = None) -> tuple[V, ...]:  # fmt: skip
         """Visit the nodes in order, each with the values that it reads: the one walk of a graph.
 
-        A value is whatever the caller makes it: a shape, a tensor, the bytes of one. What ``Node.op.run`` of a nested
-        graph returns is what ``apply`` returns for its node.
-
         Args:
-            inputs: a value for each of the graph's inputs.
-            apply: (node, its input values) -> its output values: one of an op, those of all outputs of a nested graph.
-            dead: also visit the nodes whose result nobody reads.
+            inputs: a value (a shape, a tensor, bytes: the caller's choice) for each of the graph's inputs.
+            apply: (node, its input values) -> its output values: one for an op, one per output for a nested graph.
+            dead: also visit the nodes whose result is never read.
             drop: called with every value but the outputs, after its last reader.
 
         Returns:
             The values of the graph's outputs.
 
         Raises:
-            ShapeError: what ``apply`` raises, with the node's path before it.
+            ShapeError: the one that ``apply`` raised, with the node's path.
         """
         values = dict(zip(self.inputs, inputs, strict=True))
         for node, results, spent in self._steps if dead else self._live_steps:
@@ -116,10 +113,9 @@ class Graph:
 
     @cached_property
     def _live_steps(self) -> tuple[Step, ...]:
-        return self._plan(tuple(node for node in self.nodes if node.name in self.live))
+        return self._plan([node for node in self.nodes if node.name in self.live])
 
-    def _plan(self, nodes: tuple[Node, ...]) -> tuple[Step, ...]:
-        """The nodes, each with the names of its results and of the values that nobody reads after it."""
+    def _plan(self, nodes: Sequence[Node]) -> tuple[Step, ...]:
         steps = []
         needed = set(self.outputs)
         for node in reversed(nodes):
