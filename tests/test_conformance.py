@@ -188,7 +188,7 @@ def test_nested_graph_of_two_outputs_means_the_same_to_every_reader(size):
         tally(graph, Shape(4, 9, 9))
     unread = Builder("network", "x")
     unread.add("backbone", graph.at("backbone"), "x")
-    with pytest.raises(SpecError, match="nobody reads backbone:1"):
+    with pytest.raises(SpecError, match="never read: backbone:1"):
         unread.done("backbone")
 
 

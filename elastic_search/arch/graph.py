@@ -137,7 +137,7 @@ class Graph:
         return sum(op.params_live if isinstance(op, Graph) else op.params for op in live)
 
     def dead(self, prefix: str = "") -> Iterator[str]:
-        """Paths of the nodes whose result nobody reads; of a dead graph, its own path alone."""
+        """Paths of the nodes whose result is never read; for a dead graph, only its own path."""
         for node in self.nodes:
             if node.name not in self.live:
                 yield f"{prefix}{node.name}"
@@ -208,7 +208,7 @@ class Graph:
             nodes = found.nodes if isinstance(found, Graph) else ()
             named = [node.op for node in nodes if node.name == part]
             if not named:
-                raise SpecError(f"no node {path!r}: nothing is named {part!r} there")
+                raise SpecError(f"no node {path!r}: it has no part {part!r}")
             found = named[0]
         return found
 
@@ -280,6 +280,6 @@ class Builder:
             unread = {name for results in several if read.intersection(results) for name in results if name not in read}
             if unread:
                 raise SpecError(
-                    f"nobody reads {', '.join(sorted(unread))}", "leave that output out of the nested graph"
+                    f"never read: {', '.join(sorted(unread))}", "leave it out of the nested graph's outputs"
                 )
         return Graph(self.kind, self.inputs, tuple(self.nodes), outputs)

@@ -71,7 +71,7 @@ def network(spec: Spec, head: Head) -> Graph:
 def features(spec: Spec, taps: tuple[int, ...]) -> Graph:
     """Stem and stages up to the last tap: an output for each tap. See ``Spec.features``."""
     if not taps or list(taps) != sorted({*taps}) or not 0 <= taps[0] <= taps[-1] < len(spec.stages):
-        raise SpecError(f"taps {taps}: stages in ascending order, each one of 0 to {len(spec.stages) - 1}")
+        raise SpecError(f"taps {taps}: must be stages from 0 to {len(spec.stages) - 1}, in ascending order")
     b = Builder("features", "x")
     outputs, _ = _stages(b, spec, taps[-1])
     return b.done(*(outputs[i] for i in taps))

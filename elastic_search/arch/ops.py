@@ -3,8 +3,8 @@
 An op is a frozen value. It knows nothing about counting conventions or torch; those rooms
 hold a table from op type to rule. Shapes are those of one image.
 
-Families of networks are written with these ops, which take any size; ``arch.traced_ops`` has those beside them that a
-network read from a module may hold.
+Families of networks are written with these ops, which take any size; ``arch.traced_ops`` has those that only a network
+read from a module may hold.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _slide(
     windows = zip(x[1:], *map(pair, (kernel, stride, padding, dilation)), strict=True)
     height, width = (_window(*window, ceil=ceil) for window in windows)
     if height < 1 or width < 1:
-        raise ShapeError(f"a {_by(kernel)} {what} without room on an input of {x}")
+        raise ShapeError(f"a {_by(kernel)} {what} does not fit into an input of {x}")
     return height, width
 
 
@@ -156,7 +156,7 @@ class ConvTranspose(Op):
             for size, kernel, stride, padding, extra, dilation in zip(x[1:], *map(pair, settings), strict=True)
         )
         if height < 1 or width < 1:
-            raise ShapeError(f"a {_by(self.kernel)} transposed convolution without room on an input of {x}")
+            raise ShapeError(f"a {_by(self.kernel)} transposed convolution does not fit into an input of {x}")
         return Shape(self.out_channels, height, width)
 
 

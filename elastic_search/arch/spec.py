@@ -93,7 +93,7 @@ class Spec(ABC):
     """Whether a stage is a chain of blocks, so that a deeper one costs what its blocks add."""
 
     WHY_DEAD: ClassVar[str] = ""
-    """Why the family's networks hold nodes whose result nobody reads, if they do."""
+    """Why the family's networks hold nodes whose result is never read, if they do."""
 
     # What a family says.
 
@@ -236,7 +236,7 @@ class Spec(ABC):
         stages = []
         for i, (stage, depth) in enumerate(zip(self.stages, depths, strict=True)):
             if depth < 1:
-                raise SpecError(f"depth {depth} at {self.stage_name(i)}: a stage has at least one block")
+                raise SpecError(f"depth {depth} at {self.stage_name(i)}: a stage needs at least one block")
             # A plain first block (of stride 2) says nothing about the blocks that could be elastic.
             more = stage.splits[-1] if self.may_scale(i, len(stage.splits) - 1) else PLAIN
             blocks = self.blocks(depth)
@@ -255,14 +255,14 @@ class Spec(ABC):
             if type(value) is int and value < self.BOUNDS.get(name, (1,))[0]:
                 raise SpecError(f"{name} {value}: must be at least {self.BOUNDS.get(name, (1,))[0]}")
             if name == "stem" and value not in STEMS:
-                raise SpecError(f"stem {value!r}: legal are {', '.join(STEMS)}")
+                raise SpecError(f"stem {value!r}: must be one of {', '.join(STEMS)}")
         self.check_widths()
         if not self.stages:
-            raise SpecError("stages: a network has at least one stage")
+            raise SpecError("stages: a network needs at least one")
         for i, stage in enumerate(self.stages):
             where = self.stage_name(i)
             if not stage.splits:
-                raise SpecError(f"depth 0 at {where}: a stage has at least one block")
+                raise SpecError(f"depth 0 at {where}: a stage needs at least one block")
             for j, split in enumerate(stage.splits):
                 if split is PLAIN:
                     continue

@@ -43,13 +43,13 @@ class Branch:
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
-            raise SplitError(f"share {self.share}: a share is above 0 and at most 1")
+            raise SplitError(f"share {self.share}: must be above 0 and at most 1")
         if self.scale.numerator != 1 or self.scale.denominator > MAX_FACTOR:
-            raise SplitError(f"scale {self.scale}: a scale is 1/r with a whole r from 1 to {MAX_FACTOR}")
+            raise SplitError(f"scale {self.scale}: must be 1/r, with r a whole number from 1 to {MAX_FACTOR}")
         if self.dilation < 1:
-            raise SplitError(f"dilation {self.dilation}: a dilation is at least 1")
+            raise SplitError(f"dilation {self.dilation}: must be at least 1")
         if self.pooled and self.dilation == 1:
-            raise SplitError("an average pool (ap) stands before a dilated branch only", "as in 1/2@1,1/2@1~2ap")
+            raise SplitError("an average pool (ap) needs a dilated branch", "as in 1/2@1,1/2@1~2ap")
 
     @property
     def factor(self) -> int:
@@ -92,14 +92,14 @@ class Split:
         object.__setattr__(self, "branches", merged)
         if (self.down, self.up) not in LEGAL_RESAMPLING:
             legal = ", ".join(f"{down} + {up}" for down, up in LEGAL_RESAMPLING)
-            raise SplitError(f"down {self.down} + up {self.up} do not go together", f"legal: {legal}")
+            raise SplitError(f"down {self.down} and up {self.up} cannot be combined", f"legal: {legal}")
         if not self.scales_down:
             object.__setattr__(self, "down", "avgpool")
             object.__setattr__(self, "up", "bilinear")
         if self.up == "trained":
             for branch in merged:
                 if branch.factor > 1 and branch.factor % 2:
-                    raise SplitError(f"scale {branch.scale}: a trained up-sampling needs an even factor")
+                    raise SplitError(f"scale {branch.scale}: trained up-sampling needs an even factor")
 
     @cached_property
     def _hash(self) -> int:
@@ -149,7 +149,7 @@ def parse_split(text: str, down: str = "avgpool", up: str = "bilinear") -> Split
         SplitError: if the text is malformed, or the shares do not add up to 1.
     """
     if len(text) > MAX_TEXT:
-        raise SplitError(f"a split of {len(text)} characters: at most {MAX_TEXT}")
+        raise SplitError(f"split of {len(text)} characters: must be at most {MAX_TEXT}")
     branches = []
     for i, part in enumerate(text.replace(" ", "").split(",")):
         found = re.fullmatch(_BRANCH, part)
@@ -223,7 +223,7 @@ def whole_groups(share: Fraction, paths: int, where: str) -> int:
     """
     count = share * paths
     if paths == 1 and share != 1:
-        raise SplitError(f"a split at {where}: a block of one path, as in a ResNet, cannot be divided", "leave it out")
+        raise SplitError(f"split at {where}: a block of one path, as in a ResNet, cannot be divided", "leave it out")
     if count.denominator != 1:
         legal = [Fraction(n, d) for d in (2, 3, 4, 5, 6, 8, 10, 16, 32) if d <= paths for n in range(1, d)]
         whole = {s for s in legal if (s * paths).denominator == 1}

@@ -69,7 +69,7 @@ class Fixed(Op):
         if inputs != self.inputs:
             shapes = [" and ".join(map(str, found)) or "nothing" for found in (self.inputs, inputs)]
             raise ShapeError(
-                f"{self.kind} was read on {shapes[0]}, not {shapes[1]}: a module is read at one input size"
+                f"{self.kind} was read on {shapes[0]}, not {shapes[1]}: a traced graph holds for one input size"
             )
         return self.output
 
@@ -79,8 +79,8 @@ VIEWS = frozenset((
     "narrow", "permute", "ravel", "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes", "squeeze",
     "swapaxes", "swapdims", "t", "tensor_split", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as",
 ))  # fmt: skip
-"""Kinds of a ``Fixed`` that give another view of the same elements. "depends" is its first input as it is: whoever
-reads it has weights, or a size, that the other inputs make."""
+"""Kinds of a ``Fixed`` that give another view of the same elements. "depends" is its first input unchanged: its reader
+has weights, or a size, computed from the other inputs."""
 
 
 class FixedElementwise(Fixed):
@@ -100,7 +100,7 @@ class Custom(Fixed):
 
 
 class Opaque(Fixed):
-    """An operation without a rule: worth nothing in every count, and listed beside it."""
+    """An operation without a rule: it adds nothing to any count and is listed separately."""
 
 
 class Unused(Op):

@@ -82,7 +82,7 @@ def to_dict(spec: Spec) -> dict[str, Any]:
         stages.append(entry)
     family = type(spec).__module__.rpartition(".")[2]
     if not isinstance(spec.head, Classifier):
-        raise SpecError(f"{spec.head}: a file holds a network with a classifier")
+        raise SpecError(f"{spec.head}: only a network with a classifier can be written to a file")
     values = {field.name: getattr(spec, field.name) for field in fields(spec) if field.name not in ("stages", "head")}
     if spec.in_channels == 3:
         del values["in_channels"]

@@ -174,7 +174,7 @@ def test_match_names_a_resampling_only_where_there_is_one(command):
         ("flops resnext50 --split 1/0", 2, "divides by zero"),
         ("flops resnext50 --split x", 2, "cannot read branch"),
         ("flops resnext50 --up nearest", 2, "add --split"),
-        ("flops resnext50 --split 1/2,1/2 --down trained --up nearest", 2, "do not go together"),
+        ("flops resnext50 --split 1/2,1/2 --down trained --up nearest", 2, "cannot be combined"),
         ("flops dla_x60 --split 1/2@1,1/2@1~2 --up trained", 2, "1/2@1,1/2@1~2 has none"),
         ("match dla_x60 --split 1 --down avgpool", 2, "leave them out"),
         ("flops resnext50 --depths 1,2", 2, "2 depths for 4 stages"),

@@ -1,7 +1,7 @@
 """DLA-X: deep layer aggregation with grouped bottlenecks, plain and Elastic.
 
 Yu et al. 2018; Wang et al. 2019, section 3.3. A level is a binary tree of blocks whose roots aggregate by
-concatenation. The published networks hold projections whose result nobody reads; the graph has them, as dead
+concatenation. The published networks hold projections whose result is never read; the graph has them, as dead
 nodes, since the paper's parameters and its counter include them.
 """
 
@@ -70,7 +70,7 @@ class DLA(Spec):
             if stage.width < PATHS or stage.width % PATHS:
                 raise SpecError(f"width {stage.width} at {self.stage_name(i)} is not a multiple of {PATHS}")
             if stage.splits and len(stage.splits) != 2 ** self.depth(i):
-                raise SpecError(f"{len(stage.splits)} blocks at {self.stage_name(i)} do not make a tree: 2, 4, 8, …")
+                raise SpecError(f"{len(stage.splits)} blocks at {self.stage_name(i)}: a tree has 2, 4, 8, …")
 
     @staticmethod
     def blocks(depth: int) -> int:
@@ -183,7 +183,7 @@ def _tree(
     names = tuple(f"child{i}" for i in range(len(children)))
     b = Builder(kind, "x", *names)
     bottom = b.add("down", ops.Pool("max", 2, 2, ceil=True), "x") if stride > 1 else "x"
-    # Of an outer tree nobody reads the projection: its first subtree projects for itself.
+    # The projection of an outer tree is never read: its first subtree projects for itself.
     residual = b.add("project", projection(in_channels, width), bottom) if in_channels != width else bottom
     joined, channels = names, children
     if level_root:

@@ -64,7 +64,7 @@ class ResNeXt(Spec):
             if stage.width < 1 or stage.width % self.cardinality:
                 raise SpecError(f"width {stage.width} at {where} is not a multiple of {self.cardinality} paths")
             if self.se_reduction and stage.width * self.expansion < self.se_reduction:
-                raise SpecError(f"se_reduction {self.se_reduction} leaves no channel at {where}")
+                raise SpecError(f"se_reduction {self.se_reduction} leaves no channels at {where}")
 
     def paths(self, stage: int) -> int:
         return self.cardinality
