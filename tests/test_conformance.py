@@ -10,6 +10,7 @@ from fractions import Fraction
 import pytest
 import torch
 
+from benchmarks.memory import torch_passes, tracked_peak
 from elastic_search.arch import ops
 from elastic_search.arch.edit import elastic, with_resampling
 from elastic_search.arch.graph import Builder, Graph, output_shapes
@@ -27,7 +28,6 @@ from elastic_search.cost.training import passes
 from elastic_search.cost.traits import traits
 from elastic_search.draw.sketch import sketch
 from elastic_search.errors import ShapeError, SpecError, SplitError
-from elastic_search.nn.memory import torch_passes, tracked_peak
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS
 from elastic_search.nn.trace.tracing import trace

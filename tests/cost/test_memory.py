@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
+from benchmarks.memory import tracked_peak
 from elastic_search.arch import ops
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.families.resnext import resnext
@@ -19,7 +20,6 @@ from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.memory import OPTIMIZERS, itemsize, memory, peak_inference, peak_training
 from elastic_search.errors import UnknownNameError
-from elastic_search.nn.memory import tracked_peak
 from elastic_search.nn.net import Net
 from elastic_search.nn.trace.tracing import trace
 from tests.strategies import specs

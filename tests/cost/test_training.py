@@ -3,12 +3,12 @@ import torch
 from hypothesis import given, settings
 from torch import nn
 
+from benchmarks.memory import torch_passes
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.ops import image
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import published
 from elastic_search.cost.training import passes
-from elastic_search.nn.memory import torch_passes
 from elastic_search.nn.net import Net
 from tests.strategies import specs
 

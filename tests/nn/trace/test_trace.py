@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.memory import tracked_peak
 from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.network import Network, opaque_nodes
@@ -25,7 +26,6 @@ from elastic_search.cost.training import passes
 from elastic_search.cost.traits import traits
 from elastic_search.draw.sketch import sketch
 from elastic_search.errors import ElasticError, ShapeError, UsageError
-from elastic_search.nn.memory import tracked_peak
 from elastic_search.nn.net import Net
 from elastic_search.nn.tools import TOOLS, fvcore_counts
 from elastic_search.nn.trace import rules
@@ -424,7 +424,7 @@ def test_factory_function_class_and_module_load(factories, name, channels, capsy
         ("user_factories:leaves", "failed: SystemExit: 3"),
         ("user_factories:needs", "failed: TypeError: needs.. missing 1 required"),
         ("user_factories:other", "returned int, not a torch.nn.Module"),
-        ("user_factories:number", "is no function but int"),
+        ("user_factories:number", "is of type int, not a function"),
         ("user_factories:nett", "unknown factory of user_factories 'nett'"),
         ("user_broken:net", "importing user_broken failed: ModuleNotFoundError: No module named 'no_such_library'"),
         ("user_missing:net", "importing user_missing failed: ModuleNotFoundError"),
