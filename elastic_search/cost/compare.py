@@ -124,10 +124,7 @@ def _measure(network: Network, input: Shape, convention: Convention, element: in
         "macs": macs.total,
         "count": tally(graph, input, convention).total,
         "activations": macs.activations,
-        "bytes_moved": found.bytes_moved,
-        "peak_memory": found.peak_memory,
-        "intensity": found.intensity,
-        "depth": found.depth,
+        **{key: getattr(found, key) for key in ("bytes_moved", "peak_memory", "intensity", "depth")},
         "receptive_field": found.receptive_field and max(found.receptive_field),
     }
     return Compared(network, values, found, _numbered(network, found.shares))

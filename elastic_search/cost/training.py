@@ -8,6 +8,7 @@ its input. The second is left out where it is not needed: the image has no gradi
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import add
 from typing import NamedTuple
 
 from elastic_search.arch.graph import Graph, Node
@@ -44,9 +45,6 @@ class Passes(NamedTuple):
     def torch_total(self) -> int:
         return self.forward + self.torch_backward
 
-    def plus(self, other: Passes) -> Passes:
-        return Passes(*(a + b for a, b in zip(self, other, strict=True)))
-
 
 class _Input(NamedTuple):
     shape: Shape
@@ -75,7 +73,7 @@ def _count(op: Op | Graph, inputs: tuple[_Input, ...]) -> tuple[Passes, tuple[_I
         def visit(node: Node, values: tuple[_Input, ...]) -> tuple[_Input, ...]:
             nonlocal total
             found, outputs = _count(node.op, values)
-            total = total.plus(found)
+            total = Passes(*map(add, total, found))
             return outputs
 
         outputs = op.run(inputs, visit, dead=False)

@@ -17,6 +17,7 @@ from elastic_search.arch.graph import Graph, Node
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.arch.traced_ops import VIEWS
 from elastic_search.cost.convention import Call
+from elastic_search.cost.memory import peak_inference
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 
@@ -80,8 +81,6 @@ def traits(graph: Graph, input: Shape, itemsize: int = 4) -> Traits:
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    from elastic_search.cost.memory import peak_inference
-
     flat = flatten(graph, input)
     return Traits(
         bytes_moved=bytes_moved(flat, itemsize),

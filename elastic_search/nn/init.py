@@ -10,7 +10,7 @@ from torch import nn
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.initial import Initial
 from elastic_search.arch.spec import Spec
-from elastic_search.nn.net import Net
+from elastic_search.nn.net import Net, on_meta
 
 
 def build(spec: Spec, seed: int = 0) -> Net:
@@ -18,16 +18,14 @@ def build(spec: Spec, seed: int = 0) -> Net:
 
     Args:
         spec: the network.
-        seed: of the initial weights; equal seeds give equal weights on the same device type.
+        seed: of the initial weights; equal seeds give equal weights.
 
     Raises:
         TypeError: if it is not a spec.
     """
     if not isinstance(spec, Spec):
         raise TypeError(f"build takes a spec, not {spec!r}: published(name) or load_spec(file)")
-    with torch.device("meta"):
-        net = Net(spec.graph())
-    net = net.to_empty(device="cpu")
+    net = on_meta(spec.graph()).to_empty(device="cpu")
     initialise(net, spec, torch.Generator().manual_seed(seed))
     return net
 

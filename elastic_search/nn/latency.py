@@ -1,4 +1,4 @@
-"""Measured time of modules, in turns, so that a busy machine slows all of them alike."""
+"""Measured time of modules, taken in turns, so that a busy machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from elastic_search.errors import EnvironmentFault
 
 WARM_UP = 3
 ROUNDS = (10, 200)
-"""Least and most rounds; between them, what fits into SECONDS."""
+"""Least and most rounds; between them, as many as fit into SECONDS."""
 SECONDS = 6.0
 
 
 def measure_all(modules: list[nn.Module], input: Shape, batch: int, where: torch.device) -> list[Timing]:
-    """Time forward passes in inference mode, one of each module a round.
+    """Time forward passes in inference mode, one per module and round.
 
     Args:
         modules: what to time; each is moved to the device.
@@ -28,7 +28,7 @@ def measure_all(modules: list[nn.Module], input: Shape, batch: int, where: torch
         where: the device.
 
     Raises:
-        EnvironmentFault: if the device has no room.
+        EnvironmentFault: if the device runs out of memory.
     """
     try:
         images = torch.randn(batch, *input, device=where)
@@ -45,11 +45,8 @@ def measure_all(modules: list[nn.Module], input: Shape, batch: int, where: torch
     except torch.OutOfMemoryError:
         raise EnvironmentFault(f"a batch of {batch} does not fit into the memory of {where}", "lower --batch") from None
     name = _name(where)
-    found = []
-    for seconds in samples:
-        low, median, high = quantiles(seconds, n=4)
-        found.append(Timing(low, median, high, len(seconds), batch, name))
-    return found
+    quartiles = (quantiles(seconds, n=4) for seconds in samples)
+    return [Timing(low, median, high, len(samples[0]), batch, name) for low, median, high in quartiles]
 
 
 def _timed(net: nn.Module, images: torch.Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Op to plain ``torch.nn`` class, or to a function where torch has no class for it."""
+"""Ops as plain ``torch.nn`` classes, or as functions where torch has no class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from elastic_search.errors import SpecError
 def _global_pool(op: ops.GlobalPool) -> nn.Module:
     if op.kind == "adaptive":
         return nn.AdaptiveAvgPool2d(1)
-    # The authors' AvgPool2d(7) fits one input size: here its window is the map at hand.
+    # The authors' AvgPool2d(7) fits one input size; here its window is the whole map.
     pool = nn.AvgPool2d(7)
     pool.register_forward_pre_hook(_whole_map)
     return pool
@@ -75,7 +75,6 @@ _FUNCTIONS: dict[type[Op], Callable[..., Tensor]] = {
     ops.Pad: _pad,
     ops.Crop: lambda op, x, like: x[..., : like.shape[-2], : like.shape[-1]],
     ops.Relu: lambda op, x: F.relu(x),
-    # The authors' pool of 7 × 7; its window is the map at hand, so that any input can be taken.
     ops.GlobalPool: lambda op, x: F.avg_pool2d(x, x.shape[-2:]),
     ops.Upsample: lambda op, x: F.interpolate(x, op.size, None if op.size else op.factor, op.mode),
 }
@@ -85,12 +84,12 @@ def module(op: Op, spelling: str = "module") -> nn.Module | None:
     """The op as a module, or None where it is a function.
 
     Raises:
-        SpecError: if it is neither: of a graph that was read from a module.
+        SpecError: if it is neither, as in a graph that was read from a module.
     """
     if type(op) not in _MODULES and type(op) not in _FUNCTIONS:
         raise SpecError(f"{type(op).__name__}: a graph that was read from a module cannot be built", "run the module")
-    build = _MODULES.get(type(op)) if spelling == "module" or type(op) not in _FUNCTIONS else None
-    return build(op) if build else None
+    is_module = type(op) in _MODULES and (spelling == "module" or type(op) not in _FUNCTIONS)
+    return _MODULES[type(op)](op) if is_module else None
 
 
 def call(op: Op, *inputs: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from elastic_search.arch.graph import Graph, Node
@@ -16,7 +17,7 @@ class Net(nn.Module):
 
     Args:
         graph: what to build.
-        dead: also build and run nodes whose result nobody reads.
+        dead: also build and run nodes whose result is never read.
 
     Raises:
         TypeError: if it is not a graph.
@@ -51,3 +52,9 @@ class Net(nn.Module):
             return (layers.call(node.op, *values),)
         found = child(*values)
         return found if isinstance(found, tuple) else (found,)
+
+
+def on_meta(graph: Graph, *, dead: bool = False) -> Net:
+    """The graph's module without storage: names and shapes only."""
+    with torch.device("meta"):
+        return Net(graph, dead=dead)

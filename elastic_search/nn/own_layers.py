@@ -1,4 +1,4 @@
-"""Layer classes of a user's own, which some counters see and a graph does not."""
+"""A user's own layer classes, which some counters see and a graph does not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def own_layers(module: nn.Module) -> tuple[str, ...]:
-    """Names of a module's classes that such counters take for layers; they are read as the functions they call."""
+    """Names of a module's classes that those counters take for layers; a graph holds the functions they call."""
     found = set()
     for part in module.modules():
         kind = type(part)

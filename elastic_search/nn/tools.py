@@ -1,7 +1,7 @@
-"""Independent counters, run on a built module: what each tool itself says. Need the ``search`` or ``tools`` extra.
+"""Independent counters, run on a built module. Most need the ``search`` or ``tools`` extra.
 
 Each takes a module in eval mode and one image [1, C, H, W], and returns counts by the tool's operator names, or
-``{"": total}`` where the tool gives no more than a total.
+``{"": total}`` if the tool only gives a total.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
 from importlib import import_module
@@ -28,13 +29,10 @@ def fvcore_counts(module: nn.Module, image: torch.Tensor) -> tuple[Counts, int]:
     """fvcore's count per operator, and its activations."""
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # fvcore stands on torch.jit, which torch has deprecated.
+        # fvcore relies on torch.jit, which torch has deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        try:
-            from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-        except ImportError:
-            raise missing_extra("fvcore", "search") from None
-        flops, activations = FlopCountAnalysis(module, image), ActivationCountAnalysis(module, image)
+        fvcore = _from("fvcore.nn", "search")
+        flops, activations = fvcore.FlopCountAnalysis(module, image), fvcore.ActivationCountAnalysis(module, image)
         for analysis in (flops, activations):
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         return {name: int(count) for name, count in flops.by_operator().items() if count}, int(activations.total())
@@ -43,14 +41,14 @@ def fvcore_counts(module: nn.Module, image: torch.Tensor) -> tuple[Counts, int]:
 def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     """FLOPs by module class as the paper's own counter adds them up, from a forward pass of the built module.
 
-    A second reading of the counter beside ``cost.tools.AUTHORS``: it never sees the graph, only the module
+    A second reading of the counter, independent of ``cost.tools.AUTHORS``: it never sees the graph, only the module
     classes that run and the tensors that enter and leave them. Functions are invisible to it.
     """
-    counts: Counts = {}
+    counts = Counter[str]()
 
     def hear(leaf: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         if isinstance(leaf, nn.Conv2d):
-            count = leaf.weight[0].numel() * output.numel() + (output.numel() if leaf.bias is not None else 0)
+            count = (leaf.weight[0].numel() + (leaf.bias is not None)) * output.numel()
         elif isinstance(leaf, nn.Linear):
             count = leaf.weight.numel()
         elif isinstance(leaf, nn.BatchNorm2d):
@@ -60,8 +58,8 @@ def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
         elif isinstance(leaf, nn.Upsample):
             count = 8 * output.numel()
         else:
-            count = 0
-        counts[type(leaf).__name__] = counts.get(type(leaf).__name__, 0) + count
+            return
+        counts[type(leaf).__name__] += count
 
     leaves = [leaf for leaf in module.modules() if not any(True for _ in leaf.children())]
     hooks = [leaf.register_forward_hook(hear) for leaf in leaves]
@@ -71,7 +69,7 @@ def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: count for name, count in counts.items() if count}
+    return counts
 
 
 def torch_counts(module: nn.Module, image: torch.Tensor) -> Counts:
@@ -106,14 +104,14 @@ def torchinfo_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     return {"": int(_from("torchinfo").summary(module, input_data=image, verbose=0).total_mult_adds)}
 
 
-def _from(tool: str) -> Any:
-    """A tool's module; some import torchvision where it is installed, and fail with it."""
+def _from(tool: str, extra: str = "tools") -> Any:
+    """A tool's module. Some import torchvision if it is installed, and fail if that does."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             return import_module(tool)
     except ModuleNotFoundError:
-        raise missing_extra(tool, "tools") from None
+        raise missing_extra(tool.partition(".")[0], extra) from None
     except (ImportError, RuntimeError, OSError) as error:
         raise EnvironmentFault(f"{tool} cannot be imported: {error}") from None
 
@@ -127,4 +125,4 @@ TOOLS: dict[str, tuple[str, Callable[[nn.Module, torch.Tensor], Counts]]] = {
     "torchinfo": ("torchinfo", torchinfo_counts),
     "authors": ("module hooks", authors_counts),
 }
-"""The tool behind each convention: its name for people, and its counts."""
+"""The tool behind each convention: its name for people, and its counter."""

@@ -1,4 +1,4 @@
-"""Count a built module with independent tools, and compare with ours, to the integer."""
+"""Count a built module with independent tools, and compare with our counts, to the integer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import CONVENTIONS, FVCORE, MACS
 from elastic_search.errors import ElasticError
-from elastic_search.nn.net import Net
+from elastic_search.nn.net import Net, on_meta
 from elastic_search.nn.tools import TOOLS, fvcore_counts
 
 
 @dataclass(frozen=True)
 class Check:
-    """One quantity of a network: ours beside an independent tool's."""
+    """One quantity of a network: our count next to an independent tool's."""
 
     quantity: str
     ours: int
@@ -32,27 +32,26 @@ class Check:
 
 
 QUICK = ("fvcore", "torch", "authors")
-"""Conventions whose tools the ``search`` extra holds."""
+"""Conventions whose tools come with the ``search`` extra."""
 
 
 def verify(
     graph: Graph, input: Shape, conventions: tuple[str, ...] = QUICK, module: nn.Module | None = None
 ) -> list[Check]:
-    """Build ``graph`` and compare parameters, totals, activations and, where the tool tells, every operator's count.
+    """Build ``graph`` and compare parameters, totals, activations and, where the tool reports them, operators' counts.
 
     Args:
         graph: the network.
         input: shape of one image; the tools run a real forward pass of it.
-        conventions: names of those whose tool is to be asked.
-        module: what the graph was read from, if it was: the tools run it in the place of the built network.
+        conventions: names of the conventions to check.
+        module: the module that the graph was read from, if any; the tools run it instead of the built network.
     """
     net = empty_net(graph, dead=True) if module is None else module.eval()
     image = torch.zeros(1, *input)
     checks = [Check("params", graph.params, "torch", sum(p.numel() for p in net.parameters()))]
     if module is None:
-        with torch.device("meta"):
-            live = Net(graph)
-        checks.append(Check("params_live", graph.params_live, "torch", sum(p.numel() for p in live.parameters())))
+        live = sum(p.numel() for p in on_meta(graph).parameters())
+        checks.append(Check("params_live", graph.params_live, "torch", live))
     if "fvcore" in conventions:
         activations = fvcore_counts(net, image)[1]
         checks.append(Check("activations", tally(graph, input, FVCORE).activations, "fvcore", activations))
@@ -72,27 +71,25 @@ def verify(
 
 
 def counted(spec: Spec, input: Shape, convention: str) -> tuple[str, int, int]:
-    """Count a network by the convention's tool, or by fvcore where there is none or it is not installed.
+    """Count a network with the convention's tool, or with fvcore if there is none or it is not installed.
 
     Returns:
         The tool's name, our count, its count.
     """
+
+    def by(name: str) -> tuple[str, int, int]:
+        check = next(check for check in verify(spec.graph(), input, (name,)) if check.quantity == name)
+        return check.tool, check.ours, check.theirs
+
     try:
-        return _counted(spec.graph(), input, convention)
+        return by(convention)
     except (KeyError, ElasticError):
-        return _counted(spec.graph(), input, FVCORE.name)
-
-
-def _counted(graph: Graph, input: Shape, name: str) -> tuple[str, int, int]:
-    check = next(check for check in verify(graph, input, (name,)) if check.quantity == name)
-    return check.tool, check.ours, check.theirs
+        return by(FVCORE.name)
 
 
 def empty_net(graph: Graph, *, dead: bool = False) -> Net:
     """The graph's module in eval mode, all weights zero: counts do not depend on weights."""
-    with torch.device("meta"):
-        net = Net(graph, dead=dead)
-    net = net.to_empty(device="cpu").eval()
+    net = on_meta(graph, dead=dead).to_empty(device="cpu").eval()
     with torch.no_grad():
         for tensor in (*net.parameters(), *net.buffers()):
             tensor.zero_()

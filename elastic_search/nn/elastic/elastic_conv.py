@@ -1,9 +1,9 @@
-"""A convolution divided over branches: Table 1's scheme. Wang et al. 2019, sections 3.1 and 3.2.
+"""A convolution divided over branches, as in Table 1. Wang et al. 2019, sections 3.1 and 3.2.
 
 Branch i holds the weights of its share of the input channels and works at scale 1/r_i; the outputs are added, and the
-bias is added once. So the parameters are the same numbers, in number and in value, and the output keeps its shape.
+bias is added once. So the parameters stay the same, in number and in value, and the output keeps its shape.
 
-The functions here that are marked for ``torch.fx`` are one node each in a symbolic trace; none costs a multiply-add.
+The functions marked for ``torch.fx`` are one node each in a symbolic trace; none costs a multiply-add.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ for _name in ("take_channels", "pad_to_multiple", "crop_like"):
 
 
 class ElasticBranch(nn.Module):
-    """U_r(T(D_r(x))) of equation 3, where T is a convolution of some of the input channels.
+    """U_r(T(D_r(x))) of equation 3, where T is a convolution of a share of the input channels.
 
     Args:
         conv: T, which takes ``length`` channels of each of its groups.
         branch: its scale; ``pooled`` puts a 3 × 3 average pool before the convolution.
-        start: first of its channels in each group of ``x``.
+        start: first of its channels in each group of the input.
         length: number of its channels in each group.
         up: "bilinear" or "nearest".
     """
@@ -56,23 +56,19 @@ class ElasticBranch(nn.Module):
     def __init__(self, conv: nn.Conv2d, branch: Branch, start: int, length: int, up: str) -> None:
         super().__init__()
         self.start, self.length, self.factor = start, length, branch.factor
-        if branch.factor > 1:
-            self.down = nn.AvgPool2d(branch.factor)
-        if branch.pooled:
-            self.pool = nn.AvgPool2d(3, 1, 1)
+        self.down = nn.AvgPool2d(branch.factor) if branch.factor > 1 else None
+        self.pool = nn.AvgPool2d(3, 1, 1) if branch.pooled else None
         self.conv = conv
-        if branch.factor > 1:
-            self.up = nn.Upsample(scale_factor=float(branch.factor), mode=up)
-        self._pooled = branch.pooled
+        self.up = nn.Upsample(scale_factor=float(branch.factor), mode=up) if branch.factor > 1 else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = take_channels(x, self.start, self.length, self.conv.groups)
-        if self.factor > 1:
+        if self.down is not None:
             y = self.down(pad_to_multiple(y, self.factor))
-        if self._pooled:
+        if self.pool is not None:
             y = self.pool(y)
         y = self.conv(y)
-        return crop_like(self.up(y), x) if self.factor > 1 else y
+        return y if self.up is None else crop_like(self.up(y), x)
 
 
 class ElasticConv2d(nn.Module):
@@ -81,13 +77,12 @@ class ElasticConv2d(nn.Module):
     Children are named as the branches of an Elastic block: ``at1.conv``, ``at2.conv``, … The first branch holds the
     bias. A state dict of the plain convolution (``weight``, ``bias``) can be loaded too.
 
-    With groups, every branch has all groups, and its share of the input channels of each.
+    A grouped convolution gives every branch all groups, with its share of the input channels of each.
     """
 
     def __init__(self, conv: nn.Conv2d, split: Split) -> None:
         super().__init__()
-        _refuse_trained(split)
-        found = obstacle(conv, split)
+        found = obstacle(conv, read_split(split))
         if found:
             raise SplitError(f"{conv} cannot be divided into {split}: {found[1]}")
         self.split = split
@@ -106,7 +101,7 @@ class ElasticConv2d(nn.Module):
         """The convolution with its weights copied over the branches; ``conv`` is left unchanged.
 
         Raises:
-            SplitError: if the convolution cannot be divided so.
+            SplitError: if the convolution cannot be divided in this way.
         """
         return cls(conv, read_split(split))
 
@@ -126,7 +121,7 @@ class ElasticConv2d(nn.Module):
 
 
 def _divide_plain_weights(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Let a plain convolution's entries of a state dict stand for the branches'."""
+    """Replace a plain convolution's entries in a state dict by those of the branches."""
     assert isinstance(module, ElasticConv2d)
     names = [branch.name for branch in module.split.branches]
     if f"{prefix}weight" in state:
@@ -144,20 +139,16 @@ def read_split(split: str | Split) -> Split:
         SplitError: if it is malformed, or its resampling is trained.
     """
     found = as_split(split)
-    _refuse_trained(found)
+    if "trained" in (found.down, found.up):
+        raise SplitError(
+            "trained resampling adds parameters, but an Elastic convolution has as many as the plain one",
+            "use down avgpool and up bilinear or nearest",
+        )
     return found
 
 
-def _refuse_trained(split: Split) -> None:
-    if "trained" in (split.down, split.up):
-        raise SplitError(
-            "trained resampling adds parameters, and an Elastic convolution has as many as the plain one",
-            "take down avgpool with up bilinear or nearest",
-        )
-
-
 def shares(conv: nn.Conv2d, split: Split) -> Iterator[tuple[Branch, int, int]]:
-    """Each branch with the first and the number of its channels in a group."""
+    """Each branch, with the first of its channels in a group and their number."""
     start = 0
     for branch in split.branches:
         length = whole_groups(branch.share, conv.in_channels // conv.groups, "the input channels")
@@ -180,9 +171,8 @@ def _part(conv: nn.Conv2d, branch: Branch, start: int, length: int, bias: bool) 
         padding_mode=conv.padding_mode,
         device="meta",
     )
-    weight = conv.weight[:, start : start + length].clone(memory_format=torch.contiguous_format)
-    if not conv.weight.is_contiguous():
-        weight = weight.contiguous(memory_format=torch.channels_last)
+    layout = torch.contiguous_format if conv.weight.is_contiguous() else torch.channels_last
+    weight = conv.weight[:, start : start + length].clone(memory_format=layout)
     part.weight = nn.Parameter(weight, requires_grad=conv.weight.requires_grad)
     if bias:
         assert conv.bias is not None
@@ -197,7 +187,7 @@ def reach(conv: nn.Conv2d, branch: Branch) -> tuple[int, int]:
 
 
 def obstacle(conv: nn.Conv2d, split: Split) -> tuple[str, str] | None:
-    """The reason, with details, for which a convolution cannot be divided at any input size."""
+    """Why a convolution cannot be divided at any input size: a key of ``REASONS`` and the details."""
     height, width = conv.kernel_size
     channels = conv.in_channels // conv.groups
     if max(conv.stride) > 1:

@@ -1,6 +1,6 @@
-"""A user's CNN made Elastic in place: every convolution of stride 1 that gains by it becomes an ``ElasticConv2d``.
+"""A user's CNN made Elastic in place: every convolution of stride 1 that saves by it becomes an ``ElasticConv2d``.
 
-The paper's claim that any CNN can be made so: Wang et al. 2019, section 3.2.
+Wang et al. 2019, section 3.2, claim that this can be done to any CNN.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Elasticized:
         model: the model that was given, changed in place.
         split: the branches of each replaced convolution.
         input: shape of the image that the counts are for.
-        convention: in which ``Change.before`` and ``Change.after`` count.
-        unit: theirs, "MACs" or "FLOPs".
+        convention: that of ``Change.before`` and ``Change.after``.
+        unit: of the convention, "MACs" or "FLOPs".
         replaced: in the order of the modules.
         left: every other Conv2d, in the order of the modules.
         macs_before: multiply-adds of the whole model (half of what torch's FlopCounterMode counts).
@@ -51,7 +51,7 @@ class Elasticized:
 
     @property
     def saved(self) -> int:
-        """What the replaced convolutions save, net of resampling, in ``unit``."""
+        """Savings of the replaced convolutions, net of resampling, in ``unit``."""
         return sum(change.before - change.after for change in self.replaced)
 
 
@@ -66,25 +66,25 @@ def elasticize(
     """Make a CNN Elastic in place: its class, its other modules and all weights stay, and no parameter is added.
 
     Every plain ``nn.Conv2d`` of stride 1 that is wider than 1 × 1 and keeps its map's size becomes an
-    ``ElasticConv2d``; what is left, and why, is in the report. Optimizers and wrappers hold the old parameters, so make
-    them afterwards. Names in the state dict change below replaced convolutions only, and a state dict from before still
-    loads. The output is a new function of the same weights: train, or fine-tune, the model. ``torch.export`` with
-    dynamic height and width wants multiples of each r.
+    ``ElasticConv2d``; the report says which were left unchanged, and why. Optimizers and wrappers hold the old
+    parameters, so create them afterwards. In the state dict only names below replaced convolutions change, and an
+    earlier state dict still loads. The model now computes another function of the same weights, so train or fine-tune
+    it. ``torch.export`` with dynamic height and width needs multiples of each r.
 
-    The model is run on one image of zeros in eval mode, to see the size of each map and that the result works; buffers,
-    modes and random numbers are put back. If an error is raised, the model is as it was.
+    The model is run on one image of zeros in eval mode, to find the size of each map and to check the result; buffers,
+    modes and random number generators are restored. If an error is raised, the model is unchanged.
 
     Args:
         model: called with one batch of images [N, C, H, W].
         split: shares of the input channels and their scales, e.g. "1/2,1/4@1/2,1/4@1/4".
-        input: (channels, height, width) of an image, by which is judged what is too small or saves nothing; 3 × 224 ×
-            224 if not given.
-        where: (path, convolution) -> whether it may be replaced; called for those that can be.
-        convention: the counting convention, or its name, in which a replacement has to save something.
+        input: (channels, height, width) of the image that decides which convolutions are too small or save nothing;
+            3 × 224 × 224 by default.
+        where: (path, convolution) -> whether it may be replaced; called for each that can be.
+        convention: the counting convention, or its name, under which a replacement must save something.
 
     Raises:
         SplitError: if the split is malformed or its resampling is trained, which adds parameters.
-        SpecError: if the model is itself a convolution, has parameters without a shape yet, or cannot run afterwards.
+        SpecError: if the model is itself a convolution, has lazy parameters, or cannot run afterwards.
         ShapeError: if it cannot run on ``input``.
 
     Wang et al. 2019, equation 3 and Table 1.
@@ -93,29 +93,23 @@ def elasticize(
     shape = Shape(*input) if input is not None else image(224, 224)
     if isinstance(model, nn.Conv2d):
         raise SpecError(
-            "a convolution alone cannot be replaced in place", "take ElasticConv2d.from_conv(convolution, split)"
+            "a convolution alone cannot be replaced in place", "use ElasticConv2d.from_conv(convolution, split)"
         )
     if any(is_lazy(p) for p in model.parameters()):
         raise SpecError("the model has lazy parameters without a shape yet", "run it once on an image first")
     params = sum(p.numel() for p in model.parameters())
     found = list(candidates(model, split, where))
-    convs: dict[str, nn.Conv2d] = {
-        path: conv for path, conv, reason in found if reason is None and isinstance(conv, nn.Conv2d)
-    }
+    convs = {path: conv for path, conv, reason in found if reason is None and isinstance(conv, nn.Conv2d)}
     try:
         calls, macs_before = probe(model, shape, dict(convs))
     except Exception as error:
         raise ShapeError(
             f"the model does not run on an image of {shape}: {error}", "pass input=(channels, height, width)"
         ) from error
+    verdicts = {path: judge(path, conv, split, calls[path], rules) for path, conv in convs.items()}
+    changes = {path: verdict for path, verdict in verdicts.items() if isinstance(verdict, Change)}
     reasons = {path: reason for path, _, reason in found if reason is not None}
-    changes: dict[str, Change] = {}
-    for path, conv in convs.items():
-        verdict = judge(path, conv, split, calls[path], rules)
-        if isinstance(verdict, Change):
-            changes[path] = verdict
-        else:
-            reasons[path] = verdict
+    reasons |= {path: verdict for path, verdict in verdicts.items() if not isinstance(verdict, Change)}
     macs_after = macs_before
     new: dict[str, nn.Module] = {path: ElasticConv2d(convs[path], split) for path in changes}
     while new:
@@ -128,12 +122,12 @@ def elasticize(
                 raise
             raise SpecError(
                 f"the model cannot run with its convolutions replaced: {error}",
-                "its code may read a convolution's weight: leave that out by where=",
+                "its code may read a convolution's weight: exclude that convolution with where=",
             ) from error
         bypassed = [path for path in new if seen[path] != calls[path]]
         if not bypassed:
             break
-        # All go back first, so that the next pass sees a model of one kind.
+        # All go back first, so that the next pass starts from the plain model.
         exchange(model, {module: convs[path] for path, module in new.items()})
         macs_after = macs_before
         for path in bypassed:

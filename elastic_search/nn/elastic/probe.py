@@ -1,4 +1,4 @@
-"""A model run once to see what its convolutions are given; it stays as it is."""
+"""One run of a model to see what its convolutions are given; the model itself is not changed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from elastic_search.arch.ops import Shape
 from elastic_search.nn.elastic.verdict import Maps
+from elastic_search.nn.trace.reader import image
 
 
 def probe(model: nn.Module, input: Shape, watched: dict[str, nn.Module]) -> tuple[dict[str, list[Maps | None]], int]:
-    """One forward pass of an image of zeros: the calls of each watched module, and the model's multiply-adds.
+    """Run an image of zeros: the calls of each watched module, and the model's multiply-adds.
 
     A call with something other than one batch of maps is None.
     """
     calls: dict[str, list[Maps | None]] = {path: [] for path in watched}
-    some = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    x = torch.zeros(1, *input, dtype=some.dtype, device=some.device)
 
     def listen(path: str) -> Callable[..., None]:
         def hear(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
@@ -36,7 +35,7 @@ def probe(model: nn.Module, input: Shape, watched: dict[str, nn.Module]) -> tupl
     handles = [m.register_forward_hook(listen(path), with_kwargs=True) for path, m in watched.items()]
     try:
         with _undisturbed(model), FlopCounterMode(display=False) as counter:
-            model(x)
+            model(image(model, input))
     finally:
         for handle in handles:
             handle.remove()
@@ -45,18 +44,14 @@ def probe(model: nn.Module, input: Shape, watched: dict[str, nn.Module]) -> tupl
 
 @contextmanager
 def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Eval mode; afterwards modes, buffers and random numbers are as they were."""
+    """Eval mode; afterwards modes, buffers and random number generators are restored."""
     modules = list(model.modules())
     modes = [module.training for module in modules]
-    buffers = [
-        (module, name, buffer, buffer.clone())
-        for module in modules
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    devices = {buffer.device for buffer in model.parameters() if buffer.is_cuda}
+    own = ((module, name, buffer) for module in modules for name, buffer in module._buffers.items())
+    buffers = [(module, name, buffer, buffer.clone()) for module, name, buffer in own if buffer is not None]
+    devices = sorted({parameter.device.index for parameter in model.parameters() if parameter.is_cuda})
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=sorted(d.index for d in devices)):
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
             for module in modules:
                 module.training = False
             yield
@@ -70,7 +65,7 @@ def _undisturbed(model: nn.Module) -> Iterator[None]:
 
 
 def exchange(model: nn.Module, new: dict[nn.Module, nn.Module]) -> None:
-    """Put modules in the places of others, wherever a parent holds them."""
+    """Replace modules by others, wherever a parent holds them."""
     for parent in list(model.modules()):
         for name, child in parent._modules.items():
             if child in new:

@@ -1,4 +1,4 @@
-"""Which convolutions of a model become Elastic, and why the others do not."""
+"""Which convolutions of a model become Elastic, and why others do not."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from elastic_search.nn.net import Net
 REASONS = {
     "1x1": "a kernel of 1 x 1 sees one position",
     "stride": "a stride above 1 changes the resolution itself",
-    "size": "its padding does not keep height and width, so that branches at other scales do not line up",
+    "size": "its padding does not keep height and width, so branches at other scales do not line up",
     "depthwise": "one input channel per group cannot be divided",
-    "indivisible": "a share of the input channels is not whole",
+    "indivisible": "a share of the input channels is not a whole number",
     "too small": "a branch would work on a map smaller than its scale or its kernel",
     "saves nothing": "resampling costs at least what the convolution saves",
     "not reached": "no forward pass in eval mode calls it",
@@ -29,16 +29,15 @@ REASONS = {
     "shared": "another module holds the same weight or bias",
     "altered": "hooks, a parametrization or additions of its own would be lost",
     "subclass": "a subclass may compute something else",
-    "held elsewhere": "the model also calls it by a reference that is no submodule",
-    "elastic": "Elastic already",
-    "described": "part of a network with a description: edit that by elastic(spec, split)",
-    "not chosen": "left out by ``where``",
+    "held elsewhere": "the model also calls it through a reference that is not a submodule",
+    "elastic": "already Elastic",
+    "described": "part of a network that has a spec: use elastic(spec, split)",
+    "not chosen": "excluded by ``where``",
 }
-"""Why a convolution is left as it is."""
-
+"""Why a convolution is left unchanged."""
 
 Maps = tuple[Shape, Shape]
-"""Input and output map of a call; one with a batch of n maps per image stands n times."""
+"""Input and output map of a call; a call with n maps per image is listed n times."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,9 @@ class Change:
 
     Attributes:
         path: of the convolution; its branches are below it.
-        calls: its input and output shapes, a pair for each of its maps in the forward pass of one image.
-        before: what all calls cost in the report's convention.
-        after: the same of the branches, their resampling included.
+        calls: its input and output shapes, one pair for each of its maps in the forward pass of one image.
+        before: cost of all calls in the report's convention.
+        after: cost of the branches, including their resampling.
         params: weights and bias, before and after.
     """
 
@@ -62,7 +61,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Left:
-    """A convolution that was left as it is: a key of ``REASONS``, and the numbers behind it."""
+    """A convolution that was left unchanged: a key of ``REASONS``, and the numbers behind it."""
 
     path: str
     reason: str
@@ -76,7 +75,7 @@ class Left:
 def candidates(
     model: nn.Module, split: Split, where: Callable[[str, nn.Conv2d], bool] | None
 ) -> Iterator[tuple[str, nn.Module, tuple[str, str] | None]]:
-    """Every Conv2d by path, and why it is left whatever the input; an ElasticConv2d counts as one."""
+    """Every Conv2d (or ElasticConv2d) by path, and why it is left unchanged whatever the input, if it is."""
     owners = Counter(id(p) for module in model.modules() for p in module._parameters.values())
 
     def within(kind: type[nn.Module]) -> set[int]:
@@ -99,13 +98,13 @@ def candidates(
         elif found := obstacle(module, split):
             yield path, module, found
         elif where is not None and not where(path, module):
-            yield path, module, ("not chosen", "left out by where")
+            yield path, module, ("not chosen", "excluded by where")
         else:
             yield path, module, None
 
 
 def _alteration(conv: nn.Conv2d) -> str | None:
-    """What a convolution has beyond the plain class, and would lose."""
+    """What a convolution would lose because the plain class does not have it."""
     state = vars(conv)
     if is_parametrized(conv):
         return "a parametrization"
@@ -121,21 +120,19 @@ def _alteration(conv: nn.Conv2d) -> str | None:
 def judge(
     path: str, conv: nn.Conv2d, split: Split, calls: list[Maps | None], rules: Convention
 ) -> Change | tuple[str, str]:
-    """Whether to replace a convolution that can be, by all its calls in one forward pass."""
+    """Whether to replace a convolution that can be divided, given all its calls in one forward pass."""
     maps = [call for call in calls if call is not None]
     if not calls:
         return "not reached", REASONS["not reached"]
     if len(maps) < len(calls):
         return "unbatched", REASONS["unbatched"]
+    if small := _too_small(conv, split, maps):
+        return "too small", small
     before = sum(_conv_count(rules, conv, conv.in_channels, y, conv.bias is not None) for _, y in maps)
     after = sum(_elastic_count(rules, conv, split, x, y) for x, y in maps)
-    small = _too_small(conv, split, maps)
-    if small:
-        return "too small", small
     if after >= before:
         return "saves nothing", f"{before:,} {rules.unit} before, {after:,} after with resampling"
-    params = conv.weight.numel() + (conv.bias.numel() if conv.bias is not None else 0)
-    return Change(path, tuple(maps), before, after, params)
+    return Change(path, tuple(maps), before, after, sum(p.numel() for p in conv.parameters()))
 
 
 def _conv_count(rules: Convention, conv: nn.Conv2d, channels: int, output: Shape, bias: bool) -> int:
@@ -145,7 +142,7 @@ def _conv_count(rules: Convention, conv: nn.Conv2d, channels: int, output: Shape
 
 
 def _elastic_count(rules: Convention, conv: nn.Conv2d, split: Split, x: Shape, output: Shape) -> int:
-    """The count of an ElasticConv2d, its resampling included."""
+    """The count of an ElasticConv2d, including its resampling."""
     total = 0
 
     def spend(op: Op, x: Shape) -> Shape:

@@ -1,9 +1,10 @@
-"""A call of a torch module or function, and the names and shapes by which it is known."""
+"""A call of a torch module or function, and its names and shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -18,12 +19,9 @@ def shape_of(tensor: Tensor) -> Shape:
     if len(sizes) > 1 and sizes[0] == 1:
         sizes = sizes[1:]
     if len(sizes) == 2:
-        sizes = [sizes[0], 1, sizes[1]]
+        sizes.insert(1, 1)
     sizes += [1] * (3 - len(sizes))
-    channels = 1
-    for size in sizes[:-2]:
-        channels *= size
-    return Shape(channels, sizes[-2], sizes[-1])
+    return Shape(prod(sizes[:-2]), sizes[-2], sizes[-1])
 
 
 def dotted(target: Any) -> str:
@@ -41,13 +39,13 @@ def dotted(target: Any) -> str:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a module or a function, with tensors without numbers in the place of arguments.
+    """A call of a module or a function; tensors among the arguments hold no numbers.
 
     Attributes:
         label: full name, for people and for registered rules.
         name: torch's short name of a function, without the underscore of an in-place one.
         module: None for a function.
-        spelling: how it is written, as a ``Node`` has it.
+        spelling: how it is written, as in ``Node``.
         mutates: whether the first argument is overwritten.
     """
 
@@ -88,7 +86,7 @@ class Call:
         return Call(label, name, None, spelling, args, kwargs, result, mutates)
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
-        """An argument by position or name; of a module, its attribute of that name, but for the input."""
+        """An argument by position or name; for a module, its attribute of that name, except for the input."""
         if self.module is not None and position:
             return getattr(self.module, name, default)
         if len(self.args) > position:

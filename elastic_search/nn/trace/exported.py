@@ -1,11 +1,10 @@
-"""A module read by ``torch.export``, which records one run."""
+"""A module read with ``torch.export``, which records one run."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
 
 import torch
 from torch import fx, nn
@@ -14,26 +13,20 @@ from elastic_search.arch.ops import Shape
 from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted
 from elastic_search.nn.trace.nesting import IMAGE
-from elastic_search.nn.trace.reader import Reader, Value, image
+from elastic_search.nn.trace.reader import Reader, Value, image, operands
 from elastic_search.nn.trace.tables import MODULES
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's log and the code that it prints where it gives up: what it raises says why."""
+def by_export(module: nn.Module, input: Shape) -> Reader:
+    """Read a module by one run of it."""
+    # Without torch's log and the code that it prints when it gives up; its exception says why.
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            yield
+            program = torch.export.export(module, (image(module, input),), strict=False)
     finally:
         logging.disable(before)
-
-
-def by_export(module: nn.Module, input: Shape) -> Reader:
-    """What one run of a module does."""
-    with _quiet():
-        program = torch.export.export(module, (image(module, input),), strict=False)
     signature = program.graph_signature
     reader = Reader(module, input)
     nodes = list(program.graph.nodes)
@@ -53,17 +46,15 @@ def by_export(module: nn.Module, input: Shape) -> Reader:
             while whole is not None and at < len(nodes) and _exported_stack(module, nodes[at]) == (stack, whole):
                 group.append(nodes[at])
                 at += 1
-            reads: list[fx.Node] = []
-            for member in group:
-                fx.map_arg((member.args, member.kwargs), reads.append)
-            reads = [read for read in reads if read not in group]
-            if whole is not None:
+            reads = [read for member in group for read in operands(member) if read not in group]
+            result = group[-1].meta.get("val")
+            if whole is None:
+                args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: n.meta.get("val"))
+                call = Call.of(node.target, args, kwargs, result)
+            else:
                 # Parameters are the module's own.
                 reads = [read for read in reads if reader.values[read].sources]
-            args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: n.meta.get("val"))
-            if whole is not None:
-                args, kwargs = tuple(read.meta.get("val") for read in reads), {}
-            call = Call.of(whole if whole is not None else node.target, args, kwargs, group[-1].meta.get("val"))
+                call = Call.of(whole, tuple(read.meta.get("val") for read in reads), {}, result)
             reader.read(node, call, stack, reads)
             for member in group:
                 reader.values[member] = reader.values[node]

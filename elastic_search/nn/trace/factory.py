@@ -1,4 +1,4 @@
-"""The module that a user names on the command line, and the user's code that runs for it."""
+"""Modules named on the command line, and the user's code that makes them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _SPEC = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
 def load_module(spec: str) -> nn.Module:
-    """The module that ``package.module:factory`` makes; runs the user's code.
+    """Make the module that ``package.module:factory`` names; runs the user's code.
 
     The current folder is searched last. ``factory`` is a function without arguments, a module class or a module.
 
     Raises:
-        UsageError: if there is none, with what the user's code said.
+        UsageError: if that fails; quotes the user's code.
     """
     if not _SPEC.fullmatch(spec) or "__" in spec:
         raise UsageError(f"{spec!r} does not name a factory", "write package.module:factory")
@@ -38,7 +38,7 @@ def load_module(spec: str) -> nn.Module:
     if not isinstance(made, nn.Module):
         if not callable(made):
             raise UsageError(
-                f"{spec} is no function but {type(made).__name__}", "name a function that returns a module"
+                f"{spec} is of type {type(made).__name__}, not a function", "name a function that returns a module"
             )
         with users_code(f"{spec}()", "name a function that takes no arguments and returns a module"):
             made = made()
@@ -49,7 +49,7 @@ def load_module(spec: str) -> nn.Module:
 
 @contextlib.contextmanager
 def users_code(doing: str, hint: str | None = None) -> Iterator[None]:
-    """What it prints goes to stderr, so that our output stays ours; what it raises becomes one line."""
+    """Send the prints of a user's code to stderr, to keep our output clean; turn its exceptions into one line."""
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield

@@ -12,7 +12,7 @@ from elastic_search.nn.trace.call import Call, Converter
 
 
 def size_of(value: Any, rank: int = 2) -> Size:
-    """A size as torch has it; of a 1-D operation, whose axis is the width, with height 1."""
+    """A size as torch gives it; that of a 1-D operation, along the width, has height 1."""
     values = tuple(int(v) for v in value) if isinstance(value, (tuple, list)) else (int(value),)
     if rank == 1:
         return (1, values[-1])
@@ -21,7 +21,7 @@ def size_of(value: Any, rank: int = 2) -> Size:
 
 
 def line_of(value: Any, rank: int, rest: int) -> Size:
-    """As ``size_of``; along the height of a 1-D operation stands ``rest``."""
+    """Like ``size_of``, but the height of a 1-D operation is ``rest``."""
     size = size_of(value, rank)
     return (rest, size[1]) if rank == 1 and isinstance(size, tuple) else size
 
@@ -38,7 +38,7 @@ def _conv(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
 
 def _transposed(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
     if call.module is not None and len(call.args) > 1 and call.args[1] is not None:
-        return None  # an output size that the settings do not tell
+        return None  # an output size that does not follow from the settings
     weight, groups = call.get(1, "weight"), call.get(6, "groups", 1)
     rank = weight.ndim - 2
     return ops.ConvTranspose(
@@ -71,7 +71,7 @@ def _batch_norm_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -
 
 
 def _norm(kind: str, position: int) -> Converter:
-    """``position``: of the weight among the function's arguments."""
+    """``position`` is that of the weight among the function's arguments."""
 
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
         if call.module is not None and getattr(call.module, "track_running_stats", False):

@@ -1,9 +1,10 @@
-"""Operations in execution order as a Graph that nests as the modules around them do."""
+"""Operations in execution order, turned into a Graph nested like the modules around them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import count, groupby
 
 from torch import nn
 
@@ -16,7 +17,7 @@ IMAGE = -1
 
 @dataclass
 class Item:
-    """A node to be: ``stack`` names the module calls around it, outermost first."""
+    """A future node; ``stack`` names the module calls around it, outermost first."""
 
     stack: tuple[str, ...]
     name: str
@@ -29,7 +30,7 @@ class Item:
 
 
 def levels(stack: tuple[str, ...]) -> tuple[str, ...]:
-    """Paths of module calls with those of the containers between them: ("blocks.3",) is blocks, then blocks.3."""
+    """Paths of module calls and of the containers between them: ("blocks.3",) gives blocks, then blocks.3."""
     levels: dict[str, None] = {}
     for key in stack:
         path, at, call = key.partition("@")
@@ -45,19 +46,12 @@ def levels(stack: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass
 class _Group:
-    """A nested graph to be: children are items or groups."""
+    """A future nested graph; children are items or groups."""
 
     name: str
     kind: str
     children: list[_Group | int]
     leaves: tuple[int, ...]
-
-    def items(self) -> Iterator[int]:
-        for child in self.children:
-            if isinstance(child, _Group):
-                yield from child.items()
-            else:
-                yield child
 
 
 def live(items: list[Item], outputs: tuple[int, ...]) -> set[int]:
@@ -72,8 +66,8 @@ def live(items: list[Item], outputs: tuple[int, ...]) -> set[int]:
 class Nesting:
     """Groups items by the module calls around them.
 
-    A call whose values are read partly in vain is spread over its parent: of a nested graph, all outputs are live or
-    none is.
+    A nested graph's outputs are all live or all dead, so a call of which only some values are read is spread over its
+    parent.
     """
 
     def __init__(self, items: list[Item], outputs: tuple[int, ...], module: nn.Module) -> None:
@@ -94,26 +88,20 @@ class Nesting:
 
     def _children(self, indices: list[int], depth: int, spread: str) -> list[_Group | int]:
         found: list[_Group | int] = []
-        at = 0
-        while at < len(indices):
-            i = indices[at]
-            stack = self.items[i].stack
-            if len(stack) <= depth:
-                self.names[i] = spread + self.items[i].name
-                found.append(i)
-                at += 1
+        for calls, members in groupby(indices, lambda i: self.items[i].stack[depth : depth + 1]):
+            inside = list(members)
+            if not calls:
+                self.names |= {i: spread + self.items[i].name for i in inside}
+                found += inside
                 continue
-            end = at
-            while end < len(indices) and self.items[indices[end]].stack[depth : depth + 1] == (stack[depth],):
-                end += 1
-            inside, at = indices[at:end], end
-            name = _last(stack[depth])
+            (call,) = calls
+            name = call.partition("@")[0].rpartition(".")[2]
             leaves = self._leaving(inside)
             if len({leaf in self.live for leaf in leaves}) > 1:
                 found += self._children(inside, depth + 1, f"{spread}{name}_")
                 continue
             group = self._children(inside, depth + 1, "")
-            found.append(_Group(spread + name, self._kind(stack[depth]), group, leaves or (inside[-1],)))
+            found.append(_Group(spread + name, self._kind(call), group, leaves or (inside[-1],)))
         return found
 
     def _leaving(self, inside: list[int]) -> tuple[int, ...]:
@@ -130,15 +118,13 @@ class Nesting:
 
     def _name(self, group: _Group, prefix: str) -> None:
         """Names that are unique in their group, and the path of every item."""
-        taken: dict[str, int] = {}
+        taken = set[str]()
+        numbers: defaultdict[str, count[int]] = defaultdict(lambda: count(2))
         for child in group.children:
-            name = child.name if isinstance(child, _Group) else self.names[child]
-            count = taken[name] = taken.get(name, 0) + 1
-            while count > 1 and f"{name}_{count}" in taken:
-                count += 1
-            if count > 1:
-                taken[name], name = count, f"{name}_{count}"
-                taken[name] = 1
+            name = own = child.name if isinstance(child, _Group) else self.names[child]
+            while name in taken:
+                name = f"{own}_{next(numbers[own])}"
+            taken.add(name)
             if isinstance(child, _Group):
                 child.name = name
                 self._name(child, f"{prefix}{name}.")
@@ -153,8 +139,7 @@ class Nesting:
 
         def named(source: int) -> str:
             if source not in local:
-                number = len(outside) + 1
-                name = "x" if number == 1 else f"x{number}"
+                name = f"x{len(outside) + 1}" if outside else "x"
                 while name in names:
                     name = f"{name}_"
                 local[source] = outside[source] = name
@@ -176,7 +161,3 @@ class Nesting:
                 local[child] = self.names[child]
         outputs = tuple(local[leaf] for leaf in group.leaves)
         return Graph(group.kind, tuple(outside.values()), tuple(nodes), outputs), tuple(outside)
-
-
-def _last(key: str) -> str:
-    return key.partition("@")[0].rpartition(".")[2]

@@ -11,15 +11,13 @@ from elastic_search.nn.trace.layers import line_of, size_of
 
 
 def _activation(kind: str) -> Converter:
-    def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-        return traced_ops.Activation(kind, call.get(1, "weight").numel() if kind == "prelu" else 0)
-
-    return convert
+    slopes = kind == "prelu"
+    return lambda call, *_: traced_ops.Activation(kind, call.get(1, "weight").numel() if slopes else 0)
 
 
 def _relu_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-    patched = call.spelling == "function" and not call.label.endswith("_")
-    return ops.Relu() if patched else traced_ops.Activation("relu")
+    counted = call.spelling == "function" and not call.label.endswith("_")
+    return ops.Relu() if counted else traced_ops.Activation("relu")
 
 
 def _softmax(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
@@ -49,11 +47,10 @@ def _pool(kind: str) -> Converter:
 
 def _adaptive(kind: str) -> Converter:
     def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
-        if getattr(call.module, "return_indices", False):
-            return None
         size = call.get(1, "output_size")
         height, width = size if isinstance(size, (tuple, list)) else (size, size)
-        return traced_ops.AdaptivePool(kind, height, width)
+        indices = getattr(call.module, "return_indices", False)
+        return None if indices else traced_ops.AdaptivePool(kind, height, width)
 
     return convert
 
@@ -67,14 +64,7 @@ def _upsample(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None
     if size is None and scale is not None and factors[0] == factors[1] and float(factors[0]).is_integer():
         return ops.Upsample(int(factors[0]), mode)
     given = None if size is not None else tuple(scale) if isinstance(scale, (tuple, list)) else scale
-    return ops.Upsample(0, mode, (output.height, output.width), given)
-
-
-def _exported_upsample(mode: str) -> Converter:
-    def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-        return ops.Upsample(0, mode, (output.height, output.width))
-
-    return convert
+    return ops.Upsample(0, mode, output[1:], given)
 
 
 def _flatten(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
@@ -114,23 +104,17 @@ def _arithmetic(kind: str) -> Converter:
 
 def _matmul(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
     first, second = call.get(0, "input"), call.get(1, "other", call.get(1, "mat2"))
-    if first.ndim < 2 or second.ndim < 2:
-        return None
-    if first.shape[:-2] != second.shape[:-2] and second.ndim != 2:
+    if min(first.ndim, second.ndim) < 2 or (first.shape[:-2] != second.shape[:-2] and second.ndim != 2):
         return None
     columns = int(second.shape[-1])
     if len(inputs) == 1 and inputs[0] != shape_of(first):
-        # The first is a parameter: each element of the second meets its rows.
+        # The first is a parameter: each element of the second is multiplied by one of its columns.
         if first.ndim != 2 or inputs[0] != shape_of(second):
             return None
         columns = int(first.shape[0])
     elif len(inputs) > 2:
         return None
     return traced_ops.MatMul("bmm" if call.name == "bmm" else "matmul", inputs, output, columns=columns)
-
-
-def _taken_channels(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-    return traced_ops.Fixed("narrow" if call.get(3, "groups") == 1 else "take_channels", inputs, output)
 
 
 def _free_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
@@ -177,9 +161,9 @@ FUNCTIONS: dict[str, Converter] = {
     "adaptive_avg_pool2d": _adaptive("avg"),
     "adaptive_max_pool2d": _adaptive("max"),
     "interpolate": _upsample,
-    "upsample_bilinear2d": _exported_upsample("bilinear"),
-    "upsample_nearest2d": _exported_upsample("nearest"),
-    "upsample_bicubic2d": _exported_upsample("bicubic"),
+    "upsample_bilinear2d": lambda call, inputs, output: ops.Upsample(0, "bilinear", output[1:]),
+    "upsample_nearest2d": lambda call, inputs, output: ops.Upsample(0, "nearest", output[1:]),
+    "upsample_bicubic2d": lambda call, inputs, output: ops.Upsample(0, "bicubic", output[1:]),
     "flatten": _flatten,
     **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
     "mean": _mean,
@@ -190,8 +174,10 @@ FUNCTIONS: dict[str, Converter] = {
         ("dropout", "dropout2d", "feature_dropout", "alpha_dropout", "stochastic_depth", "drop_block2d"),
         lambda call, inputs, output: traced_ops.Activation("dropout"),
     ),
-    # What an Elastic convolution does beside its layers.
-    "elastic_search.nn.elastic.elastic_conv.take_channels": _taken_channels,
+    # What an Elastic convolution does besides its layers.
+    "elastic_search.nn.elastic.elastic_conv.take_channels": lambda call, inputs, output: traced_ops.Fixed(
+        "narrow" if call.get(3, "groups") == 1 else "take_channels", inputs, output
+    ),
     "elastic_search.nn.elastic.elastic_conv.pad_to_multiple": lambda call, inputs, output: ops.Pad(int(call.args[1])),
     "elastic_search.nn.elastic.elastic_conv.crop_like": lambda call, inputs, output: ops.Crop(),
 }

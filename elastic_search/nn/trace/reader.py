@@ -1,4 +1,4 @@
-"""Calls of torch, in execution order, turned into items of a graph to be."""
+"""Calls of torch, in execution order, turned into the items of a future graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES, O
 
 
 class Value(NamedTuple):
-    """What a name of the traced code holds: the items it was made from, and the parameters."""
+    """The items and the parameters that the value of a traced name was made from."""
 
     sources: tuple[int, ...] = ()
     weights: tuple[str, ...] = ()
@@ -56,31 +56,39 @@ class Reader:
         result = first_tensor(call.result)
         if call.module is not None:
             path = stack[-1].partition("@")[0]
-            own = [f"{path}.{name}" for name, _ in call.module.named_parameters()]
-            value = value._replace(weights=(*value.weights, *(self.names[name] for name in own)))
+            own = (self.names[f"{path}.{name}"] for name, _ in call.module.named_parameters())
+            value = value._replace(weights=(*value.weights, *own))
         elif result is None or (known(call) in OF_WEIGHTS and not value.sources):
-            # A size, or a number made of weights alone: whoever reads it depends on what it was made from.
+            # A size, or a number made of weights alone: its readers depend on what it was made from.
             self.values[node] = value._replace(sources=tuple(dict.fromkeys(value.sources)))
             return
         elif known(call) in VIEWS and not isinstance(call.result, Tensor):
-            # The parts are taken out one by one.
+            # The parts are taken out later, one by one.
             self.values[node] = value
             self.bases[node] = reads[0]
             return
         output = shape_of(result) if result is not None else Shape(0, 0, 0)
         op, sources = self.op(call, value, output)
         others = tuple(source for source in value.sources if source not in sources)
+        around, name = levels(stack), call.name
         if others:
-            sources = (self.depend(stack, sources[0], others), *sources[1:])
-        self.values[node] = Value((self.add(stack, call, op, sources, output, value.weights),))
+            # A view of the first source, whose readers also depend on the others: on weights or a size made of them.
+            shapes = tuple(map(self.shape, (sources[0], *others)))
+            depends = traced_ops.Fixed("depends", shapes, shapes[0])
+            first = self.put(Item(around, "depends", depends, (sources[0], *others), shapes[0]))
+            sources = (first, *sources[1:])
+        if call.module is not None:
+            around, name = around[:-1], around[-1].partition("@")[0].rpartition(".")[2]
+        item = Item(around, name, op, sources, output, value.weights, spelling=_spelling(op, call))
+        self.values[node] = Value((self.put(item),))
         if reads and known(call) in VIEWS:
             self.bases[node] = reads[0]
         if reads and call.mutates:
             self.write(reads[0], node)
 
     def op(self, call: Call, value: Value, output: Shape) -> tuple[Op, tuple[int, ...]]:
-        """The op of a call with the sources it reads; an unknown one is opaque."""
-        # Without an input of its own, a node of weights alone stands after the image.
+        """The op of a call and the sources it reads; an unknown call is opaque."""
+        # A node of weights alone has no input of its own, and reads the image instead.
         sources = reads = value.sources or (IMAGE,)
         shapes = tuple(map(self.shape, sources))
         rule = rules.RULES.get(call.label)
@@ -106,29 +114,12 @@ class Reader:
             return traced_ops.Fixed(call.name, shapes, output), reads
         return traced_ops.Opaque(call.label, shapes, output), reads
 
-    def depend(self, stack: tuple[str, ...], source: int, others: tuple[int, ...]) -> int:
-        """A view of ``source`` that somebody who reads ``others`` too reads: weights or a size made of them."""
-        shapes = tuple(map(self.shape, (source, *others)))
-        op = traced_ops.Fixed("depends", shapes, shapes[0])
-        return self.put(Item(levels(stack), "depends", op, (source, *others), shapes[0]))
-
     def put(self, item: Item) -> int:
         self.items.append(item)
         return len(self.items) - 1
 
-    def add(
-        self, stack: tuple[str, ...], call: Call, op: Op, sources: tuple[int, ...], output: Shape,
-        weights: tuple[str, ...],
-    ) -> int:  # fmt: skip
-        stack = levels(stack)
-        name = call.name
-        if call.module is not None:
-            name = stack[-1].partition("@")[0].rpartition(".")[2]
-            stack = stack[:-1]
-        return self.put(Item(stack, name, op, sources, output, weights, spelling=_spelling(op, call)))
-
     def write(self, target: fx.Node, node: fx.Node) -> None:
-        """After an operation in place, whoever reads its target reads its result; so do the target's views."""
+        """After an in-place operation, readers of its target, or of the target's views, read its result."""
         (new,) = self.values[node].sources
         while target in self.bases:
             self.values[target] = Value((new,))
@@ -150,7 +141,7 @@ _TOLD_APART = (
 
 
 def _spelling(op: Op, call: Call) -> str:
-    """How a call is written, where a tool tells that apart; "module" elsewhere, so that equal costs are equal nodes."""
+    """How a call is written, if some tool counts by it; else "module", so that nodes of equal cost are equal."""
     if not isinstance(op, _TOLD_APART) or (isinstance(op, traced_ops.Activation) and op.kind == "dropout"):
         return "module"
     # A ReLU read as an activation is one that no tool sees.
@@ -168,8 +159,14 @@ def first_tensor(result: Any) -> Tensor | None:
     return None
 
 
+def operands(node: fx.Node) -> list[fx.Node]:
+    """The nodes that a node reads, each as often as it is written."""
+    reads: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), reads.append)
+    return reads
+
+
 def image(module: nn.Module, input: Shape) -> Tensor:
     """A batch of one image of zeros, of the module's dtype and device."""
-    floating = (p for p in module.parameters() if p.is_floating_point())
-    like = next(floating, torch.empty(0))
+    like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     return torch.zeros(1, *input, dtype=like.dtype, device=like.device)

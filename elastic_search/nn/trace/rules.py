@@ -1,4 +1,4 @@
-"""What the user says that an operation costs."""
+"""Costs of operations that the user registers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RULED: dict[str, Callable[..., Any]] = {}
 
 
 def register_rule(target: str | type[nn.Module] | Callable[..., Any]) -> Callable[[RuleOf], RuleOf]:
-    """Say what an operation costs; the decorated rule returns its multiply-adds for one image.
+    """Register what an operation costs; the decorated rule returns its multiply-adds for one image.
 
         @register_rule("mypackage.DeformConv")
         def deform_conv(inputs: tuple[Shape, ...], output: Shape) -> int:
             return output.numel * inputs[0].channels * 9
 
-    Every convention counts the number as it is, torch's twice. A module of the class is then read as one operation with
-    its parameters, whatever is inside.
+    Every convention counts the number as it is, except torch's, which doubles it. A module of the class is then read as
+    one operation with its parameters, whatever it contains.
 
     Args:
         target: a module class, a function, or the dotted name under which ``opaque_nodes`` lists it.

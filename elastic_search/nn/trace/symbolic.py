@@ -1,4 +1,4 @@
-"""A module read by ``torch.fx``, which follows its Python."""
+"""A module read with ``torch.fx``, which follows its Python code."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from elastic_search.arch.ops import Shape
 from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted
 from elastic_search.nn.trace.nesting import IMAGE
-from elastic_search.nn.trace.reader import Reader, Value, image
+from elastic_search.nn.trace.reader import Reader, Value, image, operands
 
 
 class Tracer(fx.Tracer):
-    """Stops at modules that are one operation, and at those that the user has given a rule."""
+    """Stops at modules that are one operation, and at those that have a registered rule."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         containers = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -24,7 +24,7 @@ class Tracer(fx.Tracer):
 
 
 class _Sizes(fx.Interpreter):
-    """Remembers what every node returns, without the numbers."""
+    """Records what every node returns, without the numbers."""
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
@@ -39,7 +39,7 @@ class _Sizes(fx.Interpreter):
 
 
 def _results(module: fx.GraphModule, image: Tensor) -> dict[fx.Node, Any]:
-    """What every node returns; computed for real only where an operation cannot say its size."""
+    """What every node returns; computed for real only if the size of a result depends on numbers."""
     sizes = _Sizes(module)
     try:
         with torch._subclasses.FakeTensorMode(allow_non_fake_inputs=True) as mode:
@@ -51,11 +51,10 @@ def _results(module: fx.GraphModule, image: Tensor) -> dict[fx.Node, Any]:
 
 
 def by_fx(module: nn.Module, input: Shape) -> Reader:
-    """What a module's Python says that it does."""
+    """Read a module by its Python code."""
     tracer = Tracer(autowrap_functions=tuple(rules.RULED.values()))
     graph = tracer.trace(module)
-    traced = fx.GraphModule(tracer.root, graph)
-    results = _results(traced, image(module, input))
+    results = _results(fx.GraphModule(tracer.root, graph), image(module, input))
     reader = Reader(module, input)
     for node in graph.nodes:
         if node.op == "placeholder":
@@ -67,12 +66,8 @@ def by_fx(module: nn.Module, input: Shape) -> Reader:
         elif node.op == "output":
             reader.outputs = reader.gathered(node.all_input_nodes).sources
         else:
-            # Each operand as often as it is written.
-            reads: list[fx.Node] = []
-            fx.map_arg((node.args, node.kwargs), reads.append)
-            args, kwargs = fx.map_arg((node.args, node.kwargs), lambda n: results.get(n))
-            stack = tuple((node.meta.get("nn_module_stack") or {}).keys())
-            called = module.get_submodule(str(node.target)) if node.op == "call_module" else None
-            call = Call.of(called if called is not None else node.target, args, kwargs, results[node])
-            reader.read(node, call, stack, reads)
+            args, kwargs = fx.map_arg((node.args, node.kwargs), results.get)
+            stack = tuple(node.meta.get("nn_module_stack") or ())
+            called = module.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+            reader.read(node, Call.of(called, args, kwargs, results[node]), stack, operands(node))
     return reader

@@ -1,13 +1,14 @@
-"""What a call of a torch module or function is as an op: a table from torch's name to a converter.
+"""Calls of torch modules and functions as ops: a table from torch's name to a converter.
 
-A converter gets the call and the shapes that enter and leave it, and returns an op, or None where it has none. The op
-is used only if its output shape is the one that torch gave.
+A converter gets the call and the shapes that enter and leave it, and returns an op, or None if there is none. The op is
+used only if its output shape is the one that torch returned.
 """
 
 from __future__ import annotations
 
 from torch import nn
 
+from elastic_search.arch import traced_ops
 from elastic_search.nn.trace import layers, operations
 from elastic_search.nn.trace.call import ARITHMETIC, Call, Converter
 from elastic_search.nn.trace.operations import ACTIVATIONS
@@ -17,23 +18,13 @@ MODULES: dict[type[nn.Module], Converter] = {**layers.MODULES, **operations.MODU
 FUNCTIONS: dict[str, Converter] = {**layers.FUNCTIONS, **operations.FUNCTIONS}
 
 _HOMES = {"torch", "torchvision", "aten", "_operator", "builtins", "math"}
-"""First parts of the labels of functions that the tables mean."""
+"""First parts of the labels of functions that are in the tables."""
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+VIEWS = (traced_ops.VIEWS | {"contiguous"}) - {"depends", "detach"}
+"""Functions whose result may share memory with their input, so that writing to one writes to the other."""
 
-
-VIEWS = _words(
-    """
-    broadcast_to chunk contiguous expand expand_as flatten getitem moveaxis movedim narrow permute ravel reshape
-    reshape_as select slice split split_with_sizes squeeze swapaxes swapdims t tensor_split transpose unbind unflatten
-    unsqueeze view view_as
-    """
-)
-"""Functions whose result may share its memory with what they read: to write there is to write here."""
-
-FREE_FUNCTIONS = VIEWS | _words(
+FREE_FUNCTIONS = VIEWS.union(
     """
     _assert_tensor_metadata _to_copy _weight_norm abs alias amax amin and_ arange argmax argmin bitwise_and bitwise_not
     bitwise_or bool cat ceil channel_shuffle clamp clamp_max clamp_min clip clone concat concatenate
@@ -45,15 +36,15 @@ FREE_FUNCTIONS = VIEWS | _words(
     reciprocal reflection_pad2d remainder repeat repeat_interleave replication_pad2d roll round rshift rsqrt
     rsub setitem sign sin size sqrt square stack std stride sum sym_size tile to to_copy tril triu type
     type_as unfold var var_mean where xor zero zeros zeros_like
-    """
+    """.split()  # noqa: SIM905
 )
-"""Functions that every tool counts as nothing."""
+"""Functions that are free under every tool."""
 
 OF_WEIGHTS = FREE_FUNCTIONS | {*ARITHMETIC, *ACTIVATIONS, "relu", "sigmoid", "softmax"}
-"""Functions of weights alone that are no node: whoever reads their result has the weights."""
+"""Functions that are not nodes if they only read weights: the reader of their result has the weights."""
 
 
 def known(call: Call) -> str:
-    """The name under which these tables have a function; "" if it is not torch's, whatever its name."""
+    """A function's name in these tables; "" if it is not torch's, whatever its name."""
     home = call.label.partition(".")[0]
     return call.name if home in _HOMES else call.label if call.label in FUNCTIONS else ""

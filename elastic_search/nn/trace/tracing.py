@@ -1,4 +1,4 @@
-"""The way from a module to its graph: read, give each parameter to one node, nest."""
+"""From a module to its graph: read it, give each parameter to one node, nest."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from elastic_search.nn.trace.symbolic import Tracer, by_fx
 
 
 def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
-    """Read a module in eval mode on one image; the module stays as it is.
+    """Read a module in eval mode on one image; the module itself is not changed.
 
     Args:
         module: takes one batch of images and returns a tensor, or several in a tuple, list or dict.
-        input: (channels, height, width) of the image; the graph holds at this size.
+        input: (channels, height, width) of the image; the graph is valid for this size only.
 
     Raises:
         SpecError: if neither torch.fx nor torch.export can read it; says why.
@@ -50,12 +50,12 @@ def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
             reasons.append(f"{way}: {said(error)}")
     raise SpecError(
         f"cannot read {type(module).__name__} at {input}; {'; '.join(reasons)}",
-        "it must run on one image of this size; write control flow over tensors as modules with a registered rule",
+        "it must run on one image of this size; move control flow over tensors into modules with a registered rule",
     )
 
 
 def _graph(reader: Reader, module: nn.Module) -> Graph:
-    """The items as a graph: each parameter counted by one node, nested as the modules are."""
+    """The items as a graph, nested as the modules are, in which each parameter is counted by one node."""
     if not reader.outputs:
         raise SpecError(f"{type(module).__name__} returns no tensor that depends on the image")
     numel = {name: p.numel() for name, p in module.named_parameters()}
@@ -64,14 +64,13 @@ def _graph(reader: Reader, module: nn.Module) -> Graph:
     for name in numel:
         if name not in owned:
             path = ("unused", *(f"unused.{level}" for level in levels((name,))))
-            items.append(
-                Item(path[:-1], name.rpartition(".")[2], traced_ops.Unused(numel[name]), (), Shape(0, 0, 0), (name,))
-            )
+            op, leaf = traced_ops.Unused(numel[name]), name.rpartition(".")[2]
+            items.append(Item(path[:-1], leaf, op, (), Shape(0, 0, 0), (name,)))
     return Nesting(items, outputs, module).graph()
 
 
 def _own(reader: Reader, numel: dict[str, int]) -> tuple[list[Item], tuple[int, ...]]:
-    """The items and outputs, with every parameter given to the first node that reads it, a live one if there is one."""
+    """The items and outputs; every parameter belongs to the first node that reads it, a live one if possible."""
     items, outputs = reader.items, reader.outputs
     read = live(items, outputs)
     owner: dict[str, int] = {}
@@ -85,7 +84,7 @@ def _own(reader: Reader, numel: dict[str, int]) -> tuple[list[Item], tuple[int, 
         if isinstance(item.op, (traced_ops.Fixed, traced_ops.Elementwise)):
             item.op = item.op.edited(weights=count)
         elif item.op.params != count:
-            # Weights of another node, or made of others: what is left over travels in a node before this one.
+            # Weights of another node, or computed from others: the remainder travels in a node before this one.
             item.weights_of = others[0] if others else i
             if count:
                 carried[i] = count
@@ -99,9 +98,8 @@ def _own(reader: Reader, numel: dict[str, int]) -> tuple[list[Item], tuple[int, 
         if i in carried:
             first = item.sources[0]
             shape = found[first].output if first != IMAGE else reader.input
-            found.append(
-                Item(item.stack, "weights", traced_ops.Fixed("weights", (shape,), shape, carried[i]), (first,), shape)
-            )
+            op = traced_ops.Fixed("weights", (shape,), shape, carried[i])
+            found.append(Item(item.stack, "weights", op, (first,), shape))
             item.sources = (len(found) - 1, *item.sources[1:])
         moved[i] = len(found)
         found.append(item)

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from elastic_search.errors import FileError, missing_extra
 
 LISTED = 10
-"""Keys that an error lists of each kind."""
+"""Number of keys of each kind that an error lists."""
 
 
 def listing(head: str, mistakes: dict[str, list[str]]) -> str:
-    """Some of the mistakes of each kind below a first line."""
+    """A first line, and below it the first mistakes of each kind."""
     lines = [head]
     for kind, keys in mistakes.items():
         lines += [f"{kind} {key}" for key in keys[:LISTED]]
@@ -27,7 +27,7 @@ def listing(head: str, mistakes: dict[str, list[str]]) -> str:
 
 
 def read(file: Path) -> dict[str, Tensor]:
-    """The tensors of a published file, by key; nothing in it is run, and none is larger than what the file holds."""
+    """The tensors of a published file, by key; no code in it is run, and no tensor is larger than the file."""
     if file.suffix == ".safetensors":
         return _without_prefix(read_safetensors(file)[0])
     _check_file(file)
@@ -38,22 +38,24 @@ def read(file: Path) -> dict[str, Tensor]:
         found = re.search(r"GLOBAL (\S+)", str(error))
         what = f"asks for {found[1]}" if found else "is damaged, or holds more than tensors"
         raise FileError(
-            f"{file}: refused: the pickle inside {what}", "have it saved again as a state dict of tensors alone"
+            f"{file}: refused: its pickle {what}", "save it again as a state dict of tensors only"
         ) from None
     except Exception as error:  # a damaged file makes the reader fail in any way
-        raise FileError(f"{file}: not a checkpoint that can be read ({type(error).__name__})") from None
+        raise FileError(f"{file}: cannot be read as a checkpoint ({type(error).__name__})") from None
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
-        raise FileError(f"{file}: holds no state dict", "the tensors by key, or such a dict under 'state_dict'")
+        raise FileError(
+            f"{file}: holds no state dict", "save a dict of tensors by key, or such a dict under 'state_dict'"
+        )
     strange = [str(key) for key, value in content.items() if not (isinstance(key, str) and _is_sound(value))]
     if strange:
-        raise FileError(listing(f"{file}: not a dict of tensors that the file holds in full", {"not one:": strange}))
+        raise FileError(listing(f"{file}: not every entry is a tensor stored in full", {"wrong": strange}))
     return _without_prefix(content)
 
 
 def _check_file(file: Path) -> None:
-    """Refuse what is no file, and archives that grow when they are read."""
+    """Refuse paths that are not files, and archives that grow when they are read."""
     if not file.is_file():
         raise FileError(f"{file}: {'not a file' if file.exists() else 'no such file'}")
     try:
@@ -72,7 +74,7 @@ def _check_file(file: Path) -> None:
 
 
 def _is_sound(value: object) -> bool:
-    """Whether this is a plain tensor whose every element is in the file: none that one number was expanded to."""
+    """Whether this is a plain tensor whose every element is in the file, not expanded from fewer numbers."""
     if type(value) not in (Tensor, nn.Parameter):
         return False
     assert isinstance(value, Tensor)
@@ -82,7 +84,7 @@ def _is_sound(value: object) -> bool:
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Keys without the ``module.`` of torch's DataParallel, where all have it."""
+    """The tensors, without the ``module.`` of torch's DataParallel if all keys start with it."""
     prefix = "module."
     shared = all(key.startswith(prefix) for key in tensors)
     return {key.removeprefix(prefix) if shared else key: tensor for key, tensor in tensors.items()}
@@ -100,4 +102,4 @@ def read_safetensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(file, framework="pt", device="cpu") as content:
             return {key: content.get_tensor(key) for key in content.keys()}, content.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, MemoryError, UnicodeError) as error:
-        raise FileError(f"{file}: not a safetensors file that can be read ({error})") from None
+        raise FileError(f"{file}: not a safetensors file ({error})") from None

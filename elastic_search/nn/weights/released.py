@@ -1,29 +1,33 @@
 """How the keys of the authors' released files fit our networks.
 
-Their keys are module names, ours the graph's node paths. Where a whole block is one branch here, their file may hold it
-as two halves, of which the second has ``_d`` at the end of its modules' names.
+Their keys are module names, ours are the graph's node paths. A block that is one branch here may be two halves in their
+file; the names of the second half's modules end in ``_d``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from elastic_search.arch.spec import Spec
-from elastic_search.nn.net import Net
+from elastic_search.arch.zoo import PUBLISHED, published
+from elastic_search.nn.net import on_meta
 
 DEAD, COUNTER = "dead projection", "batch counter"
-"""Rules by which a key is dropped: nobody reads its module's result; nobody reads how many batches were seen."""
+"""Rules by which a key is dropped: its module's result is never read; nor is the number of batches seen."""
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 COUNTS = ".num_batches_tracked"
 STATISTICS = (".running_mean", ".running_var")
 BRANCH = re.compile(r"\.at([12])\.")
+Sources = dict[str, tuple[tuple[str, ...], int]]
+"""By our name, the keys of a tensor and the dimension along which two of them are merged."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +35,12 @@ class Fit:
     """How a file's keys fit a network.
 
     Attributes:
-        sources: by our name, the keys of a tensor and the dimension along which two of them are merged.
+        sources: where each of our tensors comes from.
         dropped: the rule by which a key is dropped.
-        mistakes: keys, and what is wrong with them, by kind.
+        mistakes: the faulty keys, with what is wrong, by kind.
     """
 
-    sources: dict[str, tuple[tuple[str, ...], int]]
+    sources: Sources
     dropped: dict[str, str]
     mistakes: dict[str, list[str]]
 
@@ -49,18 +53,15 @@ class Fit:
 
 
 def fit_keys(spec: Spec, tensors: dict[str, Tensor]) -> Fit:
-    """What becomes of every key of a released file in the network of a published spec."""
+    """Match every key of a released file with the network of a published spec."""
     dead = tuple(f"{path}." for path in spec.graph().dead())
-    ours = on_meta(spec, dead=True).state_dict()
-    modules = [key.split(".")[:-1] for key in tensors]
-    halved = {".".join(module[:-1]) for module in modules if module and module[-1].endswith("_d")}
-    if not spec.halved:
-        # Plain DLA and DenseNet are whole; halves are of the Elastic network, whose merged weights could fit here.
-        halved = set()
-    sources: dict[str, tuple[tuple[str, ...], int]] = {}
+    ours = on_meta(spec.graph(), dead=True).state_dict()
+    # Plain DLA and DenseNet are whole; halves are of the Elastic network, whose merged weights could fit here.
+    modules = [key.rpartition(".")[0] for key in tensors] if spec.halved else []
+    halved = {module.rpartition(".")[0] for module in modules if module.endswith("_d")}
+    sources: Sources = {}
     dropped = {key: COUNTER for key in tensors if key.endswith(COUNTS)}
-    mistakes: dict[str, list[str]] = {"missing": [], "unknown": [], "wrong": []}
-    for name, tensor in ours.items():
+    for name in ours:
         if name.endswith(COUNTS):
             continue
         keys = _keys_of(spec, name, ours.keys(), halved)
@@ -68,24 +69,30 @@ def fit_keys(spec: Spec, tensors: dict[str, Tensor]) -> Fit:
             dropped |= {key: DEAD for key in keys if key in tensors}
             continue
         # Halves lie side by side in the channels inside a block: outputs, but inputs of its last convolution.
-        dim = 1 if keys[0].split(".")[-2] == spec.LAST_CONV else 0
-        sources[name] = keys, dim
-        wanted = list(tensor.shape)
-        wanted[dim] //= len(keys)
+        sources[name] = keys, 1 if keys[0].split(".")[-2] == spec.LAST_CONV else 0
+    kept = {key: tensor for key, tensor in tensors.items() if key not in dropped}
+    return Fit(sources, dropped, mistakes(ours, kept, sources))
+
+
+def mistakes(ours: dict[str, Tensor], tensors: dict[str, Tensor], sources: Sources) -> dict[str, list[str]]:
+    """The keys of a file that are missing, unknown, or of a wrong shape or dtype; any float can be a weight."""
+    known = {key for keys, _ in sources.values() for key in keys}
+    found: dict[str, list[str]] = {"missing": [], "unknown": [key for key in tensors if key not in known], "wrong": []}
+    for name, (keys, dim) in sources.items():
+        dtype, wanted = ours[name].dtype, list(ours[name].shape)
+        wanted[dim : dim + 1] = [size // len(keys) for size in wanted[dim : dim + 1]]
         for key in keys:
-            if key not in tensors:
-                mistakes["missing"].append(key)
-            elif list(tensors[key].shape) != wanted:
-                mistakes["wrong"].append(f"{key}: {shape_text(tensors[key])} is not {shape_text(wanted)}")
-            elif tensors[key].dtype not in FLOATS:
-                mistakes["wrong"].append(f"{key}: {tensors[key].dtype}; weights are floats of 16 to 64 bits")
-    known = {key for keys, _ in sources.values() for key in keys} | dropped.keys()
-    mistakes["unknown"] = [key for key in tensors if key not in known]
-    return Fit(sources, dropped, mistakes)
+            tensor = tensors.get(key)
+            if tensor is None:
+                found["missing"].append(key)
+            elif list(tensor.shape) != wanted or tensor.dtype not in (dtype, *FLOATS):
+                given = f"{_shape_text(tensor.shape)} of {tensor.dtype}"
+                found["wrong"].append(f"{key}: {given}, not {_shape_text(wanted)} of {dtype}")
+    return found
 
 
 def _keys_of(spec: Spec, name: str, names: Collection[str], halved: set[str]) -> tuple[str, ...]:
-    """The authors' keys of one of our tensors: two, where a whole block here is two halves in the file.
+    """The authors' keys of one of our tensors: two if a whole block here is two halves in the file.
 
     Published splits are whole blocks, or halves of which the second (``_d``) works at half the resolution.
     """
@@ -103,12 +110,23 @@ def _keys_of(spec: Spec, name: str, names: Collection[str], halved: set[str]) ->
     return (key, low) if whole and module.rpartition(".")[0] in halved else (key,)
 
 
-def on_meta(spec: Spec, *, dead: bool = False) -> Net:
-    """The spec's network without storage: names and shapes."""
-    with torch.device("meta"):
-        return Net(spec.graph(), dead=dead)
+def hint(name: str, file: Path, tensors: dict[str, Tensor], fit: Fit) -> str | None:
+    """What a file that does not fit may be instead."""
+    if any(BRANCH.search(key) for key in tensors):
+        return f'its keys are elastic-search names: read it with elastic_search.load_weights("{file}")'
+    # Only a network of as many parameters is worth a closer look.
+    held = sum(tensor.numel() for key, tensor in tensors.items() if not key.endswith((*STATISTICS, COUNTS)))
+    for other in PUBLISHED:
+        graph = published(other).graph()
+        if other == name or held not in (graph.params, graph.params_live):
+            continue
+        if not any(fit_keys(published(other), tensors).mistakes.values()):
+            return f"this is a checkpoint of {other}: load it under that name"
+    heads = ("fc.", "classifier.")
+    if all(text.startswith(heads) for texts in fit.mistakes.values() for text in texts) and fit.mistakes["wrong"]:
+        return "its classifier has another number of classes"
+    return None
 
 
-def shape_text(value: Tensor | list[int]) -> str:
-    """A shape as people read it: ``64x3x7x7``."""
-    return "x".join(map(str, value.shape if isinstance(value, Tensor) else value)) or "a single number"
+def _shape_text(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "a single number"

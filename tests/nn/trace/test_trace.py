@@ -424,7 +424,7 @@ def test_factory_function_class_and_module_load(factories, name, channels, capsy
         ("user_factories:leaves", "failed: SystemExit: 3"),
         ("user_factories:needs", "failed: TypeError: needs.. missing 1 required"),
         ("user_factories:other", "returned int, not a torch.nn.Module"),
-        ("user_factories:number", "is no function but int"),
+        ("user_factories:number", "is of type int, not a function"),
         ("user_factories:nett", "unknown factory of user_factories 'nett'"),
         ("user_broken:net", "importing user_broken failed: ModuleNotFoundError: No module named 'no_such_library'"),
         ("user_missing:net", "importing user_missing failed: ModuleNotFoundError"),

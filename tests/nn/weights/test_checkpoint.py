@@ -224,9 +224,9 @@ def test_keys_that_do_not_fit_are_all_listed(file):
         "missing level5.tree1.conv1_d.weight",
         "missing fc.bias",
         "unknown stranger.weight",
-        "wrong level2.root.conv.weight: torch.int64; weights are floats of 16 to 64 bits",
-        "wrong level2.root.bn.weight: 7 is not 32",
-        "wrong level2.root.bn.bias: torch.float8_e5m2; weights are floats of 16 to 64 bits",
+        "wrong level2.root.conv.weight: 32x64x1x1 of torch.int64, not 32x64x1x1 of torch.float32",
+        "wrong level2.root.bn.weight: 7 of torch.float32, not 32 of torch.float32",
+        "wrong level2.root.bn.bias: 32 of torch.float8_e5m2, not 32 of torch.float32",
     ]
     assert hint is None
 
