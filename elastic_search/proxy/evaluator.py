@@ -84,7 +84,7 @@ class ProxyEvaluator:
             right = run.right
         sizes = classification.accuracy_by_group(right.cpu(), self._sizes, SIZE_NAMES)
         count = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS)
-        return Score(run.curve[-1], sizes, run.seconds, count.total, count.params, run.curve)
+        return Score(run.curve[-1], sizes, run.state["seconds"], count.total, count.params, run.curve)
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
@@ -94,7 +94,7 @@ class ProxyEvaluator:
     def _goes_on(self, run: Run, monitor: Monitor) -> bool:
         """Hand the epoch over, and whether another follows."""
         number, of = len(run.curve), self.training.epochs
-        verdict = monitor.epoch(Epoch(number, of, run.loss, run.curve[-1]), run.checkpoint)
+        verdict = monitor.epoch(Epoch(number, of, run.state["loss"], run.curve[-1]), run.checkpoint)
         if number == of or verdict is Verdict.PRUNE:
             return False
         if verdict is Verdict.STOP:

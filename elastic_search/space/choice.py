@@ -104,7 +104,7 @@ class Space:
         found = [Choice(f"{name}.depth", depths, True) for name, depths in zip(names, self.depths, strict=True)]
         if self.widths:
             found += [Choice(f"{name}.width", widths, True) for name, widths in zip(names, self.widths, strict=True)]
-        splits = tuple(dict.fromkeys(self._texts.values()))
+        splits = tuple(dict.fromkeys(self.texts.values()))
         if self.splits_per == "network":
             found.append(Choice("split", splits, False))
         elif self.splits_per == "stage":
@@ -129,7 +129,7 @@ class Space:
         return tuple((i, j) for i, blocks in enumerate(most) for j in range(blocks) if self.base.may_scale(i, j))
 
     @cached_property
-    def _texts(self) -> dict[Split, str]:
+    def texts(self) -> dict[Split, str]:
         return {split: str(split) for split in self.splits}
 
     @cached_property
@@ -139,7 +139,7 @@ class Space:
         Raises:
             SpecError: if a width or a share is impossible.
         """
-        written = tuple(self._texts)
+        written = tuple(self.texts)
         groups = [(split,) for split in written] if self.splits_per == "network" else [written]
         found = []
         for base in self._bases():
@@ -169,7 +169,8 @@ class Space:
         """The base without splits, with other widths and another cardinality."""
         depths = (self.base.blocks(depths[0]) for depths in self.depths)
         stages = tuple(Stage(width, (PLAIN,) * depth) for width, depth in zip(widths, depths, strict=True))
-        return replace(self.base, stages=stages, **({} if paths is None else {"cardinality": paths}))
+        changed: dict[str, Any] = {} if paths is None else {"cardinality": paths}
+        return replace(self.base, stages=stages, **changed)
 
     @property
     def _widths(self) -> tuple[tuple[int, ...], ...]:
@@ -220,15 +221,15 @@ class Space:
             for name, stage in zip(names, stages, strict=True):
                 values[f"{name}.width"] = stage.width
         if self.splits_per == "network":
-            values["split"] = self._texts[next(iter(arm.splits.values()))]
+            values["split"] = self.texts[next(iter(arm.splits.values()))]
         elif self.splits_per == "stage":
             for name, option in zip(names[:-1], options[:-1], strict=True):
-                values[f"{name}.split"] = self._texts[option.split or PLAIN]
+                values[f"{name}.split"] = self.texts[option.split or PLAIN]
         else:
             for i, j in self._scalable:
                 there = j < len(stages[i].splits)
                 written = arm.splits[stages[i].splits[j]] if there else self.splits[0]
-                values[self.split_name(i, j)] = self._texts[written]
+                values[self.split_name(i, j)] = self.texts[written]
         if self.cardinality:
             values["cardinality"] = int(getattr(arm.base, "cardinality", 1))
         values["resampling"] = arm.resampling
