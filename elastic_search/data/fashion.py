@@ -12,11 +12,12 @@ Split = Literal["train", "test"]
 CLASS_NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 EDGE = 28  # px, edge of the image of an object
 PER_CLASS: dict[Split, int] = {"train": 400, "test": 100}  # in the order in which the file stores the splits
+SUBSET_FILE = "fashion_mnist_subset.xz"
 
 
 @cache
 def _subset() -> bytes:
-    return lzma.decompress(resources.files("elastic_search.data").joinpath("fashion_mnist_subset.xz").read_bytes())
+    return lzma.decompress(resources.files("elastic_search.data").joinpath(SUBSET_FILE).read_bytes())
 
 
 def load_objects(split: Split) -> tuple[np.ndarray, np.ndarray]:

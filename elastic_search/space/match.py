@@ -177,7 +177,9 @@ class Matcher:
         """Bounds around the target that still hold the ``limit`` nearest of the band."""
         if limit is None:
             if (count := self.count(band.low, band.high)) > MAX_LISTED:
-                raise SpecError(f"{count:,} networks are in the band: too many to list", "narrow the tolerance or the choices")
+                raise SpecError(
+                    f"{count:,} networks are in the band: too many to list", "narrow the tolerance or the choices"
+                )
             return band.low, band.high
         width = max(band.high - band.target, 1)
         while width > 1 and self.count(band.target - width // 2, band.target + width // 2) >= limit:

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import TypedDict
+from typing import Any
 
 import torch
 from torch import nn
 
-
-class State(TypedDict):
-    """How far a training has come.
-
-    Attributes:
-        identity: a text that no other training has.
-        curve: accuracy after each epoch so far.
-        loss: mean loss of the last epoch.
-        seconds: time spent training and testing, over all starts.
-    """
-
-    identity: str
-    curve: list[float]
-    loss: float
-    seconds: float
+State = dict[str, Any]
+"""``identity``, a text that no other training has; ``curve``, the accuracy after each epoch; ``loss``, the mean of the
+last epoch; ``seconds`` of training and testing, over all starts."""
 
 
 class DamagedError(Exception):
@@ -57,7 +45,7 @@ def from_bytes(
             return state
         net.load_state_dict(found["net"])
         optimizer.load_state_dict(found["optimizer"])
-        return State(**{key: found[key] for key in state})  # type: ignore[typeddict-item]
+        return {key: found[key] for key in state}
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # a damaged file can make the reader fail in any way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+
 from torch import Tensor
 
 from elastic_search.arch.spec import Spec
@@ -33,7 +34,7 @@ class Run:
         self._net = loop.placed(build(spec, seed))
         self._optimizer = make_optimizer(self._net, loop.training)
         self._right: Tensor | None = None
-        self.state = State(identity=identity, curve=[], loss=0.0, seconds=0.0)
+        self.state: State = {"identity": identity, "curve": [], "loss": 0.0, "seconds": 0.0}
         self.checkpoint = b"" if before is None else before
         if before is not None:
             self.state = from_bytes(before, self._net, self._optimizer, self.state, loop.device)
