@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from cost_table import CostTable
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from elastic_search.arch.split import parse_split
@@ -25,7 +26,6 @@ from elastic_search.files import SearchSpace, load_space
 from elastic_search.search.propose.sampler import FeasibleSampler, distributions
 from elastic_search.space.choice import Space
 from elastic_search.space.match import Candidate, Matcher
-from elastic_search.space.table import CostTable
 
 DRAWS = 1000
 TRIALS = 10_000

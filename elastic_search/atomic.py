@@ -1,6 +1,6 @@
 """The one way to write a file whole or not at all, and JSON that is sealed with a checksum.
 
-What is read here may have been damaged, or written by somebody else: it is data, whatever it says.
+Files that are read here may be damaged, or written by somebody else: their content is never trusted.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from elastic_search.errors import EnvironmentFault
 SCHEMA = 1
 
 MAX_BYTES = 64 * 2**20
-"""Of a file that is read: a hundred times what the longest training writes."""
+"""Largest file that is read: a hundred times what the longest training writes."""
 
 _COUNTER = itertools.count()
 
 
 def temporary_of(path: Path) -> Path:
-    """A file beside ``path`` that no other process, and no other thread, writes; what is left of one is swept."""
+    """A name next to ``path`` for a file that no other process or thread writes; an old file there is deleted."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{next(_COUNTER)}.tmp")
-    temporary.unlink(missing_ok=True)  # of a process of that number that was killed, or a link to elsewhere
+    temporary.unlink(missing_ok=True)  # left by a killed process with the same number, or a link to elsewhere
     return temporary
 
 
 def put_in_place(temporary: Path, path: Path) -> None:
-    """Give a file that is on disk its name, so that the name, too, survives a loss of power."""
+    """Give a file that is on disk its name, so that the name survives a loss of power, too."""
     temporary.replace(path)
     if os.name == "posix":
         folder = os.open(path.parent, os.O_RDONLY)
@@ -44,13 +44,13 @@ def put_in_place(temporary: Path, path: Path) -> None:
 def write_atomically(
     path: Path, content: str | bytes, hint: str | None = "free space, then run again", parents: bool = True
 ) -> None:
-    """Write a file so that after any crash it is the old or the new one, whole.
+    """Write a file so that after any crash either the old or the new one is there, whole.
 
     Args:
         path: the file; a link in its place is replaced, not followed.
-        content: text is written as UTF-8.
-        hint: the way out if it cannot be written.
-        parents: whether folders that are missing are made.
+        content: bytes, or text to write as UTF-8.
+        hint: what to do if it cannot be written.
+        parents: whether to make missing folders.
 
     Raises:
         EnvironmentFault: if it cannot be written, as on a full disk.
@@ -72,7 +72,7 @@ def write_atomically(
 
 
 def sealed(result: dict[str, Any]) -> str:
-    """A result as a file's text, with a checksum that a changed digit breaks."""
+    """A result as the text of a file, with a checksum that reveals any change."""
     content = {"schema": SCHEMA, **result}
     return json.dumps({**content, "sha256": _digest(content)}, indent=2) + "\n"
 
@@ -81,30 +81,29 @@ def unsealed(text: str, where: str, hint: str = "choose another --name") -> dict
     """The result in a text that ``sealed`` made.
 
     Raises:
-        EnvironmentFault: if the text was changed; names ``where`` it was.
+        EnvironmentFault: if the text was changed; names ``where`` it came from.
     """
     try:
         found = json.loads(text)
         if not isinstance(found, dict) or found.get("schema") != SCHEMA or "sha256" not in found:
-            raise EnvironmentFault(f"{where}: damaged (not a record of schema {SCHEMA} with a checksum)", hint)
-        whole = found["sha256"] == _digest(found)
+            raise ValueError(f"not a record of schema {SCHEMA} with a checksum")
+        if found["sha256"] != _digest(found):
+            raise ValueError("its checksum differs")
     except (ValueError, RecursionError) as error:
         raise EnvironmentFault(f"{where}: damaged ({str(error)[:80]})", hint) from None
-    if not whole:
-        raise EnvironmentFault(f"{where}: damaged (its checksum differs)", hint)
     return {key: value for key, value in found.items() if key not in ("schema", "sha256")}
 
 
 def read_sealed(file: Path, hint: str) -> dict[str, Any] | None:
-    """What a file of ``sealed`` holds; None if there is none.
+    """The result in a file that ``sealed`` made; None if there is no file.
 
     Raises:
-        EnvironmentFault: if it is damaged, or is no file of ours.
+        EnvironmentFault: if it is damaged, or was not made by ``sealed``.
     """
     try:
         about = file.stat()
         if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
-            raise EnvironmentFault(f"{file}: damaged (no file, or larger than {MAX_BYTES // 2**20} MiB)", hint)
+            raise ValueError(f"not a regular file, or larger than {MAX_BYTES // 2**20} MiB")
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None

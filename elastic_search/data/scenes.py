@@ -35,15 +35,18 @@ OPAQUE_FROM = 0.25  # source intensity from which on an object hides the canvas
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """What scenes to make.
+    """Which scenes to make.
 
     Attributes:
-        train: Number of training scenes.
-        test: Number of test scenes.
-        size: Edge of the square canvas, in px.
-        smallest: Edge of the smallest object, in px.
-        largest: Edge of the largest object, in px; None means 0.9 of the canvas edge, rounded down.
-        seed: Seed of everything random in the scenes.
+        train: number of training scenes.
+        test: number of test scenes.
+        size: edge of the square canvas, in px.
+        smallest: edge of the smallest object, in px.
+        largest: edge of the largest object, in px; None means 0.9 of the canvas edge, rounded down.
+        seed: decides everything random in the scenes.
+
+    Raises:
+        ValueError: if a value breaks a rule; names the field, the value and the rule.
     """
 
     train: int = 4000
@@ -54,11 +57,6 @@ class SceneSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Checks all values.
-
-        Raises:
-            ValueError: If a value breaks a rule; the message names the field, the value and the rule.
-        """
         for field, minimum in (("train", 1), ("test", 1), ("smallest", SMALLEST_RECOGNISABLE), ("seed", 0)):
             value = getattr(self, field)
             if value < minimum:
@@ -84,7 +82,7 @@ class Scenes:
 
     Attributes:
         images: uint8 [N, 3, S, S], RGB.
-        labels: int64 [N], index `CLASS_NAMES`.
+        labels: int64 [N], index ``CLASS_NAMES``.
         object_sizes: float32 [N], edge of each scene's object, in px.
     """
 
@@ -97,22 +95,19 @@ class Scenes:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> "Scenes":
-        """The same scenes with all tensors on `device`."""
+        """The same scenes with all tensors on ``device``."""
         return Scenes(self.images.to(device), self.labels.to(device), self.object_sizes.to(device))
 
 
 def make_scenes(spec: SceneSpec, split: Split) -> Scenes:
-    """Makes the scenes of one split; the same arguments always give the same scenes.
+    """The scenes of one split, in random order; the same arguments always give the same scenes.
 
     Args:
-        spec: What scenes to make.
-        split: `train` or `test`; also chooses which source objects are used.
-
-    Returns:
-        The scenes, in random order, with classes as balanced as their number allows.
+        spec: which scenes to make.
+        split: "train" or "test"; each uses its own source objects. Classes are as balanced as their number allows.
 
     Raises:
-        ValueError: If `split` is neither `train` nor `test`.
+        ValueError: if ``split`` is neither "train" nor "test".
     """
     source_images, source_labels = load_objects(split)
     count = spec.train if split == "train" else spec.test
@@ -132,14 +127,11 @@ def make_scenes(spec: SceneSpec, split: Split) -> Scenes:
 
 
 def size_classes(object_sizes: Tensor, spec: SceneSpec) -> Tensor:
-    """Sorts objects into small, medium and large: equal thirds of the log-scale range.
+    """Small, medium or large, which are equal thirds of the log-scale range: int64 [N], indices into ``SIZE_NAMES``.
 
     Args:
-        object_sizes: Object edges in px, [N].
-        spec: The spec the scenes were made with.
-
-    Returns:
-        int64 [N], index `SIZE_NAMES`.
+        object_sizes: object edges in px, [N].
+        spec: what the scenes were made from.
     """
     position = torch.log(object_sizes / spec.smallest) / math.log(spec.largest_edge / spec.smallest)
     return (position * len(SIZE_NAMES)).long().clamp(0, len(SIZE_NAMES) - 1)
@@ -156,10 +148,7 @@ def _uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: fl
 
 
 def _choose_objects(labels: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Chooses a source object for each scene: int64 [count].
-
-    Classes are balanced, and no object of a class is used again before all others of the class were.
-    """
+    """A source object for each scene: int64 [count]; no object is used again before all others of its class were."""
     scene_labels = torch.arange(count) % len(CLASS_NAMES)
     scene_labels = scene_labels[torch.randperm(count, generator=generator)]
     chosen = torch.empty(count, dtype=torch.int64)
@@ -174,17 +163,7 @@ def _choose_objects(labels: Tensor, count: int, generator: torch.Generator) -> T
 
 
 def _render(sources: Tensor, edges: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """Pastes each source object on a canvas of its own.
-
-    Args:
-        sources: uint8 [N, 28, 28].
-        edges: Object edges in px, float32 [N].
-        size: Canvas edge in px.
-        generator: Source of all that is random.
-
-    Returns:
-        uint8 [N, 3, size, size].
-    """
+    """Each source object, uint8 [N, 28, 28], pasted on its own canvas with its edge [N]: uint8 [N, 3, size, size]."""
     count = len(sources)
     ground, tint = _colours(count, generator)
     canvas = ground[:, :, None, None] + _texture(count, size, generator)[:, None]
@@ -204,12 +183,8 @@ def _paste_weights(corner: Tensor, edges: Tensor, size: int) -> Tensor:
     """Weights that resample one axis of an object with its margin onto the canvas: float32 [N, size, 28 + 2 MARGIN].
 
     The kernel is a triangle, one source pixel wide when enlarging (bilinear) and one canvas pixel wide when shrinking
-    (antialiased). It reaches into the empty margin, which blends the object's border softly.
-
-    Args:
-        corner: Where the object starts on the canvas, in px, float32 [N].
-        edges: Object edges in px, float32 [N].
-        size: Canvas edge in px.
+    (antialiased). It reaches into the empty margin, which blends the object's border softly. ``corner`` [N] is where
+    the objects start on the canvas, in px.
     """
     step = (EDGE / edges)[:, None, None]  # source pixels per canvas pixel
     position = (torch.arange(size)[:, None] + 0.5 - corner[:, None, None]) * step - 0.5

@@ -12,10 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import MAX_COUNT, Spec
-from elastic_search.arch.split import TYPES, parse_split
-from elastic_search.arch.written import MAX_EDGE, parse_percent, parse_size
-from elastic_search.arch.zoo import PUBLISHED
-from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.arch.split import parse_split
+from elastic_search.arch.written import parse_percent, parse_size
+from elastic_search.arch.zoo import published
+from elastic_search.errors import ElasticError, FileError
 
 MAX_CHOICES = 1000
 MAX_DEPTH = 1024
@@ -46,96 +46,60 @@ def _checked(read: Callable[[Any], Any]) -> BeforeValidator:
     return BeforeValidator(validate)
 
 
-def _split_text(value: Any) -> Any:
-    if isinstance(value, str):
-        parse_split(value)
-    return value
+def _legal(check: Callable[[str], object]) -> BeforeValidator:
+    """A validator that checks a text and leaves it as it is."""
+    return _checked(lambda value: (check(value) if isinstance(value, str) else None, value)[1])
 
 
-def _share(value: Any) -> Any:
+def _share(value: Any) -> Fraction:
     if not isinstance(value, str):
         raise ValueError('write a share as text: "1%" or "0.01"')
     return parse_percent(value)
 
 
-def _fraction(value: Any) -> Any:
+def _fraction(value: Any) -> Fraction:
     text = str(value)
-    if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(/\d{1,6}|\.\d{1,6})?", text, re.ASCII):
+    if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(/0*[1-9]\d{0,5}|\.\d{1,6})?", text, re.ASCII):
         raise ValueError(f'{text[:40]!r} is not a fraction: write "1/4"')
-    try:
-        return Fraction(text)
-    except ZeroDivisionError:
-        raise ValueError(f"{text!r} divides by zero") from None
+    return Fraction(text)
 
 
 def depths_of(value: Any) -> list[int]:
     """A list of depths from a list, one number, or ``"low..high"``."""
     if isinstance(value, str):
-        low, dots, high = value.partition("..")
-        if not (dots and low.strip().isdecimal() and high.strip().isdecimal()):
-            raise ValueError(f'{value!r}: write depths as a list, or "low..high"')
-        numbers = list(range(int(low), int(high) + 1)) if int(high) <= MAX_DEPTH else [0]
-    else:
-        numbers = value if isinstance(value, list) else [value]
-    return _ascending(numbers, MAX_DEPTH, f"{value!r}: depths are whole numbers from 1 to {MAX_DEPTH}, low before high")
+        found = re.fullmatch(r"\s*(\d{1,6})\s*\.\.\s*(\d{1,6})\s*", value)
+        if not found or not 1 <= int(found[1]) <= int(found[2]) <= MAX_DEPTH:
+            raise ValueError(f'{value!r:.100}: write depths as a list, or "low..high", from 1 to {MAX_DEPTH}')
+        value = list(range(int(found[1]), int(found[2]) + 1))
+    return _ascending(value, MAX_DEPTH)
 
 
-def _widths(value: Any) -> list[int]:
+def _ascending(value: Any, most: int = MAX_COUNT) -> list[int]:
+    """Distinct whole numbers from 1 to ``most``, from a list or one number."""
     numbers = value if isinstance(value, list) else [value]
-    return _ascending(numbers, MAX_COUNT, f"{value!r:.100}: widths are whole numbers from 1 to {MAX_COUNT}")
-
-
-def _ascending(numbers: list[Any], most: int, wrong: str) -> list[int]:
-    """Distinct whole numbers from 1 to ``most``."""
     if not numbers or not all(type(number) is int and 1 <= number <= most for number in numbers):
-        raise ValueError(wrong)
+        raise ValueError(f"{value!r:.100}: write whole numbers from 1 to {most}")
     if len(numbers) > MAX_CHOICES:
         raise ValueError(f"more than {MAX_CHOICES} choices")
     return sorted(set(numbers))
 
 
-def _size(value: Any) -> Any:
-    try:
-        return parse_size(str(value))
-    except ValueError:
-        raise ValueError(f'{value!r}: write 224, or "193x257" for height x width (1 to {MAX_EDGE})') from None
-
-
-def _resampling(value: Any) -> Any:
-    if value not in TYPES:
-        raise ValueError(f"{value!r}: legal are {', '.join(TYPES)}")
-    return value
-
-
-def _base_name(value: Any) -> Any:
-    if not isinstance(value, str) or value not in PUBLISHED:
-        raise UnknownNameError("network", str(value), list(PUBLISHED))
-    return value
-
-
-SplitText = Annotated[str, _checked(_split_text)]
+SplitText = Annotated[str, _legal(parse_split)]
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
 Depth = Annotated[int, Field(strict=True, ge=1, le=MAX_DEPTH)]
 Depths = Annotated[list[int], _checked(depths_of)]
-Widths = Annotated[list[int], _checked(_widths)]
+Widths = Annotated[list[int], _checked(_ascending)]
 Share = Annotated[Fraction, _checked(_share)]
 Part = Annotated[Fraction, _checked(_fraction)]
-Size = Annotated[Shape, _checked(_size)]
-Resampling = Annotated[str, _checked(_resampling)]
-BaseName = Annotated[str, _checked(_base_name)]
+Size = Annotated[Shape, _checked(lambda value: parse_size(str(value)))]
+BaseName = Annotated[str, _legal(published)]
 
 
 def validated(data: dict[str, Any], path: str, model: type[Model], also: list[str]) -> Model:
-    """A file's content as ``model``.
-
-    Args:
-        data: what the file holds.
-        path: of the file, for messages.
-        model: what it should hold.
-        also: mistakes that were found in other ways.
+    """The ``data`` of the file at ``path`` as a ``model``.
 
     Raises:
-        FileError: naming the file and every mistake in it.
+        FileError: naming the file and every mistake in it, with those that were ``also`` found in other ways.
     """
     mistakes = []
     try:

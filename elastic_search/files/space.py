@@ -14,7 +14,7 @@ from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import published
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import CONVENTIONS
-from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.errors import ElasticError, FileError, SpecError, UnknownNameError
 from elastic_search.files import toml
 from elastic_search.files.schema import validated
 from elastic_search.files.space_schema import SpaceModel, space_mistakes
@@ -133,48 +133,45 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
     """A space file's content over that of the shipped space it inherits from: tables are merged key by key.
 
     Raises:
-        FileError: if there is no such shipped space, or the spaces inherit in a circle.
+        FileError: if there is no such shipped space.
     """
-    seen: list[str] = []
-    while "inherit" in data:
-        data = dict(data)
-        name, shipped = data.pop("inherit"), shipped_spaces()
-        if not isinstance(name, str) or name not in shipped:
-            raise FileError(f"{path}: inherit: {str(name)[:60]!r} is no shipped space", f"legal: {', '.join(shipped)}")
-        if name in seen:
-            raise FileError(f"{path}: inherit: {' → '.join([*seen, name])} is a circle")
-        seen.append(name)
-        below = toml.parse(toml.read(shipped[name]), str(shipped[name]))
-        for key, value in data.items():
-            if isinstance(value, dict) and isinstance(below.get(key), dict):
-                data[key] = {**below[key], **value}
-        data = {**below, **data}
-    return data
+    if "inherit" not in data:
+        return data
+    name, shipped = data["inherit"], shipped_spaces()
+    if not isinstance(name, str) or name not in shipped:
+        raise FileError(f"{path}: inherit: {str(name)[:60]!r} is not a shipped space", f"legal: {', '.join(shipped)}")
+    below = inherited(toml.parse(toml.read(shipped[name]), str(shipped[name])), str(shipped[name]))
+    for key, value in data.items():
+        merged = isinstance(value, dict) and isinstance(below.get(key), dict)
+        below[key] = {**below[key], **value} if merged else value
+    del below["inherit"]
+    return below
 
 
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
     """A space from a file's text; ``path`` is for messages."""
     data = inherited(toml.parse(text, path), path)
     model = validated(data, path, SpaceModel, space_mistakes(data))
-    base = published(model.base)
-    depths = tuple(tuple(model.depths[base.stage_name(i)]) for i in range(len(base.stages)))
+    base, per = published(model.base), model.splits.per
+    names = [base.stage_name(i) for i in range(len(base.stages))]
+    depths = tuple(tuple(model.depths[stage]) for stage in names)
     splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
     kinds = tuple(dict.fromkeys(model.resampling.choices))
     convention = CONVENTIONS[model.band.convention]
     own = tally(base.graph(), model.band.input, convention).total
+    chosen = model.widths or {}
+    complete = (tuple(chosen.get(n, (of.width,))) for n, of in zip(names, base.stages, strict=True))
+    widths = tuple(complete) if chosen else ()
+    cardinality = tuple(dict.fromkeys(model.cardinality.choices)) if model.cardinality else ()
+    each = len(kinds) * max(1, len(cardinality)) * (1 if per == "block" else len(splits))
     try:
-        widths = tuple(
-            tuple((model.widths or {}).get(base.stage_name(i), [stage.width])) for i, stage in enumerate(base.stages)
-        )
-        cardinality = tuple(dict.fromkeys(model.cardinality.choices)) if model.cardinality else ()
-        each = len(kinds) * max(1, len(cardinality)) * (1 if model.splits.per == "block" else len(splits))
-        for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
-            if each * len(width) * sum(map(base.blocks, depth)) > MAX_BLOCKS:
-                raise FileError(
-                    f"{base.stage_name(i)}: its options hold more than {MAX_BLOCKS:,} blocks",
+        for i, stage in enumerate(names):
+            if each * len(widths[i] if widths else (1,)) * sum(map(base.blocks, depths[i])) > MAX_BLOCKS:
+                raise SpecError(
+                    f"{stage}: its options hold more than {MAX_BLOCKS:,} blocks",
                     'leave out depths, widths or splits, or let every block choose: per = "block"',
                 )
-        space = Space(base, depths, splits, kinds, model.splits.per, widths if model.widths else (), cardinality)
+        space = Space(base, depths, splits, kinds, per, widths, cardinality)
         _ = space.arms  # builds every option, and so checks them
     except ElasticError as error:
         raise FileError(f"{path}: {error.message}", error.hint) from None

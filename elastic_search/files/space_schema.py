@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from elastic_search.arch.edit import elastic
 from elastic_search.arch.ops import image
-from elastic_search.arch.spec import MAX_COUNT, Spec
+from elastic_search.arch.spec import MAX_COUNT
 from elastic_search.arch.split import PLAIN, TYPES, parse_split, whole_groups
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.tools import CONVENTIONS, FVCORE
@@ -22,7 +23,6 @@ from elastic_search.files.schema import (
     Count,
     Depths,
     Part,
-    Resampling,
     Share,
     Size,
     SplitText,
@@ -44,7 +44,7 @@ class _SplitsModel(Strict):
 
 
 class _ResamplingModel(Strict):
-    choices: list[Resampling] = Field(default=list(TYPES[:1]), min_length=1)
+    choices: list[Literal[TYPES]] = Field(default=[TYPES[0]], min_length=1)  # type: ignore[valid-type]
 
 
 class _CardinalityModel(Strict):
@@ -100,50 +100,34 @@ def space_mistakes(data: dict[str, Any]) -> list[str]:
     """What is wrong with a space in view of its base, as far as its values are of the right kind."""
     if not isinstance(data.get("base"), str) or data["base"] not in PUBLISHED:
         return []
-    base, mistakes = published(data["base"]), []
-    stages = [base.stage_name(i) for i in range(len(base.stages))]
-    mistakes += _unknown_stages("depths", data, stages)
-    if isinstance(depths := data.get("depths"), dict):
-        mistakes += [f"depths.{stage}: missing" for stage in stages if stage not in depths]
-        for stage, of in depths.items():
-            with suppress(ValueError):
-                mistakes += too_deep(f"depths.{stage}", base, max(depths_of(of)))
-    mistakes += _unknown_stages("widths", data, stages)
-    mistakes += _width_mistakes(base, stages, data.get("widths"), data.get("cardinality"))
-    splits = data.get("splits")
-    choices = splits.get("choices") if isinstance(splits, dict) else None
-    paths = min(base.paths(i) for i in range(len(base.stages)))
-    for i, text in enumerate(choices if isinstance(choices, list) else ()):
-        try:
-            branches = parse_split(text).branches if isinstance(text, str) else ()
-        except ElasticError:
-            continue  # named by the check of its value
-        groups = (whole_groups(branch.share, paths, "any block") for branch in branches)
-        mistakes += told(f"splits.choices[{i}]", partial(list, groups))
+    base = published(data["base"])
+    names = [base.stage_name(i) for i in range(len(base.stages))]
+    depths, widths = (data[key] if isinstance(data.get(key), dict) else {} for key in ("depths", "widths"))
+    mistakes = [f"depths.{name}: missing" for name in names if name not in depths and "depths" in data]
+    for table, keys in (("depths", depths), ("widths", widths)):
+        legal = ", ".join(names)
+        mistakes += [f"{table}.{key}: unknown stage; legal are {legal}" for key in keys if key not in names]
+    for name, of in depths.items():
+        with suppress(ValueError):
+            mistakes += too_deep(f"depths.{name}", base, max(depths_of(of)))
+    # Widths and numbers of paths are each tried by themselves.
+    for i, name in enumerate(names if "cardinality" not in data else ()):
+        for j, width in _entries(int, widths.get(name)):
+            stages = (*base.stages[:i], replace(base.stages[i], width=width), *base.stages[i + 1 :])
+            mistakes += told(f"widths.{name}[{j}]", partial(replace, base, stages=stages))
+    if hasattr(base, "cardinality") and not widths:
+        for j, paths in _entries(int, data.get("cardinality")):
+            mistakes += told(f"cardinality.choices[{j}]", partial(replace, elastic(base, PLAIN), cardinality=paths))
+    fewest = min(base.paths(i) for i in range(len(base.stages)))
+    for j, text in _entries(str, data.get("splits")):
+        with suppress(ElasticError):  # named by the check of its value
+            groups = (whole_groups(branch.share, fewest, "any block") for branch in parse_split(text).branches)
+            mistakes += told(f"splits.choices[{j}]", partial(list, groups))
     return mistakes
 
 
-def _unknown_stages(table: str, data: dict[str, Any], stages: list[str]) -> list[str]:
-    keys = data[table] if isinstance(data.get(table), dict) else ()
-    return [f"{table}.{key}: unknown stage; legal are {', '.join(stages)}" for key in keys if key not in stages]
-
-
-def _width_mistakes(base: Spec, stages: list[str], widths: Any, cardinality: Any) -> list[str]:
-    """Widths and numbers of paths that the base cannot have, each by itself."""
-    mistakes = []
-    for i, name in enumerate(stages):
-        values = widths.get(name) if isinstance(widths, dict) else None
-        for j, width in enumerate(values if isinstance(values, list) else ()):
-            if type(width) is int and 1 <= width <= MAX_COUNT and not cardinality:
-                changed = tuple(replace(s, width=width) if n == i else s for n, s in enumerate(base.stages))
-                mistakes += told(f"widths.{name}[{j}]", partial(replace, base, stages=changed))
-    choices = cardinality.get("choices") if isinstance(cardinality, dict) and hasattr(base, "cardinality") else None
-    for j, paths in enumerate(choices if isinstance(choices, list) else ()):
-        if type(paths) is int and 1 <= paths <= MAX_COUNT and not widths:
-            mistakes += told(f"cardinality.choices[{j}]", partial(_with_paths, base, paths))
-    return mistakes
-
-
-def _with_paths(base: Spec, paths: int) -> Spec:
-    plain = tuple(replace(stage, splits=(PLAIN,) * len(stage.splits)) for stage in base.stages)
-    return replace(base, stages=plain, cardinality=paths)  # type: ignore[call-arg]
+def _entries(kind: type, of: Any) -> list[tuple[int, Any]]:
+    """Numbers and values of those choices in a list, or in a table's list of choices, that are of the right kind."""
+    found = of.get("choices") if isinstance(of, dict) else of
+    entries = enumerate(found if isinstance(found, list) else ())
+    return [(j, x) for j, x in entries if type(x) is kind and (not isinstance(x, int) or 1 <= x <= MAX_COUNT)]

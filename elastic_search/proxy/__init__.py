@@ -1,1 +1,1 @@
-"""How the search judges a network: by the training of its proxy."""
+"""How the search judges a network: by training its proxy."""

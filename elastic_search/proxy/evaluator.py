@@ -1,6 +1,6 @@
 """Judges a network by its proxy, which is trained on the embedded scenes: spec -> proxy -> Score.
 
-The proxy has the network's depths, splits and resampling, narrower and on smaller images.
+The proxy has the network's depths, splits and resampling, but is narrower and takes smaller images.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ DATA = ("scenes",)
 
 
 def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: str = DATA[0]) -> ProxyEvaluator:
-    """The evaluator that a job names, from plain JSON.
+    """Make the evaluator that a job names, from plain JSON.
 
     Args:
         recipe: the keys of a space file's ``[proxy]``; see ``recipe_from``.
         device: see ``choose_device``.
         worker: number of the process.
-        data: key of the data set, of ``DATA``.
+        data: name of the data set, one of ``DATA``.
 
     Raises:
         EnvironmentFault: if the device cannot be used.
@@ -63,7 +63,7 @@ class ProxyEvaluator:
         proxy: the edit that makes a proxy.
         training: how it is trained.
         device: holds images and weights.
-        data_seed: of the scenes; equal for all runs, so that accuracies compare.
+        data_seed: seed of the scenes; the same in all runs, so that their accuracies can be compared.
     """
 
     def __init__(self, proxy: Proxy, training: Training, device: torch.device, data_seed: int = 0) -> None:
@@ -77,24 +77,25 @@ class ProxyEvaluator:
         """Train the proxy of ``spec``."""
         proxy = self.proxy.of(spec)
         identity = f"{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
-        with self._faults_told():
+        with self._faults_reported():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
-            while not run.curve or self._goes_on(run, monitor):
+            while not run.state["curve"] or self._goes_on(run, monitor):
                 run.epoch(monitor.step)
-            right = run.right
-        sizes = classification.accuracy_by_group(right.cpu(), self._sizes, SIZE_NAMES)
-        count = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS)
-        return Score(run.curve[-1], sizes, run.seconds, count.total, count.params, run.curve)
+            right = run.right.cpu()
+        sizes = classification.accuracy_by_group(right, self._sizes, SIZE_NAMES)
+        count, curve = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS), run.state["curve"]
+        return Score(curve[-1], sizes, run.state["seconds"], count.total, count.params, curve)
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
-        with self._faults_told():
+        with self._faults_reported():
             return self._loop.pace(build(self.proxy.of(spec), 0))
 
     def _goes_on(self, run: Run, monitor: Monitor) -> bool:
-        """Hand the epoch over, and whether another follows."""
-        number, of = len(run.curve), self.training.epochs
-        verdict = monitor.epoch(Epoch(number, of, run.loss, run.curve[-1]), run.checkpoint)
+        """Report the epoch; whether another follows."""
+        curve, of = run.state["curve"], self.training.epochs
+        number = len(curve)
+        verdict = monitor.epoch(Epoch(number, of, run.state["loss"], curve[-1]), run.checkpoint)
         if number == of or verdict is Verdict.PRUNE:
             return False
         if verdict is Verdict.STOP:
@@ -102,8 +103,8 @@ class ProxyEvaluator:
         return True
 
     @contextmanager
-    def _faults_told(self) -> Iterator[None]:
-        """What keeps a proxy from being trained, in the search's words."""
+    def _faults_reported(self) -> Iterator[None]:
+        """Turn the faults of a training into the errors that the search knows."""
         try:
             yield
         except DamagedError as error:
@@ -113,13 +114,13 @@ class ProxyEvaluator:
         except (torch.OutOfMemoryError, MemoryError):
             raise self._out_of_memory() from None
         except RuntimeError as error:
-            # What a CPU's allocator says has no class of its own.
+            # The error of a CPU's allocator has no class of its own.
             if "not enough memory" not in str(error):
                 raise
             raise self._out_of_memory() from None
 
     def _out_of_memory(self) -> TrialError:
-        """The reason, after what the failed training held has been let go."""
+        """The error, after the memory of the failed training has been freed."""
         if self._loop.device.type == "cuda":
             torch.cuda.empty_cache()
         return TrialError("out of memory")

@@ -1,4 +1,4 @@
-"""How something is trained, as values: the edit that makes a proxy, and a training. Every default stands here once."""
+"""How something is trained, as values: the edit that makes a proxy, and its training. The only place for defaults."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ __all__ = ["Proxy", "Training", "recipe_dict", "recipe_from"]
 
 
 def recipe_dict(proxy: Proxy, training: Training) -> dict[str, Any]:
-    """Both as one flat table of plain JSON, with the keys of a space file's ``[proxy]``."""
+    """Both as one flat table of plain JSON, with the keys of the ``[proxy]`` table of a space file."""
     return {**vars(proxy), "width": str(proxy.width), **vars(training)}
 
 
 def recipe_from(table: Mapping[str, Any]) -> tuple[Proxy, Training]:
-    """The values of such a table, whose width may be a text or a fraction."""
-    rest = dict(table)
-    own = {name: rest.pop(name) for name in vars(Proxy())}
-    return Proxy(**{**own, "width": Fraction(own["width"])}), Training(**rest)
+    """What ``recipe_dict`` made a table of; its width may be text or a fraction."""
+    rest = {**table, "width": Fraction(table["width"])}
+    return Proxy(**{name: rest.pop(name) for name in vars(Proxy())}), Training(**rest)

@@ -14,11 +14,11 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Proxy:
-    """A candidate's own blocks, narrower, for smaller images.
+    """A candidate's own blocks, but narrower and for smaller images.
 
     Attributes:
-        width: factor on all widths; whole paths are kept.
-        stem: "small" for a 3 × 3 of stride 2 in place of the ImageNet stem.
+        width: factor on all widths; paths stay whole.
+        stem: "small" for a 3 × 3 convolution of stride 2 in place of the ImageNet stem.
         input: edge of the images in pixels.
     """
 
@@ -27,6 +27,6 @@ class Proxy:
     input: int = 64
 
     def of(self, spec: Spec) -> Spec:
-        """The network that is trained in place of ``spec``: same depths, splits and resampling."""
+        """The network that is trained in place of ``spec``, with the same depths, splits and resampling."""
         head = spec.head.edited(classes=CLASSES)  # type: ignore[attr-defined]
         return replace(spec.scaled(self.width), stem=self.stem, head=head)  # type: ignore[call-arg]

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Training:
-    """A brief training by AdamW under a triangular schedule.
+    """A short training with AdamW and a triangular schedule.
 
     Attributes:
         epochs: passes over the training images.
@@ -16,10 +16,10 @@ class Training:
         test_images: number of test scenes.
         batch: images per step.
         learning_rate: peak of the schedule.
-        weight_decay: on convolution and linear weights.
-        betas: of AdamW: the short memory of the squared gradients suits trainings of a few hundred steps.
-        warm_up: share of the steps in which the learning rate rises to its peak; after it, it falls to zero.
-        label_smoothing: of the loss.
+        weight_decay: applied to convolution and linear weights.
+        betas: AdamW's; a short memory of the squared gradients suits trainings of a few hundred steps.
+        warm_up: share of the steps in which the learning rate rises to its peak; then it falls to zero.
+        label_smoothing: applied in the loss.
     """
 
     epochs: int = 8
@@ -28,7 +28,7 @@ class Training:
     batch: int = 64
     learning_rate: float = 0.01
     weight_decay: float = 0.05
-    # No file sets these yet.
+    # The same for all recipes: files cannot set these.
     betas: ClassVar[tuple[float, float]] = (0.9, 0.99)
     warm_up: ClassVar[float] = 0.4
     label_smoothing: ClassVar[float] = 0.1

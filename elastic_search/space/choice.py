@@ -93,7 +93,7 @@ class Space:
         if self.cardinality and not hasattr(self.base, "cardinality"):
             raise SpecError("cardinality: the base's family has no paths to choose the number of")
 
-    @property
+    @cached_property
     def stage_names(self) -> tuple[str, ...]:
         return tuple(self.base.stage_name(i) for i in range(len(self.depths)))
 
@@ -104,7 +104,7 @@ class Space:
         found = [Choice(f"{name}.depth", depths, True) for name, depths in zip(names, self.depths, strict=True)]
         if self.widths:
             found += [Choice(f"{name}.width", widths, True) for name, widths in zip(names, self.widths, strict=True)]
-        splits = tuple(dict.fromkeys(self._texts.values()))
+        splits = tuple(dict.fromkeys(self.texts.values()))
         if self.splits_per == "network":
             found.append(Choice("split", splits, False))
         elif self.splits_per == "stage":
@@ -129,7 +129,7 @@ class Space:
         return tuple((i, j) for i, blocks in enumerate(most) for j in range(blocks) if self.base.may_scale(i, j))
 
     @cached_property
-    def _texts(self) -> dict[Split, str]:
+    def texts(self) -> dict[Split, str]:
         return {split: str(split) for split in self.splits}
 
     @cached_property
@@ -139,7 +139,7 @@ class Space:
         Raises:
             SpecError: if a width or a share is impossible.
         """
-        written = tuple(self._texts)
+        written = tuple(self.texts)
         groups = [(split,) for split in written] if self.splits_per == "network" else [written]
         found = []
         for base in self._bases():
@@ -169,8 +169,8 @@ class Space:
         """The base without splits, with other widths and another cardinality."""
         depths = (self.base.blocks(depths[0]) for depths in self.depths)
         stages = tuple(Stage(width, (PLAIN,) * depth) for width, depth in zip(widths, depths, strict=True))
-        edits: dict[str, Any] = {} if paths is None else {"cardinality": paths}
-        return replace(self.base, stages=stages, **edits)
+        changed: dict[str, Any] = {} if paths is None else {"cardinality": paths}
+        return replace(self.base, stages=stages, **changed)
 
     @property
     def _widths(self) -> tuple[tuple[int, ...], ...]:
@@ -203,37 +203,35 @@ class Space:
         """Number of combinations of values; combinations that give the same network count each."""
         return prod(len(choice.values) for choice in self.choices)
 
+    def arm_values(self, arm: Arm) -> dict[str, Value]:
+        """Values of the choices for the whole network, those that the space does not have included."""
+        split = self.texts[next(iter(arm.splits.values()))]
+        return {"split": split, "cardinality": getattr(arm.base, "cardinality", 1), "resampling": arm.resampling}
+
+    def option_values(self, stage: int, option: Option) -> dict[str, Value]:
+        """Values of the choices for a stage, those that the space does not have included."""
+        name, split = self.stage_names[stage], self.texts.get(option.split or PLAIN, "")
+        return {f"{name}.depth": option.depth, f"{name}.width": option.stage.width, f"{name}.split": split}
+
     def encode(self, arm: Arm, options: Sequence[Option], stages: Sequence[Stage]) -> dict[str, Value]:
         """A configuration as values by choice name.
 
-        The split of a block that is not there is the first of the legal ones.
+        A block that the network does not have gets the first of the legal splits.
 
         Args:
             arm: the network-wide choices.
             options: one for each stage.
             stages: the stages; the options' own, unless each block has chosen.
         """
-        names = self.stage_names
-        values: dict[str, Value] = {}
-        for name, option in zip(names, options, strict=True):
-            values[f"{name}.depth"] = option.depth
-        if self.widths:
-            for name, stage in zip(names, stages, strict=True):
-                values[f"{name}.width"] = stage.width
-        if self.splits_per == "network":
-            values["split"] = self._texts[next(iter(arm.splits.values()))]
-        elif self.splits_per == "stage":
-            for name, option in zip(names[:-1], options[:-1], strict=True):
-                values[f"{name}.split"] = self._texts[option.split or PLAIN]
-        else:
+        values = self.arm_values(arm)
+        for i, option in enumerate(options):
+            values |= self.option_values(i, option)
+        if self.splits_per == "block":
             for i, j in self._scalable:
                 there = j < len(stages[i].splits)
                 written = arm.splits[stages[i].splits[j]] if there else self.splits[0]
-                values[self.split_name(i, j)] = self._texts[written]
-        if self.cardinality:
-            values["cardinality"] = int(getattr(arm.base, "cardinality", 1))
-        values["resampling"] = arm.resampling
-        return values
+                values[self.split_name(i, j)] = self.texts[written]
+        return {choice.name: values[choice.name] for choice in self.choices}
 
     def holds(self, arm: Arm, stage: int, wanted: Stage) -> Option | None:
         """The option of an arm that gives a stage, or None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -25,9 +26,7 @@ class Draws:
         self._windows = [join.window(low, high) for join in joins]
         self._ends = [ends_of(join.weights(beside)) for join, (*_, beside) in zip(joins, self._windows, strict=True)]
         # Weight of the joins before each, and of all.
-        self._before = [0]
-        for ends in self._ends:
-            self._before.append(self._before[-1] + int(ends[-1]))
+        self._before = [0, *accumulate(int(ends[-1]) for ends in self._ends)]
 
     @property
     def total(self) -> int:

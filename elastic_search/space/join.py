@@ -43,8 +43,8 @@ class Join(NamedTuple):
 
     @property
     def swapped(self) -> Join:
-        """The second half with the first beside it."""
-        return Join(self.arm, self.right, self.left, self.limits)
+        """The second half, joined with the first."""
+        return self._replace(left=self.right, right=self.left)
 
     def cost(self, left: Any, right: Any) -> Any:
         """Costs of pairs of rows."""

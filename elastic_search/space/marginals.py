@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -15,62 +15,43 @@ from elastic_search.space.join import Join
 def marginals(space: Space, joins: Sequence[Join], low: int, high: int) -> dict[str, dict[Value, int]]:
     """For each choice and value, the number of networks with a cost in [low, high] that have it.
 
-    A block that a network does not have counts for none of its values. A network counts under the values that
-    ``Candidate.values`` gives.
-
-    Args:
-        space: the space.
-        joins: of it.
-        low: smallest cost inside.
-        high: largest cost inside.
+    A block that a network does not have counts under none of its values. A network counts under the values that
+    ``Candidate.values`` gives. ``joins`` are those of the space.
     """
     found: dict[str, dict[Value, int]] = {c.name: dict.fromkeys(c.values, 0) for c in space.choices}
-    names = space.stage_names
-    texts = {split: str(split) for split in space.splits}
+
+    def add(values: Mapping[str, Value], weight: int) -> None:
+        for name, value in values.items():
+            if name in found:
+                found[name][value] += weight
+
     for number, arm in enumerate(space.arms):
-        tops = []
-        for join in (join for join in joins if join.arm == number):
-            tops += [(half.left, half.window(low, high)[2]) for half in (join, join.swapped)]
+        halves = [half for join in joins if join.arm == number for half in (join, join.swapped)]
+        tops = [(half.left, half.window(low, high)[2]) for half in halves]
         total = sum(int((of.counts.astype(object) * weights).sum()) for of, weights in tops[::2])
         if not total:
             continue
-        found["resampling"][arm.resampling] += total
-        if space.cardinality:
-            found["cardinality"][getattr(arm.base, "cardinality", 1)] += total
-        if space.splits_per == "network":
-            found["split"][texts[next(iter(arm.splits.values()))]] += total
+        add(space.arm_values(arm), total)
         for atom, weights in _pull(tops, 2 * total):
             for way, weight in zip(atom.payloads, weights.tolist(), strict=True):
                 if isinstance(way, BlockWay):
-                    found[space.split_name(way.stage, way.block)][texts[arm.splits[way.split]]] += weight
+                    add({space.split_name(way.stage, way.block): space.texts[arm.splits[way.split]]}, weight)
                 elif isinstance(way, StageWay):
-                    name, option = names[way.stage], way.option
-                    found[f"{name}.depth"][option.depth] += weight
-                    if space.widths:
-                        found[f"{name}.width"][option.stage.width] += weight
-                    if f"{name}.split" in found and option.split is not None:
-                        found[f"{name}.split"][texts[option.split]] += weight
+                    add(space.option_values(way.stage, way.option), weight)
     return found
 
 
 def _pull(tops: Sequence[tuple[Distribution, Counts]], bound: int) -> Iterator[tuple[Distribution, Counts]]:
-    """From the weight of what may follow each row of some distributions to the weight of every way of their atoms.
+    """Every atom under ``tops`` with the total weight through each of its ways.
 
     Args:
-        tops: distributions, and for each of their rows the weight that one way through it has.
-        bound: of the weight of all ways through them; no way passes through a distribution twice.
-
-    Yields:
-        Each atom with the total weight through each of its ways.
+        tops: distributions, and for each of their rows the weight of one way through it.
+        bound: at least the weight of all ways through them; no way passes through a distribution twice.
     """
     kind = np.int64 if bound < SAFE else object
     outer: dict[int, Counts] = {}
-
-    def add(to: Distribution, weights: Counts) -> None:
-        outer[id(to)] = outer[id(to)] + weights if id(to) in outer else weights
-
     for top, weights in tops:
-        add(top, weights.astype(kind))
+        outer[id(top)] = outer.get(id(top), 0) + weights.astype(kind)
     for of in _children_last([top for top, _ in tops]):
         weights = outer.pop(id(of))
         if not of.sources:
@@ -94,8 +75,8 @@ def _pull(tops: Sequence[tuple[Distribution, Counts]], bound: int) -> Iterator[t
                 befores[rows] += grid @ right.counts.astype(kind)
                 afters += left.counts[rows].astype(kind) @ grid
             before += len(left) * len(right)
-            add(left, befores)
-            add(right, afters)
+            for child, added in ((left, befores), (right, afters)):
+                outer[id(child)] = outer.get(id(child), 0) + added
 
 
 def _children_last(tops: Sequence[Distribution]) -> list[Distribution]:

@@ -1,1 +1,1 @@
-"""Tasks: what is learned, by which loss, and how well, by which measure."""
+"""Tasks: what is learned, with which loss, and how success is measured."""

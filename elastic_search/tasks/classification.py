@@ -1,4 +1,4 @@
-"""One class an image: loss and accuracy."""
+"""Classification of images into one class each: loss and accuracy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def loss(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
 
 
 def hits(logits: Tensor, labels: Tensor) -> Tensor:
-    """Whether each image's likeliest class is right: bool [N]."""
+    """Whether the most likely class of each image is the right one: bool [N]."""
     return logits.argmax(1) == labels
 
 
@@ -22,11 +22,7 @@ def accuracy_by_group(right: Tensor, groups: Tensor, names: tuple[str, ...]) -> 
     Args:
         right: bool [N].
         groups: int64 [N], indices into ``names``.
-        names: of the groups.
+        names: names of the groups.
     """
-    found = {}
-    for i, name in enumerate(names):
-        members = right[groups == i]
-        if len(members):
-            found[name] = members.double().mean().item()
-    return found
+    members = {name: right[groups == i] for i, name in enumerate(names)}
+    return {name: found.double().mean().item() for name, found in members.items() if len(found)}

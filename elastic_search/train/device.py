@@ -1,4 +1,4 @@
-"""Which device trains; an NVIDIA driver without a usable CUDA is an error, not a slow night on the CPU."""
+"""Which device trains. An NVIDIA driver without a usable CUDA is an error, not a slow night on the CPU."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NVIDIA_DRIVER = (
 
 
 def choose_device(name: str, worker: int = 0) -> torch.device:
-    """The device of that name; "auto" is CUDA, else MPS, else the CPU.
+    """The device with a name; "auto" is CUDA if there is any, else MPS, else the CPU.
 
     Args:
         name: "auto", "cuda", "mps" or "cpu".
-        worker: number of the process; the GPUs are dealt out in turn.
+        worker: number of the process; processes take the GPUs in turn.
 
     Raises:
         EnvironmentFault: if the device cannot be used, or "auto" finds an NVIDIA driver but no usable CUDA.
@@ -37,12 +37,12 @@ def choose_device(name: str, worker: int = 0) -> torch.device:
     if name in ("auto", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
     if name == "mps":
-        raise EnvironmentFault("MPS cannot be used on this machine", "--device cpu")
+        raise EnvironmentFault("MPS cannot be used on this machine", "use --device cpu")
     return torch.device("cpu")
 
 
 def _tried(device: torch.device) -> torch.device:
-    """The device, after a convolution on it: a build for other GPUs is found out here and not in the night."""
+    """The device, after a convolution on it, which fails at once if torch was built for other GPUs."""
     try:
         image, weight = torch.ones(1, 1, 4, 4, device=device), torch.ones(1, 1, 3, 3, device=device)
         torch.nn.functional.conv2d(image, weight).sum().item()
@@ -70,7 +70,7 @@ def _cuda_cure() -> str:
 
 
 def describe(device: torch.device) -> str:
-    """A device's name for people."""
+    """A name of a device for people."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":

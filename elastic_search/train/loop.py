@@ -27,10 +27,10 @@ class DivergedError(Exception):
 
 
 class Loop:
-    """Trains and tests networks on images that a device holds.
+    """Trains and tests networks on images that are kept on a device.
 
     Args:
-        training: batch, epochs and learning rate.
+        training: batch size, epochs and learning rate.
         train: images to train on.
         test: images to test on.
         device: holds images and weights.
@@ -42,12 +42,12 @@ class Loop:
         self.batch = min(training.batch, len(train))
         # Channels-last halves the time of the resampling ops on a CPU; grouped convolutions on a GPU prefer NCHW.
         self._layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
-        # A part of the scenes tells the channels' mean and deviation well enough, and fits any memory as floats.
+        # Some of the scenes give the channels' mean and deviation well enough, and fit into any memory as floats.
         some = self.train.images[:2000].float()
         self._mean, self._deviation = some.mean((0, 2, 3), keepdim=True), some.std((0, 2, 3), keepdim=True)
 
     def placed(self, net: nn.Module) -> nn.Module:
-        """The network on the device, in the layout that is quickest there."""
+        """The network on the device, in the memory layout that is fastest there."""
         placed: nn.Module = net.to(self.device).to(memory_format=self._layout)  # type: ignore[call-overload]
         return placed
 
@@ -60,21 +60,21 @@ class Loop:
         told: Callable[[], None],
         limit: int | None = None,
     ) -> float:
-        """One pass over the training images, or its first ``limit`` steps; mean loss.
+        """Make one pass over the training images, or its first ``limit`` steps, and return the mean loss.
 
         Args:
             net: the network, on the device.
-            optimizer: of its weights.
-            seed: with ``epoch``, all that order and flips depend on.
+            optimizer: updates its weights.
+            seed: decides, with ``epoch``, the order of the images and which are flipped.
             epoch: counts from 0.
-            told: hears of every step before it is made; may raise.
-            limit: of the steps.
+            told: called before every step; may raise.
+            limit: most steps to make, or None for all.
 
         Raises:
             DivergedError: if the loss is not a number.
         """
         net.train()
-        # From (seed, epoch) alone: every training, resumed or not, sees the same order and flips.
+        # Depends on (seed, epoch) alone: every training, resumed or not, sees the same order and flips.
         generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
         count, batch = len(self.train), self.batch
         order = torch.randperm(count, generator=generator).to(self.device)
@@ -102,7 +102,7 @@ class Loop:
 
     @torch.no_grad()
     def test_epoch(self, net: nn.Module, batches: int | None = None) -> Tensor:
-        """Which test images are classified right: bool [N]; of the first ``batches``, if given."""
+        """Which test images, or those of the first ``batches``, are classified correctly: bool [N]."""
         net.eval()
         right = []
         for start in range(0, len(self.test), TESTED_AT_ONCE)[:batches]:

@@ -1,4 +1,4 @@
-"""The optimiser of a training, and its learning rate."""
+"""The optimiser and the learning rate of a training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from elastic_search.recipes import Training
 def make_optimizer(net: nn.Module, training: Training) -> torch.optim.Optimizer:
     """AdamW, without weight decay on batch normalisation and biases.
 
-    Not the paper's SGD: in the few hundred steps of a proxy, SGD leaves these deep, narrow networks near chance.
+    The paper uses SGD, but the few hundred steps of a proxy leave these deep, narrow networks near chance with it.
     """
     weights = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
@@ -20,6 +20,6 @@ def make_optimizer(net: nn.Module, training: Training) -> torch.optim.Optimizer:
 
 
 def learning_rate(step: int, steps: int, training: Training) -> float:
-    """The rate of step ``step`` of ``steps``, which count from 0: up to the peak, then down to zero."""
+    """Learning rate at ``step``, counted from 0, of ``steps``: it rises to its peak, then falls to zero."""
     top = max(1.0, training.warm_up * steps)
     return training.learning_rate * min((step + 1) / top, (steps - step) / max(1.0, steps - top))

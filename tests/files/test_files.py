@@ -230,7 +230,7 @@ def test_a_space_inherits_from_a_shipped_one_key_by_key():
 
 
 def test_an_unknown_space_to_inherit_from_is_refused(tmp_path):
-    assert "inherit: 'nothing' is no shipped space" in mistakes(tmp_path, 'inherit = "nothing"\n', load_space)
+    assert "inherit: 'nothing' is not a shipped space" in mistakes(tmp_path, 'inherit = "nothing"\n', load_space)
 
 
 def test_widths_and_cardinality_are_choices(tmp_path):
