@@ -29,8 +29,8 @@ def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> 
     """
     from elastic_search.arch.zoo import published
     from elastic_search.cli.extras import require
+    from elastic_search.report.checks import weights_report
     from elastic_search.report.emit import emit
-    from elastic_search.report.weights import weights_report
 
     published(name)
     target = Path(output) if output else Path(_stem(file) + ".safetensors")

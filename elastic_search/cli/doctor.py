@@ -45,7 +45,7 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
     """
     from pathlib import Path
 
-    from elastic_search.report.doctor import findings_report
+    from elastic_search.report.checks import findings_report
     from elastic_search.report.emit import emit
 
     if name is None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from fractions import Fraction
+from elastic_search.arch.written import is_number, parse_amount, parse_percent, parse_size
 
+if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
     from elastic_search.arch.spec import Spec
@@ -36,64 +36,31 @@ class Written(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
-def _size(text: str) -> tuple[int, int]:
-    from elastic_search.arch.written import parse_size
-
-    _, height, width = parse_size(text)
-    return height, width
-
-
-def _images(text: str) -> tuple[Shape, ...]:
-    from elastic_search.arch.written import parse_size
-
-    return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
-
-
-def _amount(text: str) -> int:
-    from elastic_search.arch.written import parse_amount
-
-    return parse_amount(text)
-
-
 def _amounts(text: str) -> tuple[int, ...]:
-    amounts = sorted(set(map(_amount, text.split(","))))
+    amounts = sorted(set(map(parse_amount, text.split(","))))
     if amounts[0] < 1:
         raise ValueError(f"{text!r}: every target must be above 0")
     return tuple(amounts)
 
 
-def _percent(text: str) -> Fraction:
-    from elastic_search.arch.written import parse_percent
-
-    return parse_percent(text)
-
-
 def _depths(text: str) -> tuple[int, ...]:
-    from elastic_search.arch.written import is_number
-
     parts = [part.strip() for part in text.split(",")]
     if not all(is_number(part) and 1 <= int(part) <= 1024 for part in parts):
         raise ValueError(f"{text!r} are not depths: write 6,8,5,3 (1 to 1024 blocks per stage)")
     return tuple(map(int, parts))
 
 
-SIZE = Written("H or HxW", _size)
-"""One edge of a square, or height x width; (height, width)."""
+def _images(text: str) -> tuple[Shape, ...]:
+    return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
 
+
+SIZE = Written("H or HxW", lambda text: parse_size(text)[1:])
 IMAGES = Written("SIZE[,SIZE…]", _images)
-"""One or several of ``224``, ``193x257`` and ``3x224x224``; shapes."""
-
-AMOUNT = Written("NUMBER", _amount)
-"""Operations or parameters: ``4300000000``, ``4.3e9``, ``4.3G``, ``25M``; an int."""
-
+AMOUNT = Written("NUMBER", parse_amount)
 AMOUNTS = Written("NUMBER[,NUMBER…]", _amounts)
-"""Distinct amounts above 0; ints, the smallest first."""
-
-PERCENT = Written("percent", _percent)
-"""``1%`` or ``0.01``; an exact Fraction."""
-
+PERCENT = Written("percent", parse_percent)
 DEPTHS = Written("D1,D2,…", _depths)
-"""Blocks per stage: ``6,8,5,3``."""
+"""Types of options: (height, width); shapes; an int; distinct ints above 0, sorted; an exact Fraction; ints."""
 
 
 def option(*names: str, **about: Any) -> Callable[[Command], Command]:
