@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from elastic_search.search.run import Run
 
 ENDINGS = {
-    "trials": "all trials done",
+    "trials": "all trials are done",
     "time": "time limit reached",
     "exhausted": "all networks in the band tried, the best ones with more seeds",
     "signal": "interrupted",
