@@ -106,6 +106,11 @@ def edit_options(command: Command) -> Command:
     return click.option("--split", metavar="SPLIT", help=split)(down(up(command)))
 
 
+def is_code(name: str) -> bool:
+    """Whether a name is ``package.module:factory``."""
+    return ":" in name and "/" not in name and not name.endswith(".toml")
+
+
 def load_graph(name: str, size: tuple[int, ...]) -> Network:
     """The network that NAME means: a published one, a spec file, or ``package.module:factory``, traced at ``size``.
 
@@ -117,7 +122,7 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
     """
     from elastic_search.arch.network import Network
 
-    if ":" in name and not name.endswith(".toml"):
+    if is_code(name):
         from elastic_search.cli.extras import require
 
         require("torch")

@@ -56,9 +56,6 @@ def footnote(figure: Figure4) -> str:
     )
 
 
-# --- the image
-
-
 def picture(figure: Figure4, fmt: str) -> bytes:
     """The figure as a file's content; equal figures give equal bytes.
 
@@ -156,19 +153,14 @@ def _draw_labels(ax: Axes, panel: Panel, figure: Figure4) -> None:
                 fontsize=8.5,
             )
             box = label.get_window_extent(renderer).padded(3)
-            if not any(box.overlaps(other) for other in taken) and _inside(box, ax.bbox):
+            inside = ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1
+            if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
             label.remove()
         else:
             raise AssertionError(f"no room for the label of {family}")
 
-
-def _inside(box: Any, frame: Any) -> bool:
-    return bool(box.x0 >= frame.x0 and box.x1 <= frame.x1 and box.y0 >= frame.y0 and box.y1 <= frame.y1)
-
-
-# --- the terminal
 
 WIDE = 110
 """Columns that side-by-side panels need."""

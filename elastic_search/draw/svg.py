@@ -44,8 +44,6 @@ from elastic_search.draw.sketch import (
     text_colour,
 )
 
-# A block: boxes in series and in parallel.
-
 
 def _boxed(box: Box, fills: dict[Resolution, str]) -> Area:
     fill = fills[box.resolution]
@@ -146,9 +144,6 @@ class _Layout:
         return ladder(areas, edges)
 
 
-# Items, panels and the page.
-
-
 def _frames(items: Sequence[Item], captions: Sequence[str], fills: dict[Resolution, str]) -> list[Area]:
     """Items in frames of equal width with aligned axes."""
     inner = [stacked(_Layout(item.detail, fills).series()) for item in items]
@@ -156,12 +151,11 @@ def _frames(items: Sequence[Item], captions: Sequence[str], fills: dict[Resoluti
     left, right = (max(extents) + EDGE for extents in zip(*((area.left, area.right) for area in inner), strict=True))
     least = max(text_width(c, SMALL) + text_width(b, 14) for c, b in zip(captions, badges, strict=True)) + 26
     more = max(0.0, least - left - right) / 2
-    extents = (left + more, right + more)
-    return [_framed(area, c, b, extents) for area, c, b in zip(inner, captions, badges, strict=True)]
+    framed = zip(inner, captions, badges, strict=True)
+    return [_framed(area, caption, badge, left + more, right + more) for area, caption, badge in framed]
 
 
-def _framed(inner: Area, caption: str, badge: str, extents: tuple[float, float]) -> Area:
-    left, right = extents
+def _framed(inner: Area, caption: str, badge: str, left: float, right: float) -> Area:
     top = 24.0 if caption or badge else 6.0
     height = top + GAP / 2 + inner.height + EDGE
     sheets = [8, 4] if badge else []

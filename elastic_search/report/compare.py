@@ -23,8 +23,6 @@ BAR = 10
 """Characters of a full bar."""
 
 TITLES = {
-    "params": ("params", "params", "count"),
-    "macs": ("macs", "macs", "count"),
     "activations": ("activations", "acts", "count"),
     "bytes_moved": ("bytes moved", "bytes", "count"),
     "peak_memory": ("peak memory, bytes", "peak", "count"),
@@ -71,10 +69,9 @@ def encodes(text: str) -> bool:
 
 def bar(share: float, width: int = BAR, blocks: bool = True) -> str:
     """A horizontal bar of a share in [0, 1], to an eighth of a character, or in ``#`` without block characters."""
-    eighths = round(share * width * 8)
     if not blocks:
         return "#" * max(round(share * width), int(share > 0))
-    eighths = max(eighths, int(share > 0))
+    eighths = max(round(share * width * 8), int(share > 0))
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 

@@ -42,14 +42,8 @@ def op_text(op: Op | Graph, spelling: str = "module") -> str:
         window = "x".join(map(str, ops.pair(op.kernel))) + (f"/{stride}" if stride != 1 else "") + " "
     sizes = [values.pop(f"{side}_{what}", None) for what in ("channels", "features") for side in ("in", "out")]
     channels = " to ".join(str(size) for size in sizes if size is not None)
-    rest = []
-    for key, value in values.items():
-        if value is True:
-            rest.append(key)
-        elif key in ("kind", "channels", "mode", "spelling"):
-            rest.append(str(value))
-        else:
-            rest.append(f"{value} {key}" if key == "groups" else f"{key} {value}")
+    forms = {"groups": "{1} {0}", **dict.fromkeys(("kind", "channels", "mode", "spelling"), "{1}")}
+    rest = (key if value is True else forms.get(key, "{0} {1}").format(key, value) for key, value in values.items())
     return window + ", ".join(filter(None, (f"{name} {channels}".strip(), *rest)))
 
 

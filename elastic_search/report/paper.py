@@ -116,10 +116,8 @@ def _notes(table: Reproduction, wide: bool) -> list[str]:
         families = [title for title, start in FAMILIES.items() if any(row.startswith(start) for row in named)]
         rows = "all rows" if len(named) == len(table.rows) else ", ".join(families)
         lines.append(f"counter {name}{'' if wide and table.number == 2 else f' ({rows})'}: {COUNTERS[name]}")
-    compares, errors = (
-        "= compares ours, rounded half up, with the printed digits",
-        "in percent, as printed, not measured",
-    )
+    compares = "= compares ours, rounded half up, with the printed digits"
+    errors = "in percent, as printed, not measured here"
     if table.number == 2:
         lines += [f"params, FLOPs: as printed, in M and G; {compares}", *_near(table)]
         lines += [f"top-1, top-5: errors {errors}", "quoted: the paper took the errors of this row from another paper"]

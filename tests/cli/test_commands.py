@@ -143,12 +143,12 @@ def test_spec_file_is_a_network_name(command, tmp_path):
 
 def test_parameters_that_trained_filters_add_are_named(command):
     args = ("flops", "dla_x60", "--split", "1/2,1/2", "--up")
-    assert "edited: 89,600 of 17,739,416 params are the trained filters" in command(*args, "trained").stdout
+    assert "edited: 89,600 of 17,739,416 params are trained resampling filters" in command(*args, "trained").stdout
     assert "filters" not in command(*args, "nearest").stdout
     networks = json.loads(command(*args, "trained", "--json").stdout)["networks"]
     assert [network["params_trained_filters"] for network in networks] == [0, 89_600]
     args = ("match", "dla_x60", "--input", "64", "--tolerance", "5%")
-    assert "params include the trained filters" in command(*args, "--down", "trained").stdout
+    assert "params include the trained resampling filters" in command(*args, "--down", "trained").stdout
     assert "filters" not in command(*args).stdout
 
 
