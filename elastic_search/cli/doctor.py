@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import dir_option, format_options
+from elastic_search.cli.options import dir_option, format_options, require
 from elastic_search.errors import ElasticError, EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
 
 
 def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
-    from elastic_search.cli.extras import require
 
     require("optuna", "sqlalchemy", "filelock")
     from elastic_search.search.store.folder import RunFolder

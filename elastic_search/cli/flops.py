@@ -1,4 +1,4 @@
-"""``elastic-search flops``: what a network costs, beside its Elastic variant."""
+"""``elastic-search flops``: what a network costs, next to its Elastic variant."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from elastic_search.cli.options import (
     is_code,
     load_graph,
     option,
+    require,
 )
 from elastic_search.cli.output import tell_opaque
 from elastic_search.errors import OverBudgetError, UsageError
@@ -188,7 +189,6 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
 
 
 def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:
-    from elastic_search.cli.extras import require
     from elastic_search.report.latency import latency_report
 
     require("torch")

@@ -1,4 +1,4 @@
-"""Options that commands share, and what they mean."""
+"""What commands share: options, the networks and splits that they name, and checks for extras."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def option(*names: str, **about: Any) -> Callable[[Command], Command]:
 
 
 input_option = option("--input", "size", type=SIZE, default="224", help="Input size in pixels.")
-seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Seed of the random choices.")
+seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Random seed.")
 dir_option = option("--dir", "root", default="runs", help="Folder that holds all runs.")
 
 
@@ -99,11 +99,25 @@ def format_options(command: Command) -> Command:
 def edit_options(command: Command) -> Command:
     """--split, --down and --up."""
     split = "Branches of every block that can be split, such as 1/2,1/2 or 1/2@1,1/2@1/2."
-    down = click.option("--down", type=click.Choice(["avgpool", "trained"]), help="Down-sampling of low branches.")
-    up = click.option(
-        "--up", type=click.Choice(["bilinear", "nearest", "trained"]), help="Up-sampling of low branches."
-    )
+    down = click.option("--down", type=click.Choice(["avgpool", "trained"]), help="How low branches are down-sampled.")
+    ups = click.Choice(["bilinear", "nearest", "trained"])
+    up = click.option("--up", type=ups, help="How low branches are up-sampled.")
     return click.option("--split", metavar="SPLIT", help=split)(down(up(command)))
+
+
+def require(*modules: str, extra: str = "search") -> None:
+    """Check that modules of an extra are installed, without importing them.
+
+    Raises:
+        EnvironmentFault: for the first that is missing, with the command that installs it.
+    """
+    from importlib.util import find_spec
+
+    from elastic_search.errors import missing_extra
+
+    for module in modules:
+        if find_spec(module) is None:
+            raise missing_extra(module, extra)
 
 
 def is_code(name: str) -> bool:
@@ -123,8 +137,6 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
     from elastic_search.arch.network import Network
 
     if is_code(name):
-        from elastic_search.cli.extras import require
-
         require("torch")
         from elastic_search.arch.ops import Shape, image
         from elastic_search.nn.own_layers import own_layers

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from elastic_search.cli.options import format_options
+from elastic_search.cli.options import format_options, require
 from elastic_search.cli.output import write_output
 from elastic_search.errors import UsageError
 
@@ -40,7 +40,6 @@ def paper(what: str, output: Path | None, fmt: str) -> None:
 
 def _figure4(output: Path | None, fmt: str) -> None:
     """Draw Figure 4 to a file or the terminal, or print its data."""
-    from elastic_search.cli.extras import require
     from elastic_search.paper.figure4 import figure4
 
     if output is not None:

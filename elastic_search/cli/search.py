@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, seed_option
+from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, require, seed_option
 from elastic_search.errors import UsageError
 from elastic_search.search.propose import STRATEGIES
 
@@ -77,7 +77,6 @@ def search(
     """
     from pathlib import Path
 
-    from elastic_search.cli.extras import require
     from elastic_search.files import load_space
     from elastic_search.search.plan import bands
 

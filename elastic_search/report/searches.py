@@ -66,9 +66,8 @@ def row_dict(row: Row) -> Record:
         "seconds": result.seconds if trained else None,
         "reason": result.reason or None,
     }
-    if row.band is not None:
-        said["band"] = row.band
-    return said if row.front is None else {**said, "front": row.front}
+    of_sweep = {"band": row.band, "front": row.front}
+    return said | {key: value for key, value in of_sweep.items() if value is not None}
 
 
 def _document(run: Run) -> Record:

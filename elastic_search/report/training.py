@@ -105,7 +105,7 @@ def _notes(networks: list[Network], measured: list[Measured]) -> list[str]:
             wrong.append(f"{excess / 10**9:.3f} for {net.label}")
     if wrong:
         lines.append("FlopCounterMode counts the weight gradient of a grouped convolution as if it had one group:")
-        lines.append(f"{', '.join(wrong)} GFLOPs too many; forward and backward above are right")
+        lines.append(f"GFLOPs too many: {', '.join(wrong)}; forward and backward above are right")
     for net in networks:
         if dead := [path for path in net.graph.dead() if net.graph.at(path).params]:
             lines.append(f"{net.label}: without {', '.join(dead)}, whose results are not used")
