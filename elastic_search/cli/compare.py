@@ -7,19 +7,9 @@ import click
 from elastic_search.cli.options import convention_option, dtype_option, format_options, input_option, load_graph
 from elastic_search.cli.output import tell_opaque
 
-SORTS = {
-    "name": "name",
-    "params": "params",
-    "macs": "macs",
-    "count": "count",
-    "activations": "activations",
-    "bytes": "bytes_moved",
-    "peak": "peak_memory",
-    "intensity": "intensity",
-    "depth": "depth",
-    "field": "receptive_field",
-}
-"""What users sort by, and its key in a comparison."""
+SORTS = ["name", "params", "macs", "count", "activations", "bytes", "peak", "intensity", "depth", "field"]
+KEYS = {"bytes": "bytes_moved", "peak": "peak_memory", "field": "receptive_field"}
+"""Keys of quantities in a comparison, if they differ from the option."""
 
 
 @click.command()
@@ -27,7 +17,7 @@ SORTS = {
 @input_option
 @convention_option()
 @dtype_option("Data type of weights and activations, for bytes moved and peak memory.")
-@click.option("--sort", type=click.Choice(list(SORTS)), help="Quantity to sort by; 'count' is the convention's count.")
+@click.option("--sort", type=click.Choice(SORTS), help="Quantity to sort by; 'count' is the convention's count.")
 @click.option("--reverse", is_flag=True, help="Sort the largest first; without --sort, reverse the order of the names.")
 @format_options
 def compare(
@@ -55,7 +45,8 @@ def compare(
     from elastic_search.report.emit import emit
 
     networks = [load_graph(name, size) for name in names]
-    found = compare(networks, image(*size), CONVENTIONS[convention], dtype, sort and SORTS[sort], reverse)
+    key = sort and KEYS.get(sort, sort)
+    found = compare(networks, image(*size), CONVENTIONS[convention], dtype, key, reverse)
     if fmt in ("csv", "json"):
         tell_opaque(networks)
     emit(comparison_report(found, fmt), fmt)

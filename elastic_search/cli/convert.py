@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from elastic_search.cli.options import format_options
+from elastic_search.cli.options import format_options, require
 from elastic_search.errors import UsageError
 
 ENDINGS = (".tar", ".pth", ".pt", ".safetensors")
@@ -28,9 +28,8 @@ def convert(name: str, file: str, output: str | None, force: bool, fmt: str) -> 
     extra.
     """
     from elastic_search.arch.zoo import published
-    from elastic_search.cli.extras import require
+    from elastic_search.report.checks import weights_report
     from elastic_search.report.emit import emit
-    from elastic_search.report.weights import weights_report
 
     published(name)
     target = Path(output) if output else Path(_stem(file) + ".safetensors")

@@ -7,26 +7,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import dir_option, format_options
+from elastic_search.cli.options import dir_option, format_options, require
 from elastic_search.errors import ElasticError, EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 EXTRAS = {
-    "torch": "search",
-    "optuna": "search",
-    "sqlalchemy": "search",
-    "filelock": "search",
-    "fvcore": "search",
-    "safetensors": "weights",
-    "matplotlib": "plot",
-    "plotext": "plot",
-    "psycopg": "cluster",
-    "ptflops": "tools",
-    "thop": "tools",
-    "torchinfo": "tools",
+    "search": ("torch", "optuna", "sqlalchemy", "filelock", "fvcore"),
+    "weights": ("safetensors",),
+    "plot": ("matplotlib", "plotext"),
+    "cluster": ("psycopg",),
+    "tools": ("ptflops", "thop", "torchinfo"),
 }
+"""Extras and the packages that they install."""
+
 FREE_BYTES = 500 * 10**6
 """Free disk space that a long search needs."""
 
@@ -45,7 +40,7 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
     """
     from pathlib import Path
 
-    from elastic_search.report.doctor import findings_report
+    from elastic_search.report.checks import findings_report
     from elastic_search.report.emit import emit
 
     if name is None:
@@ -60,7 +55,6 @@ def doctor(name: str | None, repair: bool, root: str, fmt: str) -> None:
 
 
 def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
-    from elastic_search.cli.extras import require
 
     require("optuna", "sqlalchemy", "filelock")
     from elastic_search.search.store.folder import RunFolder
@@ -85,44 +79,33 @@ def _run(root: Path, name: str, repair: bool) -> list[dict[str, Any]]:
 def _environment(root: Path) -> list[dict[str, Any]]:
     import platform
     import shutil
+    import tempfile
     from importlib import metadata
 
     found = [_finding("elastic-search", True, f"{__version__}, Python {platform.python_version()}")]
-    for module, extra in EXTRAS.items():
+    for extra, module in ((extra, module) for extra, modules in EXTRAS.items() for module in modules):
         try:
             found.append(_finding(module, True, metadata.version(module)))
         except metadata.PackageNotFoundError:
-            needed = extra == "search"
             cure = f"pip install 'elastic-search[{extra}]'"
-            found.append(_finding(module, not needed, f"not installed ({extra})", cure))
+            found.append(_finding(module, extra != "search", f"not installed ({extra})", cure))
     if all(finding["sound"] for finding in found):
-        found += _devices()
+        from elastic_search.train.device import choose_device, describe, torch_version
+
+        try:
+            found.append(_finding("device", True, f"{describe(choose_device('auto'))} (torch {torch_version()})"))
+        except ElasticError as error:
+            found.append(_finding("device", False, error.message, error.hint or ""))
     folder = next(path for path in (root.resolve(), *root.resolve().parents) if path.exists())
     free = shutil.disk_usage(folder).free
     cure = "free some space, or choose another --dir"
     found.append(_finding("disk", free >= FREE_BYTES, f"{free / 10**9:.1f} GB free at {folder}", cure))
-    return [*found, _writable(folder)]
-
-
-def _devices() -> list[dict[str, Any]]:
-    from elastic_search.train.device import choose_device, describe, torch_version
-
-    try:
-        device = choose_device("auto")
-    except ElasticError as error:
-        return [_finding("device", False, error.message, error.hint or "")]
-    return [_finding("device", True, f"{describe(device)} (torch {torch_version()})")]
-
-
-def _writable(folder: Path) -> dict[str, Any]:
-    import tempfile
-
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"0" * 4096)
     except OSError as error:
-        return _finding("folder", False, f"{folder}: {error.strerror}", "choose another --dir")
-    return _finding("folder", True, f"{folder} is writable")
+        return [*found, _finding("folder", False, f"{folder}: {error.strerror}", "choose another --dir")]
+    return [*found, _finding("folder", True, f"{folder} is writable")]
 
 
 def _finding(what: str, sound: bool, says: str, cure: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``elastic-search flops``: what a network costs, beside its Elastic variant."""
+"""``elastic-search flops``: what a network costs, next to its Elastic variant."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from elastic_search.cli.options import (
     edit_options,
     edited,
     format_options,
+    is_code,
     load_graph,
     option,
+    require,
 )
 from elastic_search.cli.output import tell_opaque
 from elastic_search.errors import OverBudgetError, UsageError
@@ -126,7 +128,7 @@ def flops(
 
 def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
     """The network and the variant that the options ask for, each with its role."""
-    if _is_code(name):
+    if is_code(name):
         return _modules(name, elastic, edits, input)
     from elastic_search.arch.network import Network
     from elastic_search.arch.split import parse_split
@@ -153,29 +155,19 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
     elif edits:
         assert base.spec is not None
         spec = edited(base.spec, **{key: edits.get(key) for key in ("split", "down", "up", "depths")})
-        shown = dict(edits)
-        if "split" in shown:
-            shown["split"] = parse_split(shown["split"])
-        if "depths" in shown:
-            shown["depths"] = ",".join(map(str, shown["depths"]))
+        shown = edits | ({"split": parse_split(edits["split"])} if "split" in edits else {})
+        shown |= {"depths": ",".join(map(str, edits["depths"]))} if "depths" in edits else {}
         text = " ".join(f"--{key} {value}" for key, value in shown.items())
         networks.append(("edited", Network(f"{name} {text}", spec.graph(), spec)))
     return networks
 
 
-def _is_code(name: str) -> bool:
-    """Whether a name is ``package.module:factory``."""
-    return ":" in name and "/" not in name and not name.endswith(".toml")
-
-
 def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
     """A user's module and its Elastic version."""
-    wrong = [f"--{key}" for key in ("depths",) if key in edits]
-    if wrong or (edits and not elastic):
-        options = ", ".join(wrong or (f"--{key}" for key in edits))
-        raise UsageError(
-            f"{options}: a module of your own has no stages to edit", f"use flops {name} --elastic --split 1/2,1/2"
-        )
+    if "depths" in edits or (edits and not elastic):
+        options = "--depths" if "depths" in edits else ", ".join(f"--{key}" for key in edits)
+        hint = f"use flops {name} --elastic --split 1/2,1/2"
+        raise UsageError(f"{options}: a module of your own has no stages to edit", hint)
     networks = [("base", load_graph(name, input))]
     if elastic:
         from elastic_search.arch.network import Network
@@ -186,20 +178,17 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         from elastic_search.nn.trace.tracing import trace
         from elastic_search.report.notes import left_notes
 
-        pair = resampling_pair(edits.get("down"), edits.get("up"))
-        split = parse_split(edits.get("split", "1/2,1/2"), *pair)
+        split = parse_split(edits.get("split", "1/2,1/2"), *resampling_pair(edits.get("down"), edits.get("up")))
         module = load_module(name)
-        change = elasticize(module, split, input=(input.channels, input.height, input.width))
+        change = elasticize(module, split, input=input)
         click.echo("\n".join(left_notes(change)), err=True)
-        label = f"{name} --elastic {split.short}"
-        graph, classes = trace(module, input), own_layers(module)
+        label, graph, classes = f"{name} --elastic {split.short}", trace(module, input), own_layers(module)
         variant = Network(label, graph, module=module, own_layers=classes, elasticized=change)
         networks.append(("elastic", variant))
     return networks
 
 
 def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:
-    from elastic_search.cli.extras import require
     from elastic_search.report.latency import latency_report
 
     require("torch")

@@ -1,4 +1,4 @@
-"""The group of commands and the way its errors end."""
+"""The group of commands and its error handling."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from elastic_search import __version__
 from elastic_search.errors import ElasticError
 
 COMMANDS = {
-    "flops": "What a network costs, beside its Elastic variant.",
-    "compare": "Networks side by side, with ratios to the first.",
-    "diff": "The nodes in which two networks differ.",
-    "draw": "A network as a drawing.",
-    "models": "The networks known by name.",
-    "match": "Every depth at which a split costs what the base does.",
-    "space": "How many networks a space has in a band; draws, bounds, nearest.",
-    "search": "Train proxies of networks inside a band.",
-    "reproduce": "A search's training again, compared with its record.",
-    "doctor": "This environment, or a run's files, with cures.",
-    "validate": "Our counts against the tools' own.",
-    "conventions": "What each tool counts, as formulas.",
-    "pyramids": "The paper's Table 1 at given sizes.",
-    "paper": "The paper's tables and Figure 4 beside ours.",
-    "convert": "Published weights to a safetensors file.",
+    "flops": "Count the cost of a network, next to its Elastic variant.",
+    "compare": "Compare networks side by side.",
+    "diff": "List the nodes that differ between two networks.",
+    "draw": "Draw a network.",
+    "models": "List the networks known by name.",
+    "match": "Find the depths at which a split costs as much as the base.",
+    "space": "Count, sample and find the networks of a space in a band of costs.",
+    "search": "Search a band of costs for the network with the best proxy.",
+    "reproduce": "Repeat a training of a search and compare it with the record.",
+    "doctor": "Check this environment, or the files of a run.",
+    "validate": "Compare our counts with those of other tools.",
+    "conventions": "Show what each tool counts, as formulas.",
+    "pyramids": "Show the paper's Table 1 for given sizes.",
+    "paper": "Show the paper's tables and Figure 4 next to our counts.",
+    "convert": "Convert a published checkpoint to safetensors.",
 }
-"""Name to what the list of commands says; a command is the function of that name in the module of that name."""
+"""Commands and their one-line help; each is the function of that name in the module of that name."""
 
 
 class Commands(click.Group):
-    """Imports a command when it is called, and turns the errors a user can cause into a message and an exit code."""
+    """Imports a command when it is called, and turns errors that a user can cause into a message and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -61,7 +61,7 @@ class Commands(click.Group):
         if sys.stdout is None:
             ctx.exit(3)
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a file's name may hold what the terminal cannot show
+            sys.stdout.reconfigure(errors="replace")  # a file name may contain characters that the terminal cannot show
         try:
             return super().invoke(ctx)
         except ElasticError as error:
@@ -75,7 +75,7 @@ class Commands(click.Group):
             click.echo("interrupted", err=True)
             ctx.exit(130)
         except BrokenPipeError:
-            # The reader of our output has left (``| head``): nothing is wrong, and nothing is left to say.
+            # The reader of our output has gone, as with ``| head``: not an error, but nothing more can be written.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except OSError as error:
@@ -87,16 +87,16 @@ class Commands(click.Group):
 
 
 def _printable(text: str) -> str:
-    """The text without the control characters that a file's keys or name may bring."""
+    """The text without the control characters that the keys or name of a file may contain."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="elastic-search")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the traceback of errors.")
 def cli(debug: bool) -> None:
-    """What a convolutional network costs, and which Elastic network of that cost is better.
+    """Count what a convolutional network costs, and search for a better Elastic network of the same cost.
 
-    Data goes to stdout, everything else to stderr. Exit codes: 0 done; 1 the answer is no (a check failed,
-    nothing fits); 2 usage or a file's content; 3 data, environment, storage or disk; 130 and 143 interrupted.
+    Data goes to stdout, everything else to stderr. Exit codes: 0 success; 1 the answer is no (a check failed, nothing
+    fits); 2 wrong usage or file content; 3 data, environment, storage or disk; 130 and 143 interrupted.
     """

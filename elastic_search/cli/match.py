@@ -47,7 +47,7 @@ def match(
     from elastic_search.arch.ops import image
     from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.emit import emit
-    from elastic_search.report.matches import match_report
+    from elastic_search.report.networks import match_report
     from elastic_search.space.depths import match as matching
 
     label, base = load_network(name)

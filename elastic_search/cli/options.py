@@ -1,4 +1,4 @@
-"""Options that commands share, and what they mean."""
+"""What commands share: options, the networks and splits that they name, and checks for extras."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-if TYPE_CHECKING:
-    from fractions import Fraction
+from elastic_search.arch.written import is_number, parse_amount, parse_percent, parse_size
 
+if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
     from elastic_search.arch.spec import Spec
@@ -36,64 +36,31 @@ class Written(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
-def _size(text: str) -> tuple[int, int]:
-    from elastic_search.arch.written import parse_size
-
-    _, height, width = parse_size(text)
-    return height, width
-
-
-def _images(text: str) -> tuple[Shape, ...]:
-    from elastic_search.arch.written import parse_size
-
-    return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
-
-
-def _amount(text: str) -> int:
-    from elastic_search.arch.written import parse_amount
-
-    return parse_amount(text)
-
-
 def _amounts(text: str) -> tuple[int, ...]:
-    amounts = sorted(set(map(_amount, text.split(","))))
+    amounts = sorted(set(map(parse_amount, text.split(","))))
     if amounts[0] < 1:
         raise ValueError(f"{text!r}: every target must be above 0")
     return tuple(amounts)
 
 
-def _percent(text: str) -> Fraction:
-    from elastic_search.arch.written import parse_percent
-
-    return parse_percent(text)
-
-
 def _depths(text: str) -> tuple[int, ...]:
-    from elastic_search.arch.written import is_number
-
     parts = [part.strip() for part in text.split(",")]
     if not all(is_number(part) and 1 <= int(part) <= 1024 for part in parts):
         raise ValueError(f"{text!r} are not depths: write 6,8,5,3 (1 to 1024 blocks per stage)")
     return tuple(map(int, parts))
 
 
-SIZE = Written("H or HxW", _size)
-"""One edge of a square, or height x width; (height, width)."""
+def _images(text: str) -> tuple[Shape, ...]:
+    return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
 
+
+SIZE = Written("H or HxW", lambda text: parse_size(text)[1:])
 IMAGES = Written("SIZE[,SIZE…]", _images)
-"""One or several of ``224``, ``193x257`` and ``3x224x224``; shapes."""
-
-AMOUNT = Written("NUMBER", _amount)
-"""Operations or parameters: ``4300000000``, ``4.3e9``, ``4.3G``, ``25M``; an int."""
-
+AMOUNT = Written("NUMBER", parse_amount)
 AMOUNTS = Written("NUMBER[,NUMBER…]", _amounts)
-"""Distinct amounts above 0; ints, the smallest first."""
-
-PERCENT = Written("percent", _percent)
-"""``1%`` or ``0.01``; an exact Fraction."""
-
+PERCENT = Written("percent", parse_percent)
 DEPTHS = Written("D1,D2,…", _depths)
-"""Blocks per stage: ``6,8,5,3``."""
+"""Types of options: (height, width); shapes; an int; distinct ints above 0, sorted; an exact Fraction; ints."""
 
 
 def option(*names: str, **about: Any) -> Callable[[Command], Command]:
@@ -102,7 +69,7 @@ def option(*names: str, **about: Any) -> Callable[[Command], Command]:
 
 
 input_option = option("--input", "size", type=SIZE, default="224", help="Input size in pixels.")
-seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Seed of the random choices.")
+seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Random seed.")
 dir_option = option("--dir", "root", default="runs", help="Folder that holds all runs.")
 
 
@@ -132,11 +99,30 @@ def format_options(command: Command) -> Command:
 def edit_options(command: Command) -> Command:
     """--split, --down and --up."""
     split = "Branches of every block that can be split, such as 1/2,1/2 or 1/2@1,1/2@1/2."
-    down = click.option("--down", type=click.Choice(["avgpool", "trained"]), help="Down-sampling of low branches.")
-    up = click.option(
-        "--up", type=click.Choice(["bilinear", "nearest", "trained"]), help="Up-sampling of low branches."
-    )
+    down = click.option("--down", type=click.Choice(["avgpool", "trained"]), help="How low branches are down-sampled.")
+    ups = click.Choice(["bilinear", "nearest", "trained"])
+    up = click.option("--up", type=ups, help="How low branches are up-sampled.")
     return click.option("--split", metavar="SPLIT", help=split)(down(up(command)))
+
+
+def require(*modules: str, extra: str = "search") -> None:
+    """Check that modules of an extra are installed, without importing them.
+
+    Raises:
+        EnvironmentFault: for the first that is missing, with the command that installs it.
+    """
+    from importlib.util import find_spec
+
+    from elastic_search.errors import missing_extra
+
+    for module in modules:
+        if find_spec(module) is None:
+            raise missing_extra(module, extra)
+
+
+def is_code(name: str) -> bool:
+    """Whether a name is ``package.module:factory``."""
+    return ":" in name and "/" not in name and not name.endswith(".toml")
 
 
 def load_graph(name: str, size: tuple[int, ...]) -> Network:
@@ -150,9 +136,7 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
     """
     from elastic_search.arch.network import Network
 
-    if ":" in name and not name.endswith(".toml"):
-        from elastic_search.cli.extras import require
-
+    if is_code(name):
         require("torch")
         from elastic_search.arch.ops import Shape, image
         from elastic_search.nn.own_layers import own_layers

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import format_options
+from elastic_search.cli.options import format_options, require
 from elastic_search.cli.output import write_output
 from elastic_search.errors import UsageError
-
-if TYPE_CHECKING:
-    from elastic_search.paper.figure4 import Figure4
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -43,32 +39,25 @@ def paper(what: str, output: Path | None, fmt: str) -> None:
 
 
 def _figure4(output: Path | None, fmt: str) -> None:
+    """Draw Figure 4 to a file or the terminal, or print its data."""
     from elastic_search.paper.figure4 import figure4
-    from elastic_search.report.emit import emit
-    from elastic_search.report.paper import figure_report
 
     if output is not None:
-        return _write(figure4(), output, fmt)
-    if fmt != "table":
-        return emit(figure_report(figure4()), fmt)
-    from elastic_search.cli.extras import require
+        suffix = output.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise UsageError(f"-o {output}: the suffix must be one of {', '.join(SUFFIXES)}", "try -o figure4.svg")
+        if fmt != "table":
+            raise UsageError(f"-o draws an image and --format {fmt} prints the data", "give one of them")
+        require("matplotlib", extra="plot")
+        from elastic_search.draw.figure4 import picture
 
+        return write_output(output, picture(figure4(), suffix[1:]))
+    if fmt != "table":
+        from elastic_search.report.emit import emit
+        from elastic_search.report.paper import figure_report
+
+        return emit(figure_report(figure4()), fmt)
     require("plotext", extra="plot")
     from elastic_search.draw.figure4 import terminal
 
     click.echo(terminal(figure4()))
-
-
-def _write(figure: Figure4, output: Path, fmt: str) -> None:
-    """Draw the image and write it whole or not at all."""
-    suffix = output.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UsageError(f"-o {output}: the suffix must be one of {', '.join(SUFFIXES)}", "for example -o figure4.svg")
-    if fmt != "table":
-        raise UsageError(f"-o draws an image and --format {fmt} prints the data", "give one of them")
-    from elastic_search.cli.extras import require
-
-    require("matplotlib", extra="plot")
-    from elastic_search.draw.figure4 import picture
-
-    write_output(output, picture(figure, suffix[1:]))

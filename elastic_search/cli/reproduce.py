@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import device_option, dir_option, format_options
+from elastic_search.cli.options import device_option, dir_option, format_options, require
 from elastic_search.errors import UsageError
 
 
@@ -24,7 +24,6 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     """
     from pathlib import Path
 
-    from elastic_search.cli.extras import require
     from elastic_search.report.emit import emit
     from elastic_search.report.searches import curves_report
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, seed_option
+from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, require, seed_option
 from elastic_search.errors import UsageError
 from elastic_search.search.propose import STRATEGIES
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from elastic_search.search.run import Run
 
 ENDINGS = {
-    "trials": "all trials done",
+    "trials": "all trials are done",
     "time": "time limit reached",
     "exhausted": "all networks in the band tried, the best ones with more seeds",
     "signal": "interrupted",
@@ -77,7 +77,6 @@ def search(
     """
     from pathlib import Path
 
-    from elastic_search.cli.extras import require
     from elastic_search.files import load_space
     from elastic_search.search.plan import bands
 
@@ -95,11 +94,14 @@ def search(
 
     stop = StopSignal()
     with stop.listening():
+        from elastic_search.report.emit import emit
         from elastic_search.report.progress import Progress
+        from elastic_search.report.searches import search_report, sweep_report
         from elastic_search.search.evaluator import PROXY_EVALUATOR, Named
         from elastic_search.search.run import Run, sweep
         from elastic_search.search.shared import SharedStudy, checked_url
         from elastic_search.search.store.folder import RunFolder
+        from elastic_search.search.store.ranking import curve
         from elastic_search.search.trials.loop import Settings
         from elastic_search.train.device import choose_device, describe, torch_version
 
@@ -114,18 +116,10 @@ def search(
             cautions.append("with several workers, the order in which they finish changes which networks are tried")
         elif chosen.type != "cpu":
             cautions.append("on a GPU, equal seeds give only nearly equal accuracies")
-        runs = [
-            Run(
-                one,
-                RunFolder(Path(root), of),
-                settings,
-                Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device}),
-                about,
-                Progress(*cautions),
-                stop,
-            )
-            for of, one in plans.items()
-        ]
+        runs = []
+        for of, one in plans.items():
+            evaluator = Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device})
+            runs.append(Run(one, RunFolder(Path(root), of), settings, evaluator, about, Progress(*cautions), stop))
         total = seconds
         if seconds is not None and until is not None:
             # --until is a time of day, however much time earlier starts used.
@@ -137,16 +131,18 @@ def search(
         stop.notice = "stopping after this epoch; press Ctrl-C again to stop at once"
         sweep(runs, total, started)
         done = [run for run in runs if run.ended]
-        _show(done, title if targets else "", fmt)
+        if targets:
+            emit(sweep_report(title, done, curve([run.rows() for run in done])), fmt)
+        else:
+            emit(search_report(done[0], ENDINGS[done[0].ended]), fmt)
     if done[-1].ended == "time" and not any(run.folder.result(None) for run in runs):
         click.echo("no network finished training: the time was too short for the base network", err=True)
     if done[-1].ended == "signal" and stop.received is not None:
         click.echo("interrupted; run the same command to resume", err=True)
         raise SystemExit(128 + stop.received)
-    for run in runs:
-        if run.folder.best_file.exists():
-            best = os.path.relpath(run.folder.best_file)
-            click.echo(f"best network: elastic-search flops {best}", err=True)
+    for best in (run.folder.best_file for run in runs):
+        if best.exists():
+            click.echo(f"best network: elastic-search flops {os.path.relpath(best)}", err=True)
 
 
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
@@ -160,17 +156,6 @@ def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
         return emit(Report(head={"bands": [plan.head for plan in plans]}), fmt)
     for plan in plans:
         emit(plan, fmt)
-
-
-def _show(runs: list[Run], sweep: str, fmt: str) -> None:
-    """Show the ranking of a run, or the best network of each band."""
-    from elastic_search.report.emit import emit
-    from elastic_search.report.searches import search_report, sweep_report
-    from elastic_search.search.store.ranking import curve
-
-    if sweep:
-        return emit(sweep_report(sweep, runs, curve([run.rows() for run in runs])), fmt)
-    emit(search_report(runs[0], ENDINGS[runs[0].ended]), fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from elastic_search.cli.options import format_options, input_option, load_graph, option
+from elastic_search.cli.options import format_options, input_option, load_graph, option, require
 from elastic_search.errors import MismatchError, UsageError
 
 
@@ -23,7 +23,6 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, size: tuple[i
     """
     from elastic_search.arch.ops import image
     from elastic_search.arch.zoo import PUBLISHED
-    from elastic_search.cli.extras import require
     from elastic_search.report.checks import checks_report
     from elastic_search.report.emit import emit
 

@@ -7,7 +7,7 @@ layer of each kind: ``built`` counts from it what Table 1 leaves out, the resamp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -159,12 +159,12 @@ def _ck2(x: Layer) -> Fraction:
     return Fraction(x.c * x.k**2)
 
 
-def _sum(terms: Iterable[Fraction]) -> Fraction:
-    return sum(terms, Fraction(0))
+def _n2ck2(x: Layer) -> Fraction:
+    return x.n**2 * _ck2(x)
 
 
 class Method(NamedTuple):
-    """A row of Table 1: its name, FLOPs and parameters of one output channel, and the real layer."""
+    """A row of Table 1: title, FLOPs and parameters per output channel, and the real layer."""
 
     title: str
     flops: Callable[[Layer], Fraction]
@@ -173,34 +173,29 @@ class Method(NamedTuple):
 
 
 METHODS: dict[str, Method] = {
-    "single_scale": Method("Single scale", lambda x: x.n**2 * _ck2(x), _ck2, _single_scale),
+    "single_scale": Method("Single scale", _n2ck2, _ck2, _single_scale),
     "feature_pyramid_concat": Method(
         "Feature pyramid (concat)",
-        lambda x: x.n**2 * x.q * _ck2(x),
+        lambda x: x.q * _n2ck2(x),
         lambda x: x.q * _ck2(x),
         lambda x: _feature_pyramid(x, "concat"),
     ),
-    "feature_pyramid_add": Method(
-        "Feature pyramid (add)",
-        lambda x: x.n**2 * _ck2(x),
-        _ck2,
-        lambda x: _feature_pyramid(x, "add"),
-    ),
+    "feature_pyramid_add": Method("Feature pyramid (add)", _n2ck2, _ck2, lambda x: _feature_pyramid(x, "add")),
     "filter_pyramid_standard": Method(
         "Filter pyramid (standard)",
-        lambda x: _sum(x.n**2 * x.c * (x.k * r) ** 2 / b for b, r in x.branches),
-        lambda x: _sum(x.c * (x.k * r) ** 2 / b for b, r in x.branches),
+        lambda x: sum((x.n**2 * x.c * (x.k * r) ** 2 / b for b, r in x.branches), Fraction()),
+        lambda x: sum((x.c * (x.k * r) ** 2 / b for b, r in x.branches), Fraction()),
         lambda x: _branches("filter_pyramid_standard", x, lambda c, r: _plain(x, c, x.k * r)),
     ),
     "filter_pyramid_dilated": Method(
         "Filter pyramid (dilated)",
-        lambda x: x.n**2 * _ck2(x),
+        _n2ck2,
         _ck2,
         lambda x: _branches("filter_pyramid_dilated", x, lambda c, r: _plain(x, c, x.k, r)),
     ),
     "elastic": Method(
         "Elastic",
-        lambda x: _sum((x.n / r) ** 2 * _ck2(x) / b for b, r in x.branches),
+        lambda x: sum(((x.n / r) ** 2 * _ck2(x) / b for b, r in x.branches), Fraction()),
         _ck2,
         lambda x: _branches("elastic", x, lambda c, r: _elastic_branch(x, c, r)),
     ),

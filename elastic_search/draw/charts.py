@@ -1,4 +1,4 @@
-"""A network as text for graphviz (dot) and for Mermaid: vertices, clusters and edges are made once for both."""
+"""A network as text for graphviz (dot) and for Mermaid, from the same vertices, clusters and edges."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Style(NamedTuple):
-    """How a family looks: Okabe and Ito's colours, which colour-blind readers can tell apart, and a shape."""
+    """How a family looks: one of Okabe and Ito's colours, which colour-blind readers can tell apart, and a shape."""
 
     colour: str
     marker: str
@@ -33,7 +33,7 @@ STYLES = {
 
 
 class Panel(NamedTuple):
-    """One half of the figure: what its x axis is and which attribute of a point lies there."""
+    """One half of the figure: the attribute of a point on its x axis, its unit and title."""
 
     key: str
     unit: int
@@ -48,15 +48,12 @@ ACCURACY = "top-1 accuracy (%)"
 
 
 def footnote(figure: Figure4) -> str:
-    """What a reader must know of the figures."""
+    """Where the figures come from."""
     quoted = ", ".join(f"{TITLES[point.family]}'s base" for point in figure.quoted)
     return (
         "Costs are counted here, FLOPs by each row's counter; accuracy is 100 minus the error that the paper prints"
         + (f" (quoted from other work for {quoted})." if quoted else ".")
     )
-
-
-# --- the image
 
 
 def picture(figure: Figure4, fmt: str) -> bytes:
@@ -97,7 +94,7 @@ def _figure(figure: Figure4) -> Figure:
     key = [Line2D([], [], markerfacecolor=fill, label=label, **style) for label, fill in fills.items()]
     axes[1].legend(handles=key, loc="lower right", frameon=False)
     drawn.text(0.07, 0.03, footnote(figure), fontsize=8, color="#444444")
-    # Text has a size only once it is laid out, so labels are placed after everything else.
+    # Text has a size only after layout, so labels are placed last.
     drawn.canvas.draw()
     for ax, panel in zip(axes, PANELS, strict=True):
         _draw_labels(ax, panel, figure)
@@ -133,14 +130,14 @@ def _draw_labels(ax: Axes, panel: Panel, figure: Figure4) -> None:
     taken = [legend.get_window_extent(renderer)] if legend else []
     for family in STYLES:
         ends = [ax.transData.transform(panel.place(point)) for point in figure.family(family) if point]
-        # A line's box would be too large: beads along it are what a label must not touch.
+        # The bounding box of a line would be too large, so labels avoid beads along it.
         steps = 12 if len(ends) == 2 else 0
         beads = [ends[0] + (ends[-1] - ends[0]) * i / steps for i in range(steps + 1)] if steps else ends
         taken += [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in beads]
         taken += [Bbox.from_bounds(x - 9, y - 9, 18, 18) for x, y in ends]
     sides = [(0, 9, "center", "bottom"), (9, 0, "left", "center"), (-9, 0, "right", "center"), (0, -9, "center", "top")]
     sides += [(x, y, h, v) for y, v in ((7, "bottom"), (-7, "top")) for x, h in ((7, "left"), (-7, "right"))]
-    # The family with one point has the fewest places, so it chooses first.
+    # A family with a single point has the fewest places, so it is placed first.
     for family in sorted(STYLES, key=lambda name: sum(point is not None for point in figure.family(name))):
         base, elastic = figure.family(family)
         places = ((f, point, s) for f in (1, 1.6, 2.4) for point in (elastic, base) if point for s in sides)
@@ -156,7 +153,8 @@ def _draw_labels(ax: Axes, panel: Panel, figure: Figure4) -> None:
                 fontsize=8.5,
             )
             box = label.get_window_extent(renderer).padded(3)
-            if not any(box.overlaps(other) for other in taken) and _inside(box, ax.bbox):
+            inside = ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1
+            if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
             label.remove()
@@ -164,14 +162,8 @@ def _draw_labels(ax: Axes, panel: Panel, figure: Figure4) -> None:
             raise AssertionError(f"no room for the label of {family}")
 
 
-def _inside(box: Any, frame: Any) -> bool:
-    return bool(box.x0 >= frame.x0 and box.x1 <= frame.x1 and box.y0 >= frame.y0 and box.y1 <= frame.y1)
-
-
-# --- the terminal
-
 WIDE = 110
-"""Columns from which the panels stand side by side."""
+"""Columns that side-by-side panels need."""
 
 ROWS = 20
 """Lines of a panel."""
@@ -180,9 +172,9 @@ _ASCII = str.maketrans({"·": ".", "─": "-", "│": "|", "┤": "+", "┬": "+
 
 
 def terminal(figure: Figure4) -> str:
-    """The figure as text of the terminal's width: a letter a network, small for a base, a capital for Elastic.
+    """The figure as text of the terminal's width: one letter per network, small for a base, capital for Elastic.
 
-    In colour on a terminal without ``NO_COLOR``; in ASCII where stdout can hold no more.
+    In colour on a terminal unless ``NO_COLOR`` is set; in ASCII if stdout cannot encode more.
     """
     import shutil
     from textwrap import wrap
@@ -192,7 +184,7 @@ def terminal(figure: Figure4) -> str:
     columns = max(40, shutil.get_terminal_size((80, 24)).columns)
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     beside = columns >= WIDE
-    plotext.terminal.limit(False, False)  # the height is ours: what does not fit is scrolled to
+    plotext.terminal.limit(False, False)  # a figure higher than the terminal is scrolled
     panels = [_text_panel(panel, figure, columns // 2 if beside else columns) for panel in PANELS]
     drawings = [panels[0] + panels[1]] if beside else panels
     lines = [drawing.string(colorless=not coloured) for drawing in drawings]
@@ -207,7 +199,7 @@ def terminal(figure: Figure4) -> str:
 
 
 def _rgb(family: str) -> tuple[int, int, int] | None:
-    """A family's colour; None for black, which a dark terminal does not show."""
+    """A family's colour; None for black, which is invisible on a dark terminal."""
     red, green, blue = bytes.fromhex(STYLES[family].colour[1:])
     return (red, green, blue) if red + green + blue else None
 
@@ -220,7 +212,7 @@ def _text_panel(panel: Panel, figure: Figure4, width: int) -> Any:
     low, high = (tuple(pick(values) for values in zip(*places, strict=True)) for pick in (min, max))
     span = [b - a for a, b in zip(low, high, strict=True)]
     limits = [(a - 0.06 * d, b + 0.06 * d) for a, b, d in zip(low, high, span, strict=True)]
-    # What the frame, the ticks and the labels leave of width and height.
+    # Size of a character cell, after subtracting frame, ticks and labels.
     cells = [1.12 * d / count for d, count in zip(span, (width - 8, ROWS - 5), strict=True)]
     plot = plotext.figure
     plot.clear()
@@ -239,7 +231,7 @@ def _text_panel(panel: Panel, figure: Figure4, width: int) -> Any:
     drawn: list[tuple[float, float]] = []
     for point in figure.points:
         x, y = panel.place(point)
-        # Two networks in one character cell: the later one moves a cell to the right.
+        # If two networks share a character cell, the later one moves a cell to the right.
         while any(abs(x - a) < cells[0] and abs(y - b) < cells[1] for a, b in drawn):
             x += cells[0]
         drawn.append((x, y))
@@ -250,7 +242,7 @@ def _text_panel(panel: Panel, figure: Figure4, width: int) -> Any:
 
 
 def _text_key(figure: Figure4, columns: int, coloured: bool) -> list[str]:
-    """What the letters mean, in as many columns as fit."""
+    """The legend of the letters, in as many columns as fit."""
     cell = max(map(len, TITLES.values())) + 7
     a_line = max(1, columns // cell)
     entries = []

@@ -15,12 +15,12 @@ BOX, GAP, LANE, EDGE = 26, 18, 16, 14
 """Height of a box, length of an arrow, width of an empty lane, margin inside a frame."""
 
 TALLEST = 1000
-"""Pixels above which what follows stands in a column of its own."""
+"""Pixels after which a new column begins."""
 
 
 @dataclass(frozen=True)
 class Area:
-    """A piece of the drawing around a vertical axis: its extent to both sides, its height, and its SVG."""
+    """A piece of the drawing around a vertical axis: its extent on both sides, its height and its SVG."""
 
     left: float
     right: float
@@ -42,7 +42,7 @@ def number(value: float) -> str:
 
 
 def text_width(text: str, size: float = SIZE) -> float:
-    """About how wide a text is."""
+    """Approximate width of a text."""
     return 0.6 * size * len(text)
 
 
@@ -83,7 +83,7 @@ def towards(corner: tuple[float, float], other: tuple[float, float], radius: flo
 
 
 def series(areas: Sequence[Area], enters: Callable[[Area], bool] = lambda area: True) -> Area:
-    """Areas below each other with arrows between them."""
+    """Areas one below another, with arrows between them."""
     parts, y = [], 0.0
     for i, area in enumerate(areas):
         if i:
@@ -95,11 +95,11 @@ def series(areas: Sequence[Area], enters: Callable[[Area], bool] = lambda area: 
 
 
 class Fan(Area):
-    """An area that begins with lines that spread, so that no arrow ends at its top."""
+    """An area that starts with a fork, so no arrow ends at its top."""
 
 
 def parallel(lanes: Sequence[Area]) -> Area:
-    """Areas side by side between a line that spreads and one that gathers; an empty area is a bare line."""
+    """Areas side by side between a fork and a join; an empty area is a bare line."""
     bar = 9.0
     inner = max(lane.height for lane in lanes)
     x, centres = 0.0, []
@@ -124,7 +124,7 @@ def parallel(lanes: Sequence[Area]) -> Area:
 
 
 def ladder(areas: Sequence[Area], edges: Iterable[tuple[int, int]]) -> Area:
-    """Areas below each other; a line at the right carries what is read further down. IN is above the first."""
+    """Areas one below another; lines at the right lead to readers further down. IN is above the first."""
     tops, y = [], float(GAP)
     for area in areas:
         tops.append(y)
@@ -161,7 +161,7 @@ def ladder(areas: Sequence[Area], edges: Iterable[tuple[int, int]]) -> Area:
 
 
 def stacked(areas: Sequence[Area]) -> Area:
-    """Areas in series, in columns side by side where they are many."""
+    """Areas in series, broken into columns when they are many."""
     columns: list[list[Area]] = [[]]
     height = 0.0
     for area in areas:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from elastic_search.arch import ops, traced_ops
@@ -56,7 +57,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class Item:
-    """A block, or what stands between blocks; ``repeat`` equal ones in a row are one."""
+    """A block, or the ops between blocks; ``repeat`` equal ones in a row are one item."""
 
     kind: str
     detail: Detail
@@ -94,7 +95,7 @@ class Panel:
 
     @property
     def facts(self) -> list[str]:
-        """Two lines of text."""
+        """The two lines below the name."""
         blocks = f"{self.blocks} {'block' if self.blocks == 1 else 'blocks'}, " if self.blocks else ""
         shape = self.output
         return [f"→ {shape.channels} × {shape.height} × {shape.width}", f"{blocks}{100 * self.share:.1f}% of MACs"]
@@ -111,16 +112,11 @@ class Panel:
         return self.edges == tuple((i - 1, i) for i in range(len(self.items)))
 
     def folded(self) -> Panel:
-        """Equal items in a row as one; items that read each other crosswise are left as they are."""
+        """Equal items in a row as one, unless items read more than the one before them."""
         if not self.is_chain:
             return self
-        items: list[Item] = []
-        for item in self.items:
-            if items and replace(items[-1], repeat=1) == item:
-                items[-1] = replace(items[-1], repeat=items[-1].repeat + 1)
-            else:
-                items.append(item)
-        return replace(self, items=tuple(items), edges=tuple((i - 1, i) for i in range(len(items))))
+        items = tuple(replace(item, repeat=len(list(equal))) for item, equal in groupby(self.items))
+        return replace(self, items=items, edges=tuple((i - 1, i) for i in range(len(items))))
 
 
 @dataclass(frozen=True)
@@ -142,17 +138,17 @@ class Sketch:
 RAMP = ((253, 231, 200), (250, 190, 140), (240, 135, 110), (205, 85, 125), (140, 58, 140), (72, 45, 130))
 """Colours from the highest resolution to the lowest."""
 
-NEUTRAL = (232, 233, 238)
-"""Colour of what has no resolution left: 1 × 1."""
+NEUTRAL = "#e8e9ee"
+"""Colour of maps of 1 × 1."""
 
 INK = "#22252b"
 """Colour of text on paper."""
 
 MAX_PANELS = 24
-"""Parts above which a network is drawn as one."""
+"""Most parts of a network that are drawn one by one."""
 
 LEVELS = ("stage", "block", "branch")
-"""How much is drawn."""
+"""Levels of detail."""
 
 JOINS = (ops.Add, ops.Concat, ops.Gate, traced_ops.Elementwise)
 _SILENT = (
@@ -172,7 +168,7 @@ def size_text(resolution: Resolution) -> str:
 def colours(resolutions: Sequence[Resolution]) -> dict[Resolution, str]:
     """A colour for each resolution, light for the highest."""
     ranked = [resolution for resolution in resolutions if resolution != (1, 1)]
-    found = {(1, 1): "#{:02x}{:02x}{:02x}".format(*NEUTRAL)}
+    found = {(1, 1): NEUTRAL}
     for i, resolution in enumerate(ranked):
         at = i * (len(RAMP) - 1) / max(1, len(ranked) - 1)
         low = min(int(at), len(RAMP) - 2)
@@ -188,12 +184,12 @@ def text_colour(fill: str) -> str:
 
 
 def printable(text: str) -> str:
-    """A text without control characters, which a name may bring."""
+    """A text without the control characters that a name may contain."""
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def sketch(network: Network, input: Shape) -> Sketch:
-    """What a drawing of a network for one image shows.
+    """The parts of a network that a drawing shows, for one image.
 
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
@@ -214,7 +210,7 @@ def sketch(network: Network, input: Shape) -> Sketch:
 
 
 class _Value(NamedTuple):
-    """The shape of a value, and the part that it comes from."""
+    """The shape of a value and the part that it comes from."""
 
     shape: Shape
     source: int
@@ -278,7 +274,7 @@ def _is_block(graph: Graph) -> bool:
 
 
 def _items(graph: Graph, inputs: tuple[_Value, ...], found: _Found) -> tuple[_Value, ...]:
-    """Add the items of a graph, those of nested stages and trees in their place; the graph's outputs."""
+    """Add the items of a graph, opening nested stages and trees; returns the graph's outputs."""
 
     def visit(node: Node, values: tuple[_Value, ...]) -> tuple[_Value, ...]:
         nested = node.op if isinstance(node.op, Graph) else None
@@ -310,7 +306,7 @@ def _detail(graph: Graph, inputs: tuple[Shape, ...]) -> Detail:
 
 
 def _silent(op: Op | Graph, inputs: int) -> bool:
-    """Whether an op is not drawn: its one input stands for its output."""
+    """Whether an op is skipped, so that its only input stands for its output."""
     if isinstance(op, (traced_ops.Elementwise, traced_ops.FixedElementwise)):
         return inputs == 1
     view = type(op) is traced_ops.Fixed and op.kind in traced_ops.VIEWS and op.kind != "depends"
@@ -318,7 +314,7 @@ def _silent(op: Op | Graph, inputs: int) -> bool:
 
 
 def _box(op: Op | Graph, inputs: int, output: Shape) -> Box | None:
-    """How an op is drawn, or None for what is looked into or through."""
+    """How an op is drawn; None if it is opened or skipped."""
     resolution = output[1:]
     if isinstance(op, Graph):
         return Box("unit", "squeeze-excite", resolution) if op.kind == "squeeze-excite" else None
@@ -329,9 +325,7 @@ def _box(op: Op | Graph, inputs: int, output: Shape) -> Box | None:
     if isinstance(op, (traced_ops.Elementwise, traced_ops.FixedElementwise)):
         return Box("join", _SIGNS.get(op.kind, op.kind), resolution)
     if isinstance(op, traced_ops.Fixed):
-        if op.kind == "depends":
-            return Box("join", "weights", resolution)
-        return Box("layer", op.kind, resolution)
+        return Box("join", "weights", resolution) if op.kind == "depends" else Box("layer", op.kind, resolution)
     return Box(*_FORMS.get(type(op), lambda op: ("layer", type(op).__name__))(op), resolution)
 
 

@@ -1,7 +1,7 @@
 """A network as a picture (SVG), in the manner of the paper's Figure 3.
 
-Stages stand side by side and are read downwards; the branches of a block lie beside each other; a box has the colour of
-the resolution it works at.
+Stages stand side by side and are read downwards, with the branches of a block next to each other. The colour of a box
+is that of the resolution it works at.
 """
 
 from __future__ import annotations
@@ -44,8 +44,6 @@ from elastic_search.draw.sketch import (
     text_colour,
 )
 
-# A block: boxes in series and in parallel.
-
 
 def _boxed(box: Box, fills: dict[Resolution, str]) -> Area:
     fill = fills[box.resolution]
@@ -82,7 +80,7 @@ class _Layout:
             self.next[source].append(target)
         for output in detail.outputs:
             self.next[output].append(self.end)
-        # What every path from a box passes; boxes are in order, so later ones are known first.
+        # The boxes that every path from a box passes; computed backwards, since edges lead to later boxes.
         self.passed: dict[int, set[int]] = {self.end: {self.end}}
         for box in range(self.end - 1, IN - 1, -1):
             after = [self.passed[target] for target in self.next[box]] or [{self.end}]
@@ -92,7 +90,7 @@ class _Layout:
         return self._region(self.next[IN], self.end)
 
     def _region(self, targets: list[int], end: int) -> list[Area]:
-        """Areas in series from boxes that are entered together to the one before ``end``."""
+        """Areas in series, from boxes that are entered together up to the one before ``end``."""
         areas: list[Area] = []
         targets = sorted(set(targets))
         while targets != [end]:
@@ -146,22 +144,18 @@ class _Layout:
         return ladder(areas, edges)
 
 
-# Items, panels and the page.
-
-
 def _frames(items: Sequence[Item], captions: Sequence[str], fills: dict[Resolution, str]) -> list[Area]:
-    """Items in frames of equal width whose axes stand in one line."""
+    """Items in frames of equal width with aligned axes."""
     inner = [stacked(_Layout(item.detail, fills).series()) for item in items]
     badges = [f"× {item.repeat}" if item.repeat > 1 else "" for item in items]
     left, right = (max(extents) + EDGE for extents in zip(*((area.left, area.right) for area in inner), strict=True))
     least = max(text_width(c, SMALL) + text_width(b, 14) for c, b in zip(captions, badges, strict=True)) + 26
     more = max(0.0, least - left - right) / 2
-    extents = (left + more, right + more)
-    return [_framed(area, c, b, extents) for area, c, b in zip(inner, captions, badges, strict=True)]
+    framed = zip(inner, captions, badges, strict=True)
+    return [_framed(area, caption, badge, left + more, right + more) for area, caption, badge in framed]
 
 
-def _framed(inner: Area, caption: str, badge: str, extents: tuple[float, float]) -> Area:
-    left, right = extents
+def _framed(inner: Area, caption: str, badge: str, left: float, right: float) -> Area:
     top = 24.0 if caption or badge else 6.0
     height = top + GAP / 2 + inner.height + EDGE
     sheets = [8, 4] if badge else []
@@ -174,7 +168,7 @@ def _framed(inner: Area, caption: str, badge: str, extents: tuple[float, float])
 
 
 def _chips(items: Sequence[Item], captions: Sequence[str], fills: dict[Resolution, str]) -> list[Area]:
-    """Each item as one box of equal width: its name, how often, and squares in the colours it works at."""
+    """Items as boxes of equal width: name, repetitions, and squares in the colours of its resolutions."""
     labels = [f"{c} × {item.repeat}" if item.repeat > 1 else c for item, c in zip(items, captions, strict=True)]
     squares = [15 * len(item.detail.resolutions) for item in items]
     half = max(58.0, *((text_width(text, SMALL) + size + 24) / 2 for text, size in zip(labels, squares, strict=True)))
@@ -188,7 +182,7 @@ def _chips(items: Sequence[Item], captions: Sequence[str], fills: dict[Resolutio
 
 
 def _letters(panel: Panel) -> dict[tuple[str, Detail], str]:
-    """Names of the different items of more than one box."""
+    """Letters for the distinct items that have more than one box."""
     found: dict[tuple[str, Detail], str] = {}
     for item in panel.items:
         key = (item.kind, item.detail)
@@ -198,7 +192,7 @@ def _letters(panel: Panel) -> dict[tuple[str, Detail], str]:
 
 
 def _inside(panel: Panel, by: str, fills: dict[Resolution, str]) -> Area:
-    """What stands in a panel below its heading."""
+    """The content of a panel below its heading."""
     if by == "branch" and panel.is_chain:
         # A stem or a head is its only item, and its name is above it.
         named = len(panel.items) > 1 or panel.items[0].repeat > 1
@@ -276,7 +270,7 @@ def svg(sketch: Sketch, by: str = "branch") -> str:
 
 
 def _legend(sketch: Sketch, fills: dict[Resolution, str], margin: float) -> tuple[list[str], float]:
-    """Squares with their resolutions, and how far they reach."""
+    """Squares with their resolutions, and where they end."""
     parts = [text(margin, 66, "resolution in pixels", fill=FAINT, anchor="start")]
     x = margin + text_width("resolution in pixels") + 4
     for resolution in sketch.resolutions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from elastic_search.paper.reproduce import Row, table2
+from elastic_search.paper.reproduce import table2
 
 TITLES = {
     "densenet201": "DenseNet201",
@@ -16,9 +16,7 @@ TITLES = {
     "dla_x60": "DLA-X60",
     "dla_x102": "DLA-X102",
 }
-"""Families as people write them, in the order of Table 2."""
-
-_SUFFIX = "_elastic"
+"""Names of the families, in the order of Table 2."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,11 @@ class Point:
         network: its name.
         family: the base's name; a key of ``TITLES``.
         elastic: whether it is the Elastic variant.
-        source: of its accuracy: "own", or "quoted" where the paper has no run of its own.
-        params: counted.
-        flops: counted under ``convention``.
+        source: source of its accuracy: "own", or "quoted" if the paper has no run of its own.
+        params: our count of parameters.
+        flops: our count under ``convention``.
         convention: name of the row's counter.
-        top1_error: in percent, as printed.
+        top1_error: error in percent, as printed.
     """
 
     network: str
@@ -53,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Figure4:
-    """What every form of the figure draws."""
+    """The points that every form of the figure draws."""
 
     points: tuple[Point, ...]
 
@@ -68,14 +66,13 @@ class Figure4:
         return tuple(point for point in self.points if point.source == "quoted")
 
 
-def _point(row: Row) -> Point:
-    family, elastic = row.name.removesuffix(_SUFFIX), row.name.endswith(_SUFFIX)
-    costs = (row.params.ours, row.flops.ours, row.convention.name)
-    return Point(row.name, family, elastic, row.source, *costs, row.top1)
-
-
 def figure4() -> Figure4:
-    """One point a network: the authors' own run where Table 2 has one, else the quoted row."""
+    """One point per network: the authors' own run if Table 2 has one, else the quoted row."""
     rows = table2().rows
     own = {row.name for row in rows if row.source == "own"}
-    return Figure4(tuple(_point(row) for row in rows if row.source == "own" or row.name not in own))
+    points = []
+    for row in rows:
+        if row.source == "own" or row.name not in own:
+            family, costs = row.name.removesuffix("_elastic"), (row.params.ours, row.flops.ours, row.convention.name)
+            points.append(Point(row.name, family, family != row.name, row.source, *costs, row.top1))
+    return Figure4(tuple(points))

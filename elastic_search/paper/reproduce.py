@@ -1,7 +1,8 @@
-"""Tables 2, 6 and 7 of the paper, each printed cost beside the count of our graph.
+"""Tables 2, 6 and 7 of the paper, each printed cost next to the count of our graph.
 
 No single rule gives all of Table 2: the rows of ResNeXt are multiply-adds, those of DLA and DenseNet come from the
-authors' own counter. Each row is counted as its own was. What differs then is shown with its reason, never fitted.
+authors' own counter. Each row is counted as it was in the paper. Cells that still differ are shown with the reason,
+never fitted.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ METHODS: dict[str, tuple[str, str, str] | None] = {
     "trained_dilated_filter": ("1/2@1,1/2@1~2", "avgpool", "bilinear"),
     "trained_dilated_filter_ap": ("1/2@1,1/2@1~2ap", "avgpool", "bilinear"),
 }
-"""Table 6's method to (split, down, up); None is the plain network."""
+"""(split, down, up) of each method in Table 6; None is the plain network."""
 
 
 def round_half_up(value: int, unit: int, places: int) -> Decimal:
@@ -49,9 +50,9 @@ class Cell:
 
     Attributes:
         ours: counted from the graph.
-        unit: what one printed unit is, 10^6 or 10^9.
-        printed: the paper's figure; None where it prints none.
-        reason: why the two differ, where that is known.
+        unit: value of a printed unit, 10^6 or 10^9.
+        printed: the paper's figure, or None if it prints none.
+        reason: why the two differ, if known.
     """
 
     ours: int
@@ -61,7 +62,7 @@ class Cell:
 
     @property
     def places(self) -> int:
-        """Printed decimals; 0 where nothing is printed."""
+        """Number of printed decimals; 0 if nothing is printed."""
         return 0 if self.printed is None else -int(self.printed.as_tuple().exponent)
 
     @property
@@ -71,7 +72,7 @@ class Cell:
 
     @property
     def equal(self) -> bool | None:
-        """Whether ours rounds to the printed digits; None where nothing is printed."""
+        """Whether ours rounds to the printed digits; None if nothing is printed."""
         return None if self.printed is None else self.rounded == self.printed
 
 
@@ -81,12 +82,12 @@ class Row:
 
     Attributes:
         name: network (Table 2), method (Table 6) or shares (Table 7).
-        network: the published network, or the one that the row edits.
-        split: of the edit; None where the published network itself is meant.
-        spec: what was counted.
+        network: the published network that is counted or edited.
+        split: split of the edit; None for the published network itself.
+        spec: the network that was counted.
         convention: how the paper counted this row's FLOPs.
-        params: Tables 6 and 7 print none.
-        flops: under ``convention``.
+        params: parameters; Tables 6 and 7 print none.
+        flops: FLOPs under ``convention``.
         top1: top-1 error in percent as printed.
         top5: top-5 error in percent as printed.
         source: "own" or "quoted" from another paper by this one.
@@ -106,7 +107,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A table of the paper beside ours."""
+    """A table of the paper next to ours."""
 
     number: int
     rows: tuple[Row, ...]
@@ -114,9 +115,7 @@ class Reproduction:
     @property
     def cells(self) -> tuple[tuple[Row, str, Cell], ...]:
         """The cells for which the paper prints a figure: (row, "params" or "flops", cell)."""
-        every = (
-            (row, kind, cell) for row in self.rows for kind, cell in (("params", row.params), ("flops", row.flops))
-        )
+        every = ((row, kind, getattr(row, kind)) for row in self.rows for kind in ("params", "flops"))
         return tuple(entry for entry in every if entry[2].printed is not None)
 
     @property
@@ -125,55 +124,33 @@ class Reproduction:
         return tuple(entry for entry in self.cells if not entry[2].equal)
 
 
-def convention_of(spec: Spec) -> Convention:
-    """The rule by which the paper counted a family's FLOPs."""
-    return MACS if isinstance(spec, ResNeXt) else AUTHORS
-
-
-def _total(name: str, convention: Convention) -> int:
-    return tally(published(name).graph(), INPUT, convention).total
-
-
 def _in(value: int, unit: int, places: int = 2) -> str:
     return f"{round_half_up(value, unit, places)} {'M' if unit == MILLION else 'G'}"
 
 
-def _densenet_flops() -> str:
-    base, ours = "densenet201", "densenet201_elastic"
-    return (
-        f"the base's figure is the authors' counter, {_in(_total(base, AUTHORS), BILLION)}, under which this network "
-        f"has {_in(_total(ours, AUTHORS), BILLION)}; multiply-adds are {_in(_total(ours, MACS), BILLION)}, but then "
-        f"the base has {_in(_total(base, MACS), BILLION)}: no one rule gives both rows"
-    )
+def _reason(name: str, kind: str) -> str | None:
+    """Why no rule reproduces a cell, for the cells that none does; the figures in it are counted, like all others."""
 
+    def flops(network: str, convention: Convention) -> str:
+        return _in(tally(published(network).graph(), INPUT, convention).total, BILLION)
 
-def _dla_params() -> str:
-    graph = published("dla_x102_elastic").graph()
-    return (
-        f"the network has {_in(graph.params, MILLION, 3)}, unused projections included as in the other DLA rows "
-        f"({_in(graph.params_live, MILLION, 3)} without them)"
-    )
-
-
-def _dla_flops() -> str:
-    name = "dla_x102_elastic"
-    return (
-        f"the authors' counter gives {_in(_total(name, AUTHORS), BILLION)} and multiply-adds are "
-        f"{_in(_total(name, MACS), BILLION)}: neither rounds to it"
-    )
-
-
-# Cells that no rule reproduces. Figures in a reason are counted when it is asked for, like all others.
-_REASONS = {
-    ("densenet201_elastic", "flops"): _densenet_flops,
-    ("dla_x102_elastic", "params"): _dla_params,
-    ("dla_x102_elastic", "flops"): _dla_flops,
-}
-
-
-def _cell(name: str, kind: str, ours: int, printed: Decimal | None) -> Cell:
-    reason = _REASONS.get((name, kind))
-    return Cell(ours, MILLION if kind == "params" else BILLION, printed, reason and reason())
+    if (name, kind) == ("densenet201_elastic", "flops"):
+        base = "densenet201"
+        return (
+            f"the base's figure is the authors' counter, {flops(base, AUTHORS)}, under which this network "
+            f"has {flops(name, AUTHORS)}; multiply-adds are {flops(name, MACS)}, but then "
+            f"the base has {flops(base, MACS)}: no one rule gives both rows"
+        )
+    if (name, kind) == ("dla_x102_elastic", "params"):
+        graph = published(name).graph()
+        return (
+            f"the network has {_in(graph.params, MILLION, 3)}, unused projections included as in the other DLA rows "
+            f"({_in(graph.params_live, MILLION, 3)} without them)"
+        )
+    if (name, kind) == ("dla_x102_elastic", "flops"):
+        authors, macs = flops(name, AUTHORS), flops(name, MACS)
+        return f"the authors' counter gives {authors} and multiply-adds are {macs}: neither rounds to it"
+    return None
 
 
 def table2() -> Reproduction:
@@ -181,11 +158,11 @@ def table2() -> Reproduction:
     rows = []
     for entry in tables().table2:
         spec = published(entry.model)
-        convention, graph = convention_of(spec), spec.graph()
-        params = _cell(entry.model, "params", graph.params, entry.params)
-        flops = _cell(entry.model, "flops", tally(graph, INPUT, convention).total, entry.flops)
-        model, errors = entry.model, (entry.top1, entry.top5)
-        rows.append(Row(model, model, None, spec, convention, params, flops, *errors, source=entry.source))
+        convention, graph = MACS if isinstance(spec, ResNeXt) else AUTHORS, spec.graph()
+        name, total = entry.model, tally(graph, INPUT, convention).total
+        params = Cell(graph.params, MILLION, entry.params, _reason(name, "params"))
+        flops = Cell(total, BILLION, entry.flops, _reason(name, "flops"))
+        rows.append(Row(name, name, None, spec, convention, params, flops, entry.top1, entry.top5, entry.source))
     return Reproduction(2, tuple(rows))
 
 
@@ -198,7 +175,7 @@ def _ablation(name: str, split: Split | None, flops: Decimal, top1: Decimal) -> 
 
 
 def table6() -> Reproduction:
-    """DLA-X60 by how the low branch is down- and up-sampled."""
+    """DLA-X60 by the resampling of its low branch."""
     rows = []
     for entry in tables().table6:
         method = METHODS[entry.method]

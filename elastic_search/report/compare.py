@@ -1,4 +1,4 @@
-"""What ``compare`` reports: networks side by side, with their ratios to one of them."""
+"""What ``compare`` reports: networks side by side, with their ratios to the first."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ if TYPE_CHECKING:
     from elastic_search.cost.compare import Compared, Comparison
 
 NARROW = 80
-"""Characters that the form with a network a column has to fit in."""
+"""Most characters of the form with one network per column."""
 
 BAR = 10
 """Characters of a full bar."""
 
 TITLES = {
-    "params": ("params", "params", "count"),
-    "macs": ("macs", "macs", "count"),
     "activations": ("activations", "acts", "count"),
     "bytes_moved": ("bytes moved", "bytes", "count"),
     "peak_memory": ("peak memory, bytes", "peak", "count"),
@@ -32,19 +30,19 @@ TITLES = {
     "depth": ("depth, layers", "depth", "number"),
     "receptive_field": ("receptive field", "field", "number"),
 }
-"""Quantity to (title where there is room, title where there is none, kind); the others are counts by their names."""
+"""Quantity to (title, short title, kind of field); other quantities are counts with their names as titles."""
 
-SHARES = "stem, stage1, ...: shares of macs"
+SHARES = "stem, stage1, ...: shares of the macs"
 
 
 def comparison_report(found: Comparison, fmt: str = "table") -> Report:
-    """A network a row, for wide terminals, and a form for narrow ones, pipes and papers.
+    """One network per row, for wide terminals, and a form for narrow ones, pipes and papers.
 
-    The second has a network a column, or where these are too many a line for each quantity and network.
+    The second has one network per column or, if they do not fit, one line per quantity and network.
 
     Args:
         found: the networks.
-        fmt: that it is for: a table's cells are aligned inside, and LaTeX has no bars.
+        fmt: output format; cells of a "table" are aligned inside, and "latex" has no bars.
     """
     blocks = fmt != "latex" and encodes("█▁×")
     names, parts = found.quantities.values(), found.parts()
@@ -61,7 +59,7 @@ def comparison_report(found: Comparison, fmt: str = "table") -> Report:
 
 
 def encodes(text: str) -> bool:
-    """Whether stdout can show a text."""
+    """Whether stdout can encode a text."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -71,15 +69,14 @@ def encodes(text: str) -> bool:
 
 def bar(share: float, width: int = BAR, blocks: bool = True) -> str:
     """A horizontal bar of a share in [0, 1], to an eighth of a character, or in ``#`` without block characters."""
-    eighths = round(share * width * 8)
     if not blocks:
         return "#" * max(round(share * width), int(share > 0))
-    eighths = max(eighths, int(share > 0))
+    eighths = max(round(share * width * 8), int(share > 0))
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
 def spark(shares: Iterable[float], blocks: bool = True) -> str:
-    """Shares as one character each: columns whose tallest is the largest share, or tenths of the whole."""
+    """Shares as one character each: bars relative to the largest share, or digits in tenths of the whole."""
     values = list(shares)
     if not blocks:
         return "".join(str(min(9, round(10 * value))) for value in values)
@@ -95,7 +92,7 @@ def _times(ratio: float | None, blocks: bool) -> str:
 
 
 def _rows(found: Comparison, blocks: bool) -> Report:
-    """A network a row, each quantity beside its ratio."""
+    """One network per row, each quantity followed by its ratio."""
     fields = [Field("name", "network"), Field("blocks", "blocks")]
     for key, name in found.quantities.items():
         _, title, kind = TITLES.get(key, (name, name, "count"))
@@ -112,9 +109,9 @@ def _rows(found: Comparison, blocks: bool) -> Report:
         rows.append(row)
     number = len(found.networks)
     title = f"{number} network{'s' if number > 1 else ''} at {size(found.input)}, {found.dtype}"
-    scaled = "the largest is full" if blocks else "in tenths"
-    shares_note = f"stages: the shares of macs of stem, stages and head, or of other parts; {scaled}"
-    return Report(title, [*fields, Field("spark", "stages")], rows, [*_notes(found), shares_note])
+    scale = "relative to the largest" if blocks else "in tenths"
+    note = f"stages: shares of the macs of stem, stages and head, or of other parts, {scale}"
+    return Report(title, [*fields, Field("spark", "stages")], rows, [*_notes(found), note])
 
 
 def _cells(found: Comparison, wide: Report) -> list[tuple[str, list[str], list[str]]]:
@@ -139,7 +136,7 @@ def _part_cells(found: Comparison, blocks: bool) -> list[tuple[str, list[tuple[s
 
 
 def _columns(found: Comparison, wide: Report, blocks: bool, fmt: str) -> Report:
-    """A network a column: quantities, then the parts with their share of macs."""
+    """One network per column: quantities, then the parts with their shares of macs."""
     networks, cells = range(len(found.networks)), _cells(found, wide)
     aligned = fmt == "table"
     widths = [max(len(ratios[i]) for _, _, ratios in cells) if aligned else 0 for i in networks]
@@ -159,7 +156,7 @@ def _columns(found: Comparison, wide: Report, blocks: bool, fmt: str) -> Report:
 
 
 def _stacked(found: Comparison, wide: Report, blocks: bool) -> Report:
-    """A line for each quantity and network, for any number of networks."""
+    """One line per quantity and network, for any number of networks."""
     groups = [(title, list(zip(values, ratios, strict=True))) for title, values, ratios in _cells(found, wide)]
     groups += [(part, [(percent, shape) for shape, percent in drawn]) for part, drawn in _part_cells(found, blocks)]
     rows: list[Record | None] = []
@@ -175,14 +172,14 @@ def _stacked(found: Comparison, wide: Report, blocks: bool) -> Report:
 def _notes(found: Comparison) -> list[str]:
     lines = []
     if len(found.networks) > 1:
-        lines.append(f"ratios are to {found.first.network.label}")
+        lines.append(f"ratios are relative to {found.first.network.label}")
     if found.convention is not MACS:
         lines.append(f"{found.convention.name}: {found.convention.meaning}")
     lines += [
         "bytes: every op reads its inputs and weights and writes its output once",
-        "peak memory: image and activations of inference, weights aside",
+        "peak memory: image and activations during inference, without weights",
         "depth: convolutions and linear layers on the longest path",
-        "field: pixels that a position of the last map depends on, gates not counted",
+        "field: pixels that a position of the last map depends on, without gates",
     ]
     return lines + opaque_notes((one.network.label, one.network.graph) for one in found.networks)
 
@@ -202,7 +199,7 @@ def _record(found: Comparison, one: Compared) -> Record:
 
 
 def _document(found: Comparison) -> Record:
-    """Plain integers; ratios to the first network that was named."""
+    """Plain integers, and ratios to the network that was named first."""
     convention, entries = found.convention, []
     for one in found.networks:
         spec, graph, (values, ratios) = one.network.spec, one.network.graph, _values(found, one)

@@ -1,4 +1,4 @@
-"""What every tool would say of a network, why they differ, and the rules behind it."""
+"""What every tool reports for a network, why the tools differ, and the rules behind it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from elastic_search.report.text import size
 MEGA = (10**6, "")
 
 RULE_NOTES = (
-    "H, W: of the output; k: kernel; g: groups; E_in, E_out: elements of input and output; bias: 1 or 0",
-    "module, function: how the operation is written; what is not listed counts 0",
+    "H, W: height and width of the output; k: kernel; g: groups; E_in, E_out: input and output elements; bias: 1 or 0",
+    "module, function: how the operation is written; operators that are not listed count 0",
 )
 
 Counts = dict[str, dict[str, int]]
-"""Counts by what is counted, in each convention by its name."""
+"""Counts by part or operator, then by convention."""
 
 
 def tools_report(networks: list[Costs], input: Shape, by: str, depth: int = 1) -> Report:
-    """One column a tool: a network's parts and its total under every convention; below, why they differ."""
+    """One column per tool: the parts of a network and its total in every convention; below, why they differ."""
     parts = [_parts(costs, input, by, depth) for costs in networks]
     kinds = [by_kind(costs.network.graph, input, CONVENTIONS.values()) for costs in networks]
     rows: list[Record | None] = []
@@ -43,7 +43,7 @@ def tools_report(networks: list[Costs], input: Shape, by: str, depth: int = 1) -
     notes += opaque_notes((costs.role, costs.network.graph) for costs in networks)
     notes += own_layer_notes((costs.role, costs.network) for costs in networks)
     return Report(
-        f"{names} at {size(input)}, in {letter}: what each tool says",
+        f"{names} at {size(input)}, in {letter}: counts of each tool",
         _fields("part", by),
         rows,
         notes,
@@ -65,35 +65,33 @@ def _fields(first: str, title: str) -> list[Field]:
 
 def _parts(costs: Costs, input: Shape, by: str, depth: int) -> Counts:
     found = {name: counts_by(costs.network, input, rules, by, depth) for name, rules in CONVENTIONS.items()}
-    return {path: {name: found[name][path] for name in CONVENTIONS} for path in found["macs"]}
+    return {path: {name: counts[path] for name, counts in found.items()} for path in found["macs"]}
 
 
 def _why(costs: Costs, kinds: Counts) -> Report:
-    """Which operators each tool counts, and how much each adds: columns sum to the totals."""
+    """The operators that each tool counts, and how much each adds to the total."""
     rows: list[Record | None] = [{"kind": kind, **row} for kind, row in kinds.items()]
     totals = {name: sum(row[name] for row in kinds.values()) for name in CONVENTIONS}
-    title = f"Why they differ: {costs.network.label}, in M by kind of operator"
-    notes = ["unread: of nodes whose result nobody reads"] * any(kind.startswith("unread") for kind in kinds)
+    title = f"Why they differ: {costs.network.label}, in M by operator"
+    notes = ["unread: nodes whose result is not used"] * any(kind.startswith("unread") for kind in kinds)
     notes += ["'elastic-search conventions' shows every rule"]
     rows += [None, {"kind": "total", **totals}]
     return Report(title, _fields("kind", "operator"), rows, notes, units=dict.fromkeys(CONVENTIONS, MEGA))
 
 
 def _records(costs: Costs, by: str, parts: Counts, kinds: Counts) -> list[Record]:
-    """One row a part and convention, then one a kind of operator and convention."""
-    head, found = {"network": costs.network.label, "role": costs.role}, list[Record]()
-    for name, convention in CONVENTIONS.items():
-        about = {**head, "convention": name, "unit": convention.unit, "by": by}
-        found += [{**about, "part": path, "count": row[name]} for path, row in parts.items()]
-    for kind, row in kinds.items():
-        for name, count in row.items():
-            about = {**head, "convention": name, "unit": CONVENTIONS[name].unit, "by": "operator"}
-            found.append({**about, "part": kind, "count": count})
-    return found
+    """One row per part and convention, then one per operator and convention."""
+
+    def record(name: str, by: str, part: str, count: int) -> Record:
+        about = {"network": costs.network.label, "role": costs.role, "convention": name}
+        return {**about, "unit": CONVENTIONS[name].unit, "by": by, "part": part, "count": count}
+
+    found = [record(name, by, path, row[name]) for name in CONVENTIONS for path, row in parts.items()]
+    return found + [record(name, "operator", kind, row[name]) for kind, row in kinds.items() for name in row]
 
 
 def _document(networks: list[Costs], input: Shape, by: str, parts: list[Counts], kinds: list[Counts]) -> Record:
-    """Every tool's total, by part and by kind of operator."""
+    """The total of every tool, by part and by operator."""
     entries = []
     for costs, of_parts, of_kinds in zip(networks, parts, kinds, strict=True):
         network, tools = costs.network, {}
@@ -102,14 +100,14 @@ def _document(networks: list[Costs], input: Shape, by: str, parts: list[Counts],
             counts = {path: row[name] for path, row in of_parts.items()}
             tools[name] = {"unit": convention.unit, "total": counts.pop("total"), "operators": operators}
             tools[name]["parts"] = counts
-        entry: Record = {"name": network.label, "role": costs.role}
-        entry |= {"id": None if network.spec is None else spec_id(network.spec), "opaque": opaque_nodes(network.graph)}
+        entry: Record = {"name": network.label, "role": costs.role, "id": network.spec and spec_id(network.spec)}
+        entry |= {"opaque": opaque_nodes(network.graph)}
         entries.append({**entry, "own_layers": list(network.own_layers), "conventions": tools})
     return {"input": list(input), "by": by, "networks": entries}
 
 
 def rules_data() -> list[Record]:
-    """Every convention with the formulas of what it counts."""
+    """Every convention with the formulas of the operators that it counts."""
     found = []
     for convention in CONVENTIONS.values():
         rules = {kind_of_type(op): rule.formula for op, (_, rule) in convention.rules.items() if rule is not FREE}
@@ -119,9 +117,9 @@ def rules_data() -> list[Record]:
 
 
 def rules_report() -> Report:
-    """What ``conventions`` reports: a row for each rule of each convention; what is not listed counts nothing."""
-    rows: list[Record | None] = []
-    for entry in rules_data():
+    """What ``conventions`` reports: one row per rule of each convention; operators that are not listed count 0."""
+    rows, entries = list[Record | None](), rules_data()
+    for entry in entries:
         rows += [None] * bool(rows)
         first = {"name": entry["name"], "unit": entry["unit"]}
         rules = entry["rules"] | ({} if entry["counts_unread"] else {"what nobody reads": "0"})
@@ -130,5 +128,5 @@ def rules_report() -> Report:
             first = dict.fromkeys(first, "")
     fields = [Field("name", "convention"), Field("unit", "unit"), Field("op", "operator")]
     fields.append(Field("formula", "counts", "long"))
-    title = "What each convention counts for one image in eval mode"
-    return Report(title, fields, rows, RULE_NOTES, head=lambda: {"conventions": rules_data()})
+    title = "Counting rules of each convention, for one image in eval mode"
+    return Report(title, fields, rows, RULE_NOTES, head={"conventions": entries})

@@ -1,4 +1,4 @@
-"""What ``diff`` reports: the nodes in which two networks differ."""
+"""What ``diff`` reports: the nodes that differ between two networks."""
 
 from __future__ import annotations
 
@@ -34,28 +34,21 @@ def op_text(op: Op | Graph, spelling: str = "module") -> str:
     elif spelling in ("function", "method"):
         named = isinstance(op, (traced_ops.Activation, traced_ops.Softmax))
         values["spelling"] = spelling if named else "functional"
-        # The size to which a function resizes stands last.
+        # The size that a function resizes to comes last.
         values |= {key: values.pop(key) for key in ("size", "scale") if key in values}
     stride = values.pop("stride", 1)
     window = ""
     if isinstance(op, (ops.Conv, ops.ConvTranspose, ops.Pool)):
-        sides = (op.kernel, op.kernel) if isinstance(op.kernel, int) else op.kernel
-        window = f"{sides[0]}x{sides[1]}" + (f"/{stride}" if stride != 1 else "") + " "
+        window = "x".join(map(str, ops.pair(op.kernel))) + (f"/{stride}" if stride != 1 else "") + " "
     sizes = [values.pop(f"{side}_{what}", None) for what in ("channels", "features") for side in ("in", "out")]
     channels = " to ".join(str(size) for size in sizes if size is not None)
-    rest = []
-    for key, value in values.items():
-        if value is True:
-            rest.append(key)
-        elif key in ("kind", "channels", "mode", "spelling"):
-            rest.append(str(value))
-        else:
-            rest.append(f"{value} {key}" if key == "groups" else f"{key} {value}")
+    forms = {"groups": "{1} {0}", **dict.fromkeys(("kind", "channels", "mode", "spelling"), "{1}")}
+    rest = (key if value is True else forms.get(key, "{0} {1}").format(key, value) for key, value in values.items())
     return window + ", ".join(filter(None, (f"{name} {channels}".strip(), *rest)))
 
 
 def difference_report(found: list[Difference], a: Network, b: Network, input: Shape, convention: Convention) -> Report:
-    """A row for each node that differs: its ops and costs on both sides."""
+    """One row per node that differs, with its ops and costs on both sides."""
 
     def text(side: Side | None) -> str | None:
         return None if side is None else f"{op_text(side.op, side.spelling)}, {size(side.output)}"
@@ -68,17 +61,16 @@ def difference_report(found: list[Difference], a: Network, b: Network, input: Sh
             row |= {f"{key}_params": side and side.cost.params, f"{key}_{name}": side and side.cost.total}
         rows.append(row)
     counts = [Field(f"a_{name}", f"A {name}", "count"), Field(f"b_{name}", f"B {name}", "count")]
+    unit = unit_of(row[field.key] for row in rows if row for field in counts)
     opaque = opaque_notes((f"{side} {network.label}", network.graph) for side, network in (("A", a), ("B", b)))
     return Report(
         f"{len(found)} nodes differ at {size(input)}: A {a.label}, B {b.label}",
         [Field("path", "node", "long"), Field("a", "A", "long"), Field("b", "B", "long"), *counts],
         rows,
-        ["height x width: of the output; -: only the other network has the node", *opaque],
+        ["height x width: size of the output; -: only the other network has this node", *opaque],
         head=lambda: _document(found, a, b, input, convention),
         keys=["path", "change", *(f"{key}_{what}" for key in "ab" for what in ("op", "output", "params", name))],
-        units=dict.fromkeys(
-            [field.key for field in counts], unit_of(row[field.key] for row in rows if row for field in counts)
-        ),
+        units=dict.fromkeys((field.key for field in counts), unit),
     )
 
 

@@ -1,7 +1,7 @@
-"""What a command found, as one value, and the formats that are derived from it.
+"""The result of a command as one value, and the formats derived from it.
 
-On a terminal rich draws the table; in a pipe it is plain aligned text, never cut. ``csv`` and ``json``
-hold the raw values: whole numbers without units, shares as fractions.
+On a terminal rich draws the table; in a pipe it is plain aligned text, never cut. ``csv`` and ``json`` hold raw values:
+whole numbers without units, shares as fractions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SCHEMA = 1
 """Version of the JSON of every command."""
 
 LEAST_LONG = 8
-"""Characters that a wrapped column keeps."""
+"""Smallest width of a wrapped column."""
 
 GAP = 2
 """Characters between columns."""
@@ -36,12 +36,11 @@ class Field(NamedTuple):
     """A column.
 
     Attributes:
-        key: of the rows; the header in CSV.
-        title: header for people, of one line, or two where only rich draws the table.
+        key: key of the value in each row, and the header in CSV.
+        title: header in tables: one line, or two if only rich draws the table.
         kind: "text"; "long" (text that may be wrapped); "depths" (blocks by stage, joined by dashes); "check" (yes or
-            NO); "number" (shown as it is); "count" (whole numbers shown in k, M or G, one unit a column; a float in
-            such a column is a relative change); "percent" (a fraction); "change" (a fraction, with its sign);
-            "seconds".
+            NO); "number" (shown as it is); "count" (whole numbers in k, M or G, one unit per column; a float is a
+            relative change); "percent" (a fraction); "change" (a fraction, with its sign); "seconds".
     """
 
     key: str
@@ -49,7 +48,7 @@ class Field(NamedTuple):
     kind: str = "text"
 
     def value(self, row: Record) -> Any:
-        """What CSV holds."""
+        """The value in CSV."""
         value = row.get(self.key)
         if value is not None and self.kind == "depths":
             return dashed(value)
@@ -57,28 +56,26 @@ class Field(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What a command found; ``emit`` writes it in any format.
+    """The result of a command; ``emit`` writes it in any format.
 
     Attributes:
         title: one line above the table.
-        fields: of the table, in order; of CSV too unless ``keys`` are given.
-        rows: raw values by field key; None in place of a row is a separating line, a missing value is "-".
-        notes: lines below.
-        head: the JSON document, to which ``emit`` adds the schema; a function, where making it takes time.
-        listed: the key under which the document lists the rows, if they are not in ``head``.
-        keys: of CSV's columns, where they are others than the fields'.
-        records: CSV's rows, where they are others than the table's.
-        narrow: the same content in fewer columns: for terminals that are narrow, for pipes and documents.
+        fields: columns of the table, in order, and of CSV unless ``keys`` are given.
+        rows: raw values by field key; None instead of a row is a separator, and a missing value is shown as "-".
+        notes: lines below the table.
+        head: the JSON document, to which ``emit`` adds the schema; a function if it takes time to make.
+        keys: columns of CSV, if they differ from the fields.
+        records: rows of CSV, if they differ from those of the table.
+        narrow: the same content in fewer columns, for narrow terminals, pipes and documents.
         below: further tables, each after an empty line.
-        units: of count columns whose unit is given, by field key.
+        units: units of count columns by field key, if not derived from the values.
     """
 
     title: str = ""
     fields: Sequence[Field] = ()
     rows: Sequence[Record | None] = ()
     notes: Sequence[str] = ()
-    head: Record | Callable[[], Record] = {}  # noqa: RUF012 (never changed)
-    listed: str = ""
+    head: Record | Callable[[], Record] = {}  # noqa: RUF012 (never modified)
     keys: Sequence[str] = ()
     records: Sequence[Record] = ()
     narrow: Report | None = None
@@ -86,7 +83,7 @@ class Report(NamedTuple):
     units: dict[str, Unit] = {}  # noqa: RUF012
 
     def unit(self, field: Field) -> Unit:
-        """Unit of a count column: the largest in which its largest value is at least 1."""
+        """Unit of a count column: the largest in which the column's largest value is at least 1."""
         if field.key in self.units:
             return self.units[field.key]
         return unit_of(row.get(field.key) for row in self.rows if row)
@@ -97,7 +94,7 @@ class Report(NamedTuple):
         return f"{first} {letter}".strip(" ") + line + rest
 
     def cell(self, field: Field, row: Record) -> str:
-        """A value as people read it."""
+        """A value as shown in a table."""
         value = field.value(row)
         if value is None:
             return "-"
@@ -113,21 +110,21 @@ class Report(NamedTuple):
         return f"{value:.1f}" if field.kind == "seconds" else str(value)
 
     def grid(self, lines: bool = False) -> tuple[list[str], list[list[str] | None]]:
-        """Headers and cells as text; headers of two lines stay so with ``lines``."""
+        """Headers and cells as text; ``lines`` keeps line breaks in headers."""
         known = self._replace(units={field.key: self.unit(field) for field in self.fields if field.kind == "count"})
         headers = [known.header(field).replace("\n", "\n" if lines else " ") for field in self.fields]
         return headers, [[known.cell(field, row) for field in self.fields] if row else None for row in self.rows]
 
     def document(self) -> Record:
         """The JSON document."""
-        head = self.head() if callable(self.head) else self.head
-        return {"schema": SCHEMA, **head, **({self.listed: [row for row in self.rows if row]} if self.listed else {})}
+        return {"schema": SCHEMA, **(self.head() if callable(self.head) else self.head)}
 
     def listing(self) -> list[list[Any]]:
         """CSV's header and rows."""
         if self.keys:
-            rows = [[_plain_value(row.get(key)) for key in self.keys] for row in self.records or self.rows if row]
-            return [list(self.keys), *rows]
+            rows = [[row.get(key) for key in self.keys] for row in self.records or self.rows if row]
+            # True and false are written as in JSON.
+            return [list(self.keys), *([str(v).lower() if isinstance(v, bool) else v for v in row] for row in rows)]
         return [[f.key for f in self.fields], *([f.value(row) for f in self.fields] for row in self.rows if row)]
 
 
@@ -135,11 +132,6 @@ def unit_of(values: Iterable[Any]) -> Unit:
     """The largest unit in which the largest whole number of some values is at least 1."""
     largest = max((abs(value) for value in values if isinstance(value, int)), default=0)
     return next((unit for unit in UNITS if largest >= unit[0]), (1, ""))
-
-
-def _plain_value(value: Any) -> Any:
-    """A value of CSV, where true and false are written as in JSON."""
-    return str(value).lower() if isinstance(value, bool) else value
 
 
 def emit(report: Report, fmt: str = "table") -> None:
@@ -188,7 +180,7 @@ def _print(report: Report, fmt: str) -> None:
 
 
 def _width(report: Report, long: int | None = None) -> int:
-    """Characters of a drawn line; ``long`` bounds the columns that may be wrapped."""
+    """Width of the drawn table in characters; ``long`` limits the columns that may be wrapped."""
     headers, grid = report.grid(lines=True)
     width = GAP * (len(headers) - 1)
     for i, (field, header) in enumerate(zip(report.fields, headers, strict=True)):

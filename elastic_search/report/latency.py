@@ -1,4 +1,4 @@
-"""What ``flops --latency`` reports: measured times beside the counts."""
+"""What ``flops --latency`` reports: measured times next to the counts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def latency_report(networks: list[Costs], timings: list[Timing]) -> Report:
     fields += [Field("macs_ratio", "macs x", "number"), Field("time_ratio", "time x", "number")]
     notes = [f"{costs.role}: {costs.network.label}" for costs in networks]
     notes += opaque_notes((costs.role, costs.network.graph) for costs in networks)
-    notes.append(f"median and quartiles of {first.rounds} passes, networks in turns; x: relative to the first")
+    notes.append(f"median and quartiles of {first.rounds} passes, networks in turn; x: relative to the first")
     head = {"input": list(macs.input), "batch": first.batch, "device": first.device, "rounds": first.rounds}
     title = f"Time per image at {size(macs.input)}, batches of {first.batch}, on {first.device}"
     return Report(title, fields, rows, notes, {**head, "networks": entries})

@@ -1,4 +1,4 @@
-"""What ``paper`` reports: printed figures beside ours, and the data of Figure 4."""
+"""What ``paper`` reports: printed figures next to ours, and the data of Figure 4."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from elastic_search.paper.reproduce import INPUT, Cell, Reproduction, Row, round
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.text import size
 
-CAPTIONS = {
-    2: "Table 2: ImageNet, printed beside ours",
-    6: "Table 6: DLA-X60 by resampling, printed beside ours",
-    7: "Table 7: DLA-X60 by shares of the paths, printed beside ours",
+ABOUT = {
+    2: ("network", "ImageNet"),
+    6: ("method", "DLA-X60 by resampling"),
+    7: ("high/low", "DLA-X60 by shares of the paths"),
 }
+"""Header of the first column, and subject of a table."""
+
 LETTERS = {10**6: "M", 10**9: "G"}
-ACCURACY = "100 minus the printed top-1 error, not measured here"
-ERRORS = "top-1, top-5: errors in percent as printed, not measured here"
 COUNTERS = {
-    "authors": "the paper's own: multiply-adds with the bias, ReLU 1 an element, batch normalisation 2, "
-    "pooling 1 an input element, up-sampling 8",
+    "authors": "the paper's own: multiply-adds with the bias, ReLU 1 per element, batch normalisation 2, "
+    "pooling 1 per input element, up-sampling 8",
     "macs": MACS.meaning,
 }
-"""What a counter is; here ``authors`` stands for more rows than those of DLA."""
+"""What a counter counts; here ``authors`` is used for more rows than those of DLA."""
 
-LINE = 78
-"""Characters of a note's line."""
-
+FAMILIES = {"DenseNet": "densenet", "ResNeXt": "resnext", "SE-ResNeXt": "se_resnext", "DLA": "dla"}
+"""Families of Table 2 and how the names of their networks begin."""
 
 KEYS = (
     *("name", "network", "source", "split", "down", "up", "convention"),
@@ -42,11 +41,10 @@ def reproduction_report(table: Reproduction, wrapped: bool = True) -> Report:
 
     Args:
         table: what to show.
-        wrapped: notes are broken into lines for a terminal, and a narrow one leaves out Table 2's columns of source and
-            counter; documents have all columns and break lines on their own.
+        wrapped: for a terminal: notes are wrapped, and a narrow terminal does not show Table 2's source and counter.
     """
-    is_table2, fields = table.number == 2, [Field("name", {2: "network", 6: "method", 7: "high/low"}[table.number])]
-    about = [Field("source", "source"), Field("convention", "counter")] * is_table2
+    is_table2, (first, subject) = table.number == 2, ABOUT[table.number]
+    name, about = Field("name", first), [Field("source", "source"), Field("convention", "counter")] * is_table2
     columns = [] if is_table2 else [Field("split_short", "split"), Field("params_ours", "params", "count")]
     for kind, title in (("params", "params"), ("flops", "FLOPs")):
         if any(getattr(row, kind).printed is not None for row in table.rows):
@@ -56,8 +54,8 @@ def reproduction_report(table: Reproduction, wrapped: bool = True) -> Report:
     columns += [Field("top5_error_printed", "top-5", "number")] * is_table2
     rows = [_record(row) for row in table.rows]
     wide = Report(
-        f"{CAPTIONS[table.number]} at {size(INPUT)}",
-        [*fields, *about, *columns],
+        f"Table {table.number}: {subject}, printed and ours at {size(INPUT)}",
+        [name, *about, *columns],
         rows,
         _notes(table, wide=True),
         head=lambda: _document(table),
@@ -67,7 +65,7 @@ def reproduction_report(table: Reproduction, wrapped: bool = True) -> Report:
     if not wrapped:
         return wide
     quoted = [row | ({"name": f"{row['name']} (quoted)"} if row["source"] == "quoted" else {}) for row in rows]
-    narrow = wide._replace(fields=[*fields, *columns], rows=quoted, notes=_wrapped(_notes(table, wide=False)))
+    narrow = wide._replace(fields=[name, *columns], rows=quoted, notes=_wrapped(_notes(table, wide=False)))
     return wide._replace(notes=_wrapped(wide.notes), narrow=narrow)
 
 
@@ -110,37 +108,32 @@ def _notes(table: Reproduction, wide: bool) -> list[str]:
     different = table.differing
     lines = [f"{len(table.cells) - len(different)} of {len(table.cells)} cells equal to the printed digit"]
     for row, kind, cell in different:
-        title = "FLOPs" if kind == "flops" else kind
-        lines.append(
-            f"NO {row.name}, {title}: printed {cell.printed} {LETTERS[cell.unit]}, ours rounds to {cell.rounded}: "
-            f"{cell.reason or 'no reason is known'}"
-        )
+        title, reason = "FLOPs" if kind == "flops" else kind, cell.reason or "for no known reason"
+        printed = f"printed {cell.printed} {LETTERS[cell.unit]}, ours rounds to {cell.rounded}"
+        lines.append(f"NO {row.name}, {title}: {printed}: {reason}")
     for name in dict.fromkeys(row.convention.name for row in table.rows):
         named = [row.name for row in table.rows if row.convention.name == name]
-        which = "" if wide and table.number == 2 else f" ({_who(table, named)})"
-        lines.append(f"counter {name}{which}: {COUNTERS[name]}")
+        families = [title for title, start in FAMILIES.items() if any(row.startswith(start) for row in named)]
+        rows = "all rows" if len(named) == len(table.rows) else ", ".join(families)
+        lines.append(f"counter {name}{'' if wide and table.number == 2 else f' ({rows})'}: {COUNTERS[name]}")
     compares = "= compares ours, rounded half up, with the printed digits"
+    errors = "in percent, as printed, not measured here"
     if table.number == 2:
         lines += [f"params, FLOPs: as printed, in M and G; {compares}", *_near(table)]
-        lines += [ERRORS, "quoted: the paper took the row's errors from another paper"]
-    else:
-        lines.append(f"FLOPs: as printed, in G; params: ours, the table prints none; {compares}")
-        lines.append(ERRORS.replace("top-1, top-5: errors", "top-1: error"))
-    if table.number == 6:
-        lines += _added(table)
-    return lines
-
-
-def _who(table: Reproduction, named: list[str]) -> str:
-    """The rows of a counter, by what their names begin with."""
-    if len(named) == len(table.rows):
-        return "all rows"
-    families = {"DenseNet": "densenet", "ResNeXt": "resnext", "SE-ResNeXt": "se_resnext", "DLA": "dla"}
-    return ", ".join(title for title, start in families.items() if any(name.startswith(start) for name in named))
+        lines += [f"top-1, top-5: errors {errors}", "quoted: the paper took the errors of this row from another paper"]
+        return lines
+    lines += [f"FLOPs: as printed, in G; params: ours, as the table prints none; {compares}", f"top-1: error {errors}"]
+    plain = next(row.params.ours for row in table.rows if row.split is None)
+    return lines + [
+        f"{row.name} adds {row.params.ours - plain:,} parameters, since its down- and up-sampling filters are learned; "
+        "the other methods add none"
+        for row in table.rows
+        if row.params.ours != plain
+    ]
 
 
 def _near(table: Reproduction) -> list[str]:
-    """Notes on counts that would round otherwise from the three decimals shown."""
+    """Notes on counts that would round differently from the three decimals shown."""
     notes = dict[str, None]()
     for _, _, cell in table.cells:
         shown = round_half_up(cell.ours, cell.unit, 3)
@@ -149,22 +142,11 @@ def _near(table: Reproduction) -> list[str]:
     return list(notes)
 
 
-def _added(table: Reproduction) -> list[str]:
-    """Notes on the methods whose filters are weights."""
-    plain = next(row.params.ours for row in table.rows if row.split is None)
-    return [
-        f"{row.name} adds {row.params.ours - plain:,} parameters: its down- and up-sampling filters are learned; "
-        "without learned ones the parameters stay"
-        for row in table.rows
-        if row.params.ours != plain
-    ]
-
-
 def _wrapped(notes: Sequence[str]) -> list[str]:
-    """Notes as lines that fit a terminal; what goes on is indented."""
+    """Notes as lines for a terminal, continued with an indent."""
     from textwrap import wrap
 
-    return [line for note in notes for line in wrap(note, LINE, subsequent_indent="  ", break_on_hyphens=False)]
+    return [line for note in notes for line in wrap(note, 78, subsequent_indent="  ", break_on_hyphens=False)]
 
 
 def figure_report(figure: Figure4) -> Report:
@@ -173,11 +155,10 @@ def figure_report(figure: Figure4) -> Report:
     fields = [Field("title", "family"), Field("variant", "network"), Field("source", "source")]
     fields += [Field("convention", "counter"), Field("params", "params", "count"), Field("flops", "FLOPs", "count")]
     fields.append(Field("top1_accuracy", "top-1 accuracy", "number"))
-    rows = [
-        {**point, "title": TITLES[point["family"]], "variant": "Elastic" if point["elastic"] else "base"}
-        for point in points
-    ]
-    notes = ["params and FLOPs: ours, each row under its counter", f"accuracy: {ACCURACY}"]
+    variants = ("base", "Elastic")
+    rows = [{**point, "title": TITLES[point["family"]], "variant": variants[point["elastic"]]} for point in points]
+    notes = ["params, FLOPs: ours, each row under its own counter"]
+    notes.append("accuracy: 100 minus the printed top-1 error, not measured here")
     head = {"figure": 4, "input": list(INPUT), "points": points}
     return Report("Figure 4: accuracy against parameters and FLOPs", fields, rows, notes, head, keys=list(points[0]))
 

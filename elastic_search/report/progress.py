@@ -1,4 +1,4 @@
-"""Progress of a search on stderr: a live line on a terminal, one plain line an event elsewhere."""
+"""Progress of a search on stderr: a live line on a terminal, else one plain line per event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Progress:
     """Shows a run and what its workers do: the plan, trials, epochs, the best so far and the time left.
 
     Args:
-        cautions: what is to be known of its results.
+        cautions: notes to print with the plan.
     """
 
     def __init__(self, *cautions: str) -> None:
@@ -51,7 +51,7 @@ class Progress:
 
     @contextmanager
     def watching(self, run: Run, left: Callable[[], float | None]) -> Iterator[None]:
-        """Show a live line on a terminal, with the accuracies that are known from earlier starts."""
+        """Show a live line on a terminal, starting with the accuracies known from earlier starts."""
         self._where, self.trials = run.title if run.settings.workers > 1 else run.device, run.settings.trials
         known = {row.rank: row.result.accuracy for row in run.rows()}
         self._base, self._best, self.seconds_left = known.get("base"), known.get("1"), left
@@ -88,23 +88,21 @@ class Progress:
             self._best = accuracy
 
     def _line(self, line: str) -> str:
-        parts = [line]
-        parts += [f"base {self._base:.1%}"] if self._base is not None else []
-        parts += [f"best {self._best:.1%}"] if self._best is not None else []
-        left = self.seconds_left()
-        if left is not None:
+        known = (("base", self._base), ("best", self._best))
+        parts = [line, *(f"{name} {accuracy:.1%}" for name, accuracy in known if accuracy is not None)]
+        if (left := self.seconds_left()) is not None:
             parts.append(clock(left, " left"))
         return "; ".join(parts)
 
     def _render(self) -> Text:
-        """The live line; asked for twice a second, so that the time left runs."""
+        """The live line, rendered twice a second to keep the time left current."""
         from rich.text import Text
 
         doing = [now for _, now in sorted(self._now.items())] or ["preparing"]
         return Text(f"{self._where} | " + self._line("\n".join(doing)), overflow="fold")
 
     def say(self, what: str, alone: bool = False) -> None:
-        """A line that stays; ``alone`` leaves out the best so far and the time left."""
+        """Print a line; ``alone`` omits the best accuracy so far and the time left."""
         line = what if alone else self._line(what)
         self._said = time.monotonic()
         if self._live is not None:
@@ -114,17 +112,15 @@ class Progress:
 
 
 class Watched:
-    """Hears one worker's events and passes on what is shown of them."""
+    """Receives the events of one worker and passes on those that are shown."""
 
     def __init__(self, progress: Progress, worker: int) -> None:
         self._progress, self._worker = progress, worker
-        self._name = ""
-        self._again = False
+        self._name, self._again = "", False
 
     def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None:
-        trial, trials = pending.number, self._progress.trials
+        trial, trials, self._again = pending.number, self._progress.trials, again
         of = f" ({trial + 1}/{trials})" if trials and trial is not None else ""
-        self._again = again
         number = "base" if trial is None else f"trial {trial}{of}"
         if again:
             number = f"trial {trial} again, seed {pending.seed}"

@@ -1,4 +1,4 @@
-"""What ``search`` and ``reproduce`` report: the plan, the result, a curve again."""
+"""What ``search`` and ``reproduce`` report: the plan, the result, and a repeated training."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from elastic_search.search.run import Run
     from elastic_search.search.store.ranking import Row
 
-SHORT = "the time left is too short for the base network alone"
-FRONT = "front: no other row costs less and is as accurate, or costs as much and is more accurate"
+SHORT = "the time left is too short even for the base network"
+FRONT = "front: no other row is at least as good in both cost and accuracy and better in one"
 
 
 def search_report(run: Run, why: str) -> Report:
@@ -26,22 +26,17 @@ def search_report(run: Run, why: str) -> Report:
 
     Args:
         run: a run that ended.
-        why: it ended, in words.
+        why: the reason why it ended, in words.
     """
     rows, space = run.rows(), run.space
     fields = [Field("rank", "#"), Field("trial", "trial", "number"), *_network_fields(space)]
     fields += [Field("proxy_macs", "proxy macs", "count"), Field("epochs", "epochs", "number")]
     fields.append(Field("accuracy", "proxy acc", "percent"))
     fields += [Field("seeds", "seeds", "number")] * any(row.result.seeds > 1 for row in rows)
-    notes = [proxy_text(space), f"inside: {space.band}"]
-    notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
-    return Report(
-        f"Run {run.folder.name}: {why}",
-        [*fields, Field("seconds", "s", "seconds")],
-        [_shown(row, space) for row in rows],
-        notes,
-        head=lambda: _document(run),
-    )
+    fields.append(Field("seconds", "s", "seconds"))
+    notes = [proxy_text(space), f"inside: {space.band}"] + [TRAINED] * any(row.spec.trained_filters for row in rows)
+    shown = [_shown(row, space) for row in rows]
+    return Report(f"Run {run.folder.name}: {why}", fields, shown, notes, lambda: _document(run))
 
 
 def _network_fields(space: SearchSpace) -> list[Field]:
@@ -55,7 +50,7 @@ def _shown(row: Row, space: SearchSpace) -> Record:
 
 
 def row_dict(row: Row) -> Record:
-    """A row as plain values, all of them also where there are none."""
+    """A row as plain values, with None where there is no value."""
     result, trained = row.result, row.result.accuracy is not None
     said = {
         "rank": row.rank,
@@ -71,9 +66,8 @@ def row_dict(row: Row) -> Record:
         "seconds": result.seconds if trained else None,
         "reason": result.reason or None,
     }
-    if row.band is not None:
-        said["band"] = row.band
-    return said if row.front is None else {**said, "front": row.front}
+    of_sweep = {"band": row.band, "front": row.front}
+    return said | {key: value for key, value in of_sweep.items() if value is not None}
 
 
 def _document(run: Run) -> Record:
@@ -84,7 +78,7 @@ def _document(run: Run) -> Record:
 
 
 def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
-    """Accuracy against cost: the best network of each band beside the base, from ``search.store.ranking.curve``."""
+    """Accuracy against cost: the base and the best network of each band, from ``search.store.ranking.curve``."""
     spaces = [run.space for run in runs]
     first, shown = spaces[0], list[Record]()
     fields = [Field("target", f"band {first.band.convention.name}", "count"), Field("trial", "trial", "number")]
@@ -92,41 +86,34 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     for row in best:
         target = None if row.band is None else spaces[row.band].band.target
         shown.append({**_shown(row, first), "target": target, "front": "yes" if row.front else "no"})
-    tolerance = f"bands: {float(100 * first.band.tolerance):g}% around each cost; the row without one is the base"
-    return Report(
-        f"Sweep {name}: the best of {len(runs)} bands",
-        fields,
-        shown,
-        [proxy_text(first), FRONT, tolerance],
-        head=lambda: {
-            "sweep": name,
-            "networks": [row_dict(row) for row in best],
-            "bands": [{"schema": SCHEMA, **_document(run)} for run in runs],
-        },
-    )
+    tolerance = f"bands: {float(100 * first.band.tolerance):g}% around each cost; the row without a band is the base"
+    head = {"sweep": name, "networks": [row_dict(row) for row in best]}
+    head["bands"] = [{"schema": SCHEMA, **_document(run)} for run in runs]
+    title = f"Sweep {name}: the best of {len(runs)} bands"
+    return Report(title, fields, shown, [proxy_text(first), FRONT, tolerance], head)
 
 
 def curves_report(name: str, trial: str, recorded: list[float], again: list[float], differing: list[str]) -> Report:
-    """What ``reproduce`` reports: the accuracy after every epoch, as recorded and of the same training again.
+    """What ``reproduce`` reports: the accuracy after every epoch, as recorded and when repeated.
 
     Args:
-        name: of the run.
-        trial: its number, or "base".
-        recorded: a curve.
-        again: another.
-        differing: versions that are others now.
+        name: name of the run.
+        trial: number of the trial, or "base".
+        recorded: the recorded curve.
+        again: the curve of the repeated training.
+        differing: versions that have changed since.
     """
     pairs, same = zip(recorded, again, strict=True), recorded == again
     rows = [{"epoch": i, "recorded": a, "again": b, "equal": a == b} for i, (a, b) in enumerate(pairs, 1)]
     fields = [Field("epoch", "epoch", "number"), Field("recorded", "recorded", "percent")]
     fields += [Field("again", "again", "percent"), Field("equal", "equal", "check")]
     head = {"run": name, "trial": trial, "equal": same, "recorded": recorded, "again": again, "differing": differing}
-    title = f"Trial {trial} of run {name}: {'the same again' if same else 'differs'}"
+    title = f"Trial {trial} of run {name}: {'reproduced' if same else 'differs'}"
     return Report(title, fields, rows, head=head)
 
 
 def plan_report(run: Run, fits: Forecast) -> Report:
-    """What a budget buys: rows of name and text."""
+    """The plan of a search: rows of name and text."""
     pace, rungs = run.pace, ", ".join(map(str, run.halving.rungs))
     low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
     trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
@@ -135,8 +122,8 @@ def plan_report(run: Run, fits: Forecast) -> Report:
         "inside": f"{run.inside:,} of {run.space.matcher.size:,} networks: {run.space.band}",
         "an epoch": f"{low} to {high} s in the band, {base} s for the base",
         "rungs": f"{rungs} epochs; {run.settings.strategy}",
-        "fits": f"{trials}, about {fits.full:,} to the last epoch; {fits.epochs:,} epochs",
-        "time": f"{clock(fits.budget_seconds, ' left')}, {clock(run.folder.spent_seconds)} used before",
+        "fits": f"{trials}, about {fits.full:,} of them to the last epoch; {fits.epochs:,} epochs",
+        "time": f"{clock(fits.budget_seconds, ' left')}, {clock(run.folder.spent_seconds)} already used",
         "ends": f"{end:%Y-%m-%d %H:%M} local time",
     }
     head: Record = {"strategy": run.settings.strategy, "inside": run.inside, "networks": run.space.matcher.size}
@@ -147,13 +134,13 @@ def plan_report(run: Run, fits: Forecast) -> Report:
         **vars(fits),
     }
     head |= {"spent_seconds": run.folder.spent_seconds, "end": end.isoformat(timespec="seconds")}
-    fields, rows = [Field("name", "plan"), Field("text", "what fits")], list[Record]()
-    rows += [{"name": name, "text": text} for name, text in lines.items()]
+    rows = [{"name": name, "text": text} for name, text in lines.items()]
+    fields = [Field("name", "plan"), Field("text", "what fits")]
     return Report(run.title, fields, rows, [SHORT] if fits.short else [], head)
 
 
 def proxy_text(plan: SearchSpace) -> str:
-    """What the accuracies of a search are, in one line."""
+    """The meaning of a search's accuracies, in one line."""
     return (
         f"proxy acc: top-1 on {plan.training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
         f"{plan.training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "

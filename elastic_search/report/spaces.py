@@ -1,4 +1,4 @@
-"""What the commands of ``space`` report."""
+"""What the ``space`` commands report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def band_head(band: Band) -> Record:
 
 
 def space_head(plan: SearchSpace) -> Record:
-    """What all answers share: the space, its size and the band."""
+    """The head of all reports: the space, its size and the band."""
     limits = []
     for limit in plan.matcher.limits:
         quantity = "params" if limit.convention is None else limit.convention.name
@@ -31,7 +31,7 @@ def space_head(plan: SearchSpace) -> Record:
 
 
 def count_report(plan: SearchSpace, inside: int, marginals: dict[str, dict[Any, int]]) -> Report:
-    """How many networks are inside, and how many have each value of each choice."""
+    """The number of networks in the band, in total and by the value of each choice."""
     size, rows = plan.matcher.size, list[Record | None]()
     for name, counts in marginals.items():
         absent = inside - sum(counts.values())
@@ -43,13 +43,13 @@ def count_report(plan: SearchSpace, inside: int, marginals: dict[str, dict[Any, 
     values = {choice: {str(value): n for value, n in counts.items()} for choice, counts in marginals.items()}
     fields = [Field("choice", "choice"), Field("value", "value")]
     fields += [Field("networks", "networks", "number"), Field("share", "share", "number")]
-    title = f"{inside:,} of {size:,} networks of {plan.name} are inside ({share_text(inside, size)})"
-    notes = [f"inside: {plan.band}", *(f"and {limit}" for limit in plan.matcher.limits)]
+    title = f"{inside:,} of {size:,} networks of {plan.name} are in the band ({share_text(inside, size)})"
+    notes = [f"band: {plan.band}", *(f"and {limit}" for limit in plan.matcher.limits)]
     return Report(title, fields, rows, notes, {**head, "marginals": values})
 
 
 def candidates_report(plan: SearchSpace, title: str, candidates: list[tuple[str, Candidate]]) -> Report:
-    """Networks with their exact costs, and what each is."""
+    """Networks with labels and exact costs."""
     band, rows, networks = plan.band, list[Record](), list[Record]()
     for what, candidate in candidates:
         row: Record = {"what": what, "depths": list(candidate.spec.depths), "cost": candidate.cost}

@@ -1,4 +1,4 @@
-"""How people write the things that many reports name: sizes, times, shares, depths, splits."""
+"""Sizes, times, shares, depths and splits as reports write them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def yes(value: bool) -> str:
-    """Whether something that should hold does: what does not is loud."""
+    """``yes``, or a loud ``NO``, for something that should hold."""
     return "yes" if value else "NO"
 
 
@@ -22,7 +22,7 @@ def dashed(numbers: Iterable[int]) -> str:
 
 
 def decimal(value: int, unit: int, places: int) -> str:
-    """A whole number in a larger unit, halves up; exact, since a float has no room for the largest counts."""
+    """A whole number in a larger unit, rounded half up; exact, since a float cannot hold the largest counts."""
     scaled = (abs(value) * 10**places + unit // 2) // unit
     return f"{'-' if value < 0 else ''}{scaled // 10**places}.{scaled % 10**places:0{places}}"
 
@@ -33,7 +33,7 @@ def size(shape: Shape) -> str:
 
 
 def resolutions_text(resolutions: Iterable[tuple[int, int]]) -> str:
-    """Resolutions in a row: ``56+28``, or ``57x49 +29x25`` (which can be wrapped) where not square."""
+    """Resolutions: ``56+28``, or ``57x49 +29x25`` (which can be wrapped) if not square."""
     found = list(resolutions)
     if all(height == width for height, width in found):
         return "+".join(str(height) for height, _ in found)
@@ -54,7 +54,7 @@ def clock(seconds: float | None, after: str = "") -> str:
 
 
 def split_text(spec: Spec) -> str:
-    """Splits per stage in short form, stages that cannot be elastic left out: ``1/2,1/2 | 1 | 3/4,1/4``."""
+    """Splits per stage in short form, without stages that cannot be split: ``1/2,1/2 | 1 | 3/4,1/4``."""
     texts = []
     for i, stage in enumerate(spec.stages[:-1]):
         splits = dict.fromkeys(split.short for j, split in enumerate(stage.splits) if spec.may_scale(i, j))
@@ -63,7 +63,7 @@ def split_text(spec: Spec) -> str:
 
 
 def edits_text(spec: Spec, base: Spec) -> str:
-    """What an edit of ``base`` changes beside depths: splits by stage, their types, widths, cardinality."""
+    """Changes to ``base`` other than depths: splits by stage, their types, widths, cardinality."""
     types = {f"{s.down}+{s.up}" for stage in spec.stages for s in stage.splits if s.scales_down}
     parts = [split_text(spec), *sorted(types if types != {"avgpool+bilinear"} else ())]
     widths = [[stage.width for stage in of.stages] for of in (spec, base)]

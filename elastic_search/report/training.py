@@ -15,47 +15,45 @@ from elastic_search.report.text import decimal, size
 
 TITLES = {
     "flops": {
-        "forward": "forward, an image",
-        "backward": "backward, an image",
-        "total": "both, an image",
-        "total_batch": "both, the batch",
-        "torch_total": "FlopCounterMode's, an image",
+        "forward": "forward, per image",
+        "backward": "backward, per image",
+        "total": "both, per image",
+        "total_batch": "both, per batch",
+        "torch_total": "FlopCounterMode, per image",
     },
     "memory": {
-        "parameters": "parameters",
-        "buffers": "buffers",
-        "gradients": "gradients",
-        "optimizer": "optimiser's state",
+        **{key: key for key in ("parameters", "buffers", "gradients")},
+        "optimizer": "optimiser state",
         "inference": "activations, inference",
         "training": "activations, training",
         "total_inference": "peak, inference",
         "total_training": "peak, training",
     },
 }
-"""What is shown of each part of a measurement."""
+"""The rows of each part of a measurement."""
 
 UNITS = {"flops": ("FLOPs", "GFLOPs", 10**9, 3), "memory": ("bytes", "MiB", 2**20, 1)}
-"""The unit of a part, and for people another: its name, divisor and decimals."""
+"""The unit of each part, and that of tables: its name, divisor and decimals."""
 
 Measured = dict[str, dict[str, int]]
-"""FLOPs of an image unless the key says otherwise, and bytes, by part and key."""
+"""FLOPs (per image unless the key says otherwise) and bytes, by part and key."""
 
 
 def training_report(
     networks: list[Network], input: Shape, batch: int = 32, dtype: str = "fp32", optimizer: str = "sgd"
 ) -> Report:
-    """The costs of training networks, a row a quantity and a column a network.
+    """The costs of training networks, one row per quantity and one column per network.
 
     Args:
-        networks: one, or a base and its variant.
+        networks: a network, or a base and its variant.
         input: shape of one image.
-        batch: images.
-        dtype: of the module, its images and its optimiser's state: "fp32", "bf16" or "fp16".
+        batch: number of images.
+        dtype: type of weights, images and optimiser state: "fp32", "bf16" or "fp16".
         optimizer: "sgd" (with momentum), "adamw" or "none".
 
     Raises:
         ShapeError: if a network cannot take its input.
-        UnknownNameError: if there is no such dtype or optimiser.
+        UnknownNameError: if the dtype or optimiser is unknown.
     """
     measured = [_measure(net.graph, input, batch, itemsize(dtype), optimizer) for net in networks]
     rows: list[Record | None] = []
@@ -77,24 +75,14 @@ def training_report(
     fields += [Field(f"value_{i}", net.label, "number") for i, net in enumerate(networks)]
     fields += [Field("change", "change", "change")] * (len(networks) > 1)
     names = " and ".join(net.label for net in networks)
-
-    def head() -> Record:
-        parts = zip(networks, measured, strict=True)
-        entries = [{"name": net.label, "opaque": opaque_nodes(net.graph), **costs} for net, costs in parts]
-        units = {"flops": "FLOPs per image", "memory": "bytes"}
-        about = {"input": list(input), "batch": batch, "dtype": dtype, "optimizer": optimizer, "units": units}
-        ratio = {"ratio": {part: _ratio(measured, part) for part in TITLES}} if len(entries) > 1 else {}
-        return {**about, "networks": entries, **ratio}
-
-    return Report(
-        f"{names} in training at {size(input)}, batch {batch}, {dtype}, optimiser {optimizer}",
-        fields,
-        rows,
-        _notes(networks, measured),
-        head,
-        keys=["network", "quantity", "unit", "value"],
-        records=records,
-    )
+    title = f"Training {names} at {size(input)}, batch {batch}, {dtype}, optimiser {optimizer}"
+    head: Record = {"input": list(input), "batch": batch, "dtype": dtype, "optimizer": optimizer}
+    head["units"] = {"flops": "FLOPs per image", "memory": "bytes"}
+    counted = zip(networks, measured, strict=True)
+    head["networks"] = [{"name": net.label, "opaque": opaque_nodes(net.graph), **costs} for net, costs in counted]
+    if len(networks) > 1:
+        head["ratio"] = {part: _ratio(measured, part) for part in TITLES}
+    return Report(title, fields, rows, _notes(networks, measured), head, keys=list(records[0]), records=records)
 
 
 def _measure(graph: Graph, input: Shape, batch: int, itemsize: int, optimizer: str) -> Measured:
@@ -110,17 +98,17 @@ def _ratio(measured: list[Measured], part: str) -> dict[str, float | None]:
 
 
 def _notes(networks: list[Network], measured: list[Measured]) -> list[str]:
-    lines = ["FLOPs: 2 a multiply-add of convolutions and linear layers; the image needs no gradient"]
-    excess = [
-        (net.label, costs["flops"]["torch_total"] - costs["flops"]["total"])
-        for net, costs in zip(networks, measured, strict=True)
-    ]
-    if wrong := [f"{more / 10**9:.3f} for {name}" for name, more in excess if more > 0]:
-        lines.append("FlopCounterMode counts the weights' gradient of a grouped convolution as if it had one group:")
-        lines.append(f"too many GFLOPs, {', '.join(wrong)}; forward and backward above are right")
+    lines = ["FLOPs: 2 per multiply-add of convolutions and linear layers; the image needs no gradient"]
+    wrong = []
+    for net, costs in zip(networks, measured, strict=True):
+        if (excess := costs["flops"]["torch_total"] - costs["flops"]["total"]) > 0:
+            wrong.append(f"{excess / 10**9:.3f} for {net.label}")
+    if wrong:
+        lines.append("FlopCounterMode counts the weight gradient of a grouped convolution as if it had one group:")
+        lines.append(f"GFLOPs too many: {', '.join(wrong)}; forward and backward above are right")
     for net in networks:
         if dead := [path for path in net.graph.dead() if net.graph.at(path).params]:
-            lines.append(f"{net.label}: without {', '.join(dead)}, whose result nobody reads")
+            lines.append(f"{net.label}: without {', '.join(dead)}, whose results are not used")
     lines += opaque_notes((net.label, net.graph) for net in networks)
-    lines.append("MiB: bytes of tensors at their peak, the image among the activations; a convolution's workspace and")
-    return [*lines, "an allocator's rounding come on top; gradients and state have the parameters' dtype"]
+    lines.append("MiB: peak size of tensors, with the image among the activations, but without the workspace of")
+    return [*lines, "convolutions and the allocator's rounding; gradients and state have the dtype of the parameters"]

@@ -114,7 +114,7 @@ def test_match_lists_all_in_machine_formats_and_a_few_in_the_table(command):
     distances = [abs(network["fvcore"] - data["target"]) for network in data["networks"]]
     assert distances == sorted(distances)
     table = command(*args, "--limit", "4").stdout
-    assert f"{data['found']} match; the nearest 4 are shown" in table
+    assert f"{data['found']} match; showing the nearest 4" in table
     assert f"{'-'.join(map(str, data['networks'][3]['depths']))}" in table
 
 
@@ -143,12 +143,12 @@ def test_spec_file_is_a_network_name(command, tmp_path):
 
 def test_parameters_that_trained_filters_add_are_named(command):
     args = ("flops", "dla_x60", "--split", "1/2,1/2", "--up")
-    assert "edited: 89,600 of 17,739,416 params are the trained filters" in command(*args, "trained").stdout
+    assert "edited: 89,600 of 17,739,416 params are trained resampling filters" in command(*args, "trained").stdout
     assert "filters" not in command(*args, "nearest").stdout
     networks = json.loads(command(*args, "trained", "--json").stdout)["networks"]
     assert [network["params_trained_filters"] for network in networks] == [0, 89_600]
     args = ("match", "dla_x60", "--input", "64", "--tolerance", "5%")
-    assert "params include the trained filters" in command(*args, "--down", "trained").stdout
+    assert "params include the trained resampling filters" in command(*args, "--down", "trained").stdout
     assert "filters" not in command(*args).stdout
 
 
@@ -260,7 +260,7 @@ def test_validate_names_the_first_difference_and_exits_with_1(monkeypatch):
 
 
 def test_dead_parameters_of_dla_are_named(command):
-    assert "nobody reads level3.project, level4.project, level4.tree1.project" in command("flops", "dla_x60").stdout
+    assert "the results of level3.project, level4.project, level4.tree1.project are not" in command("flops", "dla_x60").stdout
     (network,) = json.loads(command("flops", "dla_x60", "--json").stdout)["networks"]
     dead = sum(before * after + 2 * after for before, after in ((128, 256), (256, 512), (256, 512)))
     assert (network["params"], network["params_live"]) == (17_649_816, 17_649_816 - dead)

@@ -30,7 +30,7 @@ def test_convert_tells_what_became_of_the_keys_and_writes_what_loads(command, ch
     output = tmp_path / "dla60x_elastic.safetensors"
     done = command("convert", "dla_x60_elastic", str(checkpoint))
     keys = {name: int(count) for name, count in re.findall(r"^(\S.*?)  +(\d+)$", done.stdout, re.MULTILINE)}
-    total = keys.pop("in all")
+    total = keys.pop("total")
     assert keys["dropped: dead projection"] == 15
     assert keys["dropped: batch counter"] == 0
     assert sum(keys.values()) == total == 508
@@ -73,9 +73,9 @@ def test_convert_replaces_a_file_only_when_told_and_never_its_source(checkpoint,
         ("resnext50 none.pt", "none.pt: no such file"),
         ("resnext50 bad.pth.tar", "not a checkpoint that can be read"),
         ("resnext50 .", "not a file"),
-        ("resnext50 bad.pth.tar -o no/where.safetensors", "a folder that exists"),
-        ("resnext50 bad.pth.tar -o .", "not a file in a folder"),
-        ("resnext50 bad.pth.tar -o /dev/null --force", "not a file in a folder"),
+        ("resnext50 bad.pth.tar -o no/where.safetensors", "not a file in an existing folder"),
+        ("resnext50 bad.pth.tar -o .", "not a file in an existing folder"),
+        ("resnext50 bad.pth.tar -o /dev/null --force", "not a file in an existing folder"),
     ),
 )
 def test_wrong_input_ends_with_a_message(command, tmp_path, args, expected):

@@ -44,7 +44,7 @@ def test_name_of_a_file_is_escaped_everywhere(command, tmp_path):
     (
         ("draw", 2, "Missing argument"),
         ("draw resnext5 -o net.svg", 2, "did you mean resnext50"),
-        ("draw resnext50 -o net.png", 2, "end in .svg"),
+        ("draw resnext50 -o net.png", 2, "use one of .svg"),
         ("draw resnext50 -o nowhere/net.svg", 3, "cannot be written"),
         ("draw densenet201 --input 16 -o net.svg", 2, "without room"),
         ("draw resnext50 --format png", 2, "svg"),

@@ -196,7 +196,7 @@ def test_layer_classes_of_the_user_are_named_where_tools_see_them(command, tmp_p
         "class Block(nn.Sequential): pass\n"
         "def net(): return Block(Own(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))\n"
     )
-    said = "base: torchinfo and authors may be short of what the tools add for layer classes of your own: Own\n"
+    said = "base: torchinfo and authors may be lower than what these tools count for your own layer classes: Own\n"
     arguments = ("flops", "user_layers:net", "--input", "32")
     for convention in ("torchinfo", "authors"):
         assert said in command(*arguments, "--convention", convention).stdout

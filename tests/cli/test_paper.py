@@ -201,7 +201,7 @@ def test_terminal_drawing_is_coloured_unless_told_not_to():
         ("table2 -o x.png", 2, "not with table2"),
         ("figure4 -o x.jpg", 2, "one of .png, .svg, .pdf"),
         ("figure4 -o x", 2, "one of .png, .svg, .pdf"),
-        ("figure4 -o x.svg --json", 2, "leave out one"),
+        ("figure4 -o x.svg --json", 2, "give one of them"),
         ("figure4 -o missing/x.svg", 3, "missing/x.svg: cannot be written"),
     ),
 )

@@ -14,7 +14,7 @@ FIELDS = (
 )  # fmt: skip
 FIRST = {"name": "a|b_1", "depths": [3, 4], "macs": 2_499_500_000, "change": -0.000001, "share": 0.25, "equal": True}
 SECOND = {"name": "c\x1b[31m", "depths": [3], "macs": 999, "share": 1.0, "equal": False}
-REPORT = Report("Title", FIELDS, [FIRST, None, SECOND], ["note"], {"input": [3, 8, 8]}, listed="networks")
+REPORT = Report("Title", FIELDS, [FIRST, None, SECOND], ["note"], {"input": [3, 8, 8], "networks": [FIRST, SECOND]})
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def printed(capsys):
     return run
 
 
-def test_json_lists_raw_rows_below_the_head(printed):
+def test_json_holds_raw_values_below_the_schema(printed):
     data = json.loads(printed(REPORT, "json"))
     assert data == {"schema": 1, "input": [3, 8, 8], "networks": [FIRST, SECOND]}
     assert list(data) == ["schema", "input", "networks"]
@@ -38,7 +38,7 @@ def test_head_is_made_for_json_alone(printed):
         return {"a": 1}
 
     asked = []
-    report = REPORT._replace(head=head, listed="")
+    report = REPORT._replace(head=head)
     for fmt in ("table", "csv", "markdown", "latex"):
         printed(report, fmt)
     assert not asked

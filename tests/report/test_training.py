@@ -16,7 +16,7 @@ def networks():
 def test_table_says_what_the_tool_gets_wrong_and_what_does_not_run():
     table = training_report(networks(), image(224, 224), 32, "bf16", "adamw")
     cells = {row["quantity"]: row["value_0"] for row in table.rows if row}
-    assert (cells["forward, an image"], cells["both, the batch"]) == ("7.033", "667.626")
+    assert (cells["forward, per image"], cells["both, per batch"]) == ("7.033", "667.626")
     notes = "\n".join(table.notes)
     assert "level3.project, level4.project, level4.tree1.project" in notes
     assert "14.335 for dla_x60" in notes
