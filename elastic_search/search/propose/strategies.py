@@ -1,4 +1,4 @@
-"""The strategies of a search by name. All propose from exactly feasible draws; they differ in which one they take."""
+"""The strategies of a search, by name. All choose among exactly feasible draws, each in its own way."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ from elastic_search.space.match import Candidate
 
 Random = np.random.Generator
 
-START = 5
-"""Finished trials from which there is something to learn."""
+START = 5  # finished trials that are needed to learn from
 
 
 class Strategy(Protocol):
-    """Chooses among draws."""
+    """Chooses one of several draws."""
 
     def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
-        """One of the candidates, which come in random order, in view of the finished trials, oldest first."""
+        """Choose one of the randomly ordered candidates, given the finished trials, oldest first."""
 
 
 class Judge(Protocol):
-    """Tells how good each candidate seems, in view of the finished trials."""
+    """Estimates how good each candidate is, given the finished trials."""
 
     def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Values]) -> Floats: ...
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every network of the band with the same probability, whatever the others scored."""
+    """Chooses every network of the band with the same probability, whatever the others scored."""
 
     def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
         return candidates[0]
@@ -44,11 +43,11 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Judged:
-    """The draw that is judged best.
+    """Chooses the draw that is judged best.
 
     Attributes:
-        by: judges.
-        start: finished trials before it is trusted; until then draws are uniform.
+        by: the judge.
+        start: finished trials that it needs; until then draws are uniform.
     """
 
     by: Judge
@@ -65,13 +64,13 @@ class Judged:
 class Evolution:
     """Ageing evolution (Real et al. 2019) inside the band.
 
-    A tournament's winner has one of its choices changed. That network rarely meets the band; the proposal is the
-    draw nearest to it, among those with the changed choice where there are any.
+    One choice of a tournament's winner is changed. The result is rarely inside the band, so the nearest draw is
+    proposed, preferably one with the changed choice.
 
     Attributes:
-        population: trials that may be parents: the latest ones, so that a lucky score ages out.
+        population: number of latest trials that may be parents, so that a lucky score ages out.
         tournament: members drawn for one tournament.
-        start: finished trials before there are parents; until then draws are uniform.
+        start: finished trials that it needs; until then draws are uniform.
     """
 
     population: int = 25
@@ -92,17 +91,14 @@ class Evolution:
 
 
 def _mutated(choice: Choice, value: Value, rng: Random) -> Value:
-    """Another value: a neighbour where the order means something."""
+    """Another value of a choice: a neighbour if the choice is ordered."""
     at = choice.values.index(value)
-    if choice.ordered:
-        others = [i for i in (at - 1, at + 1) if 0 <= i < len(choice.values)]
-    else:
-        others = [i for i in range(len(choice.values)) if i != at]
+    others = [i for i in range(len(choice.values)) if (abs(i - at) == 1 if choice.ordered else i != at)]
     return choice.values[int(rng.choice(others))] if others else value
 
 
 def distance(choices: Choices, one: Values, other: Values) -> float:
-    """Sum over the choices: steps as a share of the scale where ordered, else 1 where they differ."""
+    """Sum over the choices: steps as a share of the range if ordered, otherwise 1 if they differ."""
     total = 0.0
     for choice in choices:
         a, b = choice.values.index(one[choice.name]), choice.values.index(other[choice.name])
