@@ -15,6 +15,24 @@ from filelock import FileLock, Timeout
 from elastic_search.errors import EnvironmentFault
 
 
+def acquired(file: Path, timeout: float = 0) -> FileLock | None:
+    """A lock that this process now holds; None if another still holds it after ``timeout`` seconds (-1: for ever).
+
+    Raises:
+        EnvironmentFault: if the file cannot be created.
+    """
+    lock = FileLock(file, timeout=timeout)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        return None
+    except OSError as error:
+        hint = "check the disk, or choose another --dir"
+        raise EnvironmentFault(f"{file}: {error.strerror or error}", hint) from None
+    return lock
+
+
 class Claims:
     """The locks of a run that this process holds.
 
@@ -29,7 +47,7 @@ class Claims:
     @contextmanager
     def alone(self, what: str = "proposing") -> Iterator[None]:
         """Wait until no other process does ``what``, and keep others from it."""
-        lock = self._acquire(what, -1)
+        lock = acquired(self._folder / f"{what}.lock", -1)
         try:
             yield
         finally:
@@ -38,7 +56,7 @@ class Claims:
 
     def take(self, name: str) -> bool:
         """Claim a trial; False if a living process holds it."""
-        if name not in self._held and (lock := self._acquire(name, 0)) is not None:
+        if name not in self._held and (lock := acquired(self._folder / f"{name}.lock")) is not None:
             self._held[name] = lock
         return name in self._held
 
@@ -49,14 +67,3 @@ class Claims:
             if ended:
                 Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
-
-    def _acquire(self, name: str, timeout: float) -> FileLock | None:
-        lock = FileLock(self._folder / f"{name}.lock", timeout=timeout)
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            return None
-        except OSError as error:
-            raise EnvironmentFault(f"{lock.lock_file}: {error.strerror or error}", "check the disk") from None
-        return lock

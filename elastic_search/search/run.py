@@ -275,13 +275,9 @@ def search(
     if trials is None and seconds is None:
         raise UsageError("a search needs a budget", "give trials or seconds")
     space.matcher.some(space.band)
-    run = Run(
-        space,
-        RunFolder(Path(root), space.name if name is None else name),
-        Settings(trials, **settings),
-        Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator,
-        observer=observer or Silent(),
-    )
+    folder = RunFolder(Path(root), space.name if name is None else name)
+    trainer = Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator
+    run = Run(space, folder, Settings(trials, **settings), trainer, observer=observer or Silent())
     with run.stop.listening():
         run.go(seconds)
     return run

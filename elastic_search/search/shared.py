@@ -34,10 +34,7 @@ OUTAGE = 900.0  # seconds that a database may be away before the search gives up
 AGREED = ("space", "text", "target", "seed", "strategy", "halving")  # must be the same on all machines
 ENGINE: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800}  # the server may have restarted
 
-AGE = (
-    "SELECT EXTRACT(EPOCH FROM (CURRENT_TIMESTAMP::timestamp - heartbeat)) FROM trial_heartbeats "
-    "WHERE trial_id = :trial"
-)
+AGE = "SELECT EXTRACT(EPOCH FROM (CURRENT_TIMESTAMP::timestamp - heartbeat)) FROM trial_heartbeats WHERE trial_id = :id"
 
 T = TypeVar("T")
 
@@ -108,10 +105,9 @@ class SharedStudy:
         if before is None:
             study.set_user_attr("run", description)
         elif differing := [key for key in description if before.get(key) != description[key]]:
-            raise UsageError(
-                f"the shared study {self.folder.name!r} was started with another {' and '.join(differing)}",
-                "choose another --name, or repeat the first machine's command",
-            )
+            hint = "choose another --name, or repeat the first machine's command"
+            what = " and ".join(differing)
+            raise UsageError(f"the shared study {self.folder.name!r} was started with another {what}", hint)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -164,7 +160,7 @@ class SharedStudy:
         if trial.user_attrs.get("owner") == self._owner:
             return True
         with self._engine.connect() as connection:
-            age = connection.execute(text(AGE), {"trial": trial._trial_id}).scalar()
+            age = connection.execute(text(AGE), {"id": trial._trial_id}).scalar()
         # An owner gives a sign of life before it lets others propose; without one it is dead.
         return age is None or float(age) > GRACE
 

@@ -41,13 +41,7 @@ class GaussianProcess:
     most: int = 1000
 
     def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Values]) -> Floats:
-        """Expected improvement of each candidate.
-
-        Args:
-            choices: what varies.
-            finished: values and accuracy of at least two finished trials.
-            candidates: values to judge.
-        """
+        """Expected improvement of each candidate; the arguments are those of ``Density.judge``."""
         varied, order = ranked(choices, finished)
         if len(order) > self.most:
             half = self.most // 2

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from elastic_search.search.propose import STRATEGIES as NAMES
-from elastic_search.search.propose.density import Choices, Density, Finished, Floats, Values
+from elastic_search.search.propose.density import Choices, Density, Finished, Values
 from elastic_search.search.propose.gaussian_process import GaussianProcess
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate
@@ -18,19 +16,6 @@ from elastic_search.space.match import Candidate
 Random = np.random.Generator
 
 START = 5  # finished trials that are needed to learn from
-
-
-class Strategy(Protocol):
-    """Chooses one of several draws."""
-
-    def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
-        """Choose one of the randomly ordered candidates, given the finished trials, oldest first."""
-
-
-class Judge(Protocol):
-    """Estimates how good each candidate is, given the finished trials."""
-
-    def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Values]) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +35,7 @@ class Judged:
         start: finished trials that it needs; until then draws are uniform.
     """
 
-    by: Judge
+    by: Density | GaussianProcess
     start: int = START
 
     def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
@@ -90,6 +75,10 @@ class Evolution:
         return min(heirs, key=lambda candidate: distance(choices, candidate.values, child))
 
 
+Strategy = Uniform | Judged | Evolution
+"""``choose`` gives one of the randomly ordered candidates, given the finished trials, oldest first."""
+
+
 def _mutated(choice: Choice, value: Value, rng: Random) -> Value:
     """Another value of a choice: a neighbour if the choice is ordered."""
     at = choice.values.index(value)
@@ -106,6 +95,5 @@ def distance(choices: Choices, one: Values, other: Values) -> float:
     return total
 
 
-STRATEGIES: dict[str, Strategy] = dict(
-    zip(NAMES, (Judged(Density()), Judged(GaussianProcess()), Uniform(), Evolution()), strict=True)
-)
+_ALL: tuple[Strategy, ...] = (Judged(Density()), Judged(GaussianProcess()), Uniform(), Evolution())
+STRATEGIES = dict(zip(NAMES, _ALL, strict=True))

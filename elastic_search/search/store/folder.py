@@ -18,11 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
+from elastic_search.search.claims import acquired
 from elastic_search.search.store.result import Result, is_number
 
 # Differences whose values are too long to show, or whose names are not those of options.
@@ -69,16 +68,10 @@ class RunFolder:
         Raises:
             EnvironmentFault: if another process holds the lock, or the folder cannot be created.
         """
-        lock = FileLock(self.path / "lock", timeout=0)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
+        lock = acquired(self.path / "lock")
+        if lock is None:
             hint = "wait for it, or choose another --name"
-            raise EnvironmentFault(f"run {self.name!r} is in use by another process", hint) from None
-        except OSError as error:
-            hint = "check the disk, or choose another --dir"
-            raise EnvironmentFault(f"{self.path}: {error.strerror}", hint) from None
+            raise EnvironmentFault(f"run {self.name!r} is in use by another process", hint)
         try:
             if sweep:
                 self._sweep()

@@ -53,9 +53,7 @@ def examine(folder: RunFolder, plan: SearchSpace) -> list[Finding]:
     found += [Finding(f"checkpoints/{path.name}", False, "damaged", cure, path) for path in torn]
     found.append(Finding("checkpoints", True, f"{len(checkpoints) - len(torn)} whole"))
     if left := sorted(folder.path.rglob("*.tmp")):
-        found.append(
-            Finding("*.tmp", True, f"{len(left)} half-written by a kill; the next start deletes them")
-        )
+        found.append(Finding("*.tmp", True, f"{len(left)} half-written; the next start deletes them"))
     return found + _look(folder.best_file, partial(_best, folder, plan), "written anew")
 
 

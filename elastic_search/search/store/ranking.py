@@ -132,10 +132,8 @@ def write_best(
     if counter is not None:
         tool, ours, theirs = counter(spec)
         if ours != theirs:
-            raise MismatchError(
-                f"trial {best.number}: {tool} counts {theirs:,}, but we count {ours:,}; nothing was written",
-                "please report this, with the run's folder",
-            )
+            fault = f"trial {best.number}: {tool} counts {theirs:,}, but we count {ours:,}; nothing was written"
+            raise MismatchError(fault, "please report this, with the run's folder")
     write_atomically(folder.best_file, text)
 
 

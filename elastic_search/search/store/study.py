@@ -105,16 +105,13 @@ def replay(
     """
     numbers, trials, legal = folder.trials(), study.get_trials(deepcopy=False), distributions(choices)
     if numbers and numbers[-1] >= len(trials) + len(numbers) + AHEAD:
-        raise EnvironmentFault(
-            f"{folder.path / 'trials'}: {numbers[-1]}.json is far ahead of the other results", "move it aside"
-        )
+        fault = f"{folder.path / 'trials'}: {numbers[-1]}.json is far ahead of the other results"
+        raise EnvironmentFault(fault, "move it aside")
     where = folder.study_file if publish is None else "the shared study"
     ended = {trial.number for trial in trials if trial.state.is_finished()}
     if publish is None and (missing := sorted(ended - set(numbers))):
-        raise EnvironmentFault(
-            f"{where}: holds trial {missing[0]}, whose result is missing",
-            "restore its file, or delete the study: it is made anew from the results, and the trial runs again",
-        )
+        hint = "restore its file, or delete the study: it is made anew from the results, and the trial runs again"
+        raise EnvironmentFault(f"{where}: holds trial {missing[0]}, whose result is missing", hint)
     for number in numbers:
         outcome = folder.result(number)
         if outcome is None:
@@ -125,10 +122,8 @@ def replay(
             try:
                 study.add_trial(create_trial(state=TrialState.RUNNING, params=outcome.values, distributions=legal))
             except ValueError as error:
-                raise EnvironmentFault(
-                    f"trial {number}: its values are not in this space ({str(error).splitlines()[0]})",
-                    f"move {folder.path / 'trials' / f'{number}.json'} aside",
-                ) from None
+                fault = f"trial {number}: its values are not in this space ({str(error).splitlines()[0]})"
+                raise EnvironmentFault(fault, f"move {folder.path / 'trials' / f'{number}.json'} aside") from None
             trials = study.get_trials(deepcopy=False)
         elif difference := differs(trials[number], outcome):
             raise EnvironmentFault(f"{where}: trial {number} has other {difference} than its own file", REMADE)

@@ -139,11 +139,8 @@ class Search:
             self._write_best(work)
             return why
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            cause = error.__cause__ or error
-            raise EnvironmentFault(
-                f"{self.folder.study_file}: {str(cause).splitlines()[0]}",
-                f"check the disk; if the file is damaged, {REMADE}",
-            ) from None
+            fault = f"{self.folder.study_file}: {str(error.__cause__ or error).splitlines()[0]}"
+            raise EnvironmentFault(fault, f"check the disk; if the file is damaged, {REMADE}") from None
         finally:
             try:
                 self.clock.save()
@@ -179,9 +176,8 @@ class Search:
                 self._write_best(work)
             failures = failures + 1 if outcome.accuracy is None else 0
             if failures >= MAX_FAILURES or (outcome.traceback and job.number == 0 and not job.again):
-                raise EnvironmentFault(
-                    f"trial {job.number} failed: {outcome.reason}", f"see {self.folder.path / 'trials'}"
-                )
+                hint = f"see {self.folder.path / 'trials'}"
+                raise EnvironmentFault(f"trial {job.number} failed: {outcome.reason}", hint)
 
     def _write_best(self, work: Work) -> None:
         self._counted = time.monotonic()
@@ -193,14 +189,12 @@ class Search:
         count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
         result = Result(number, job.values, spec_id(spec), count.total, count.params, job.seed)
         checkpoint = self.folder.checkpoint(number, job.seed if job.again else None)
-        halved = number is not None and not job.again
-        rivals = self._curves(number) if halved and number is not None else None
-        self._pending = result if halved else None
+        rivals = None if number is None or job.again else self._curves(number)
+        self._pending = None if rivals is None else result
         self.observer.started(result, spec.depths, job.again)
         self.clock.training_starts()
-        monitor = TrialMonitor(
-            checkpoint, self.clock, self.signal, self._rungs, rivals, self._alive, self.observer.epoch
-        )
+        told = self.observer.epoch
+        monitor = TrialMonitor(checkpoint, self.clock, self.signal, self._rungs, rivals, self._alive, told)
         try:
             with self._watchdog.watching():
                 score = self.evaluator(spec, job.seed, monitor)
@@ -221,7 +215,7 @@ class Search:
         if reason is not None:
             checkpoint.unlink(missing_ok=True)
             return replace(result, reason=reason)
-        stopped = halved and len(score.curve) in self._rungs.rungs[:-1]
+        stopped = rivals is not None and len(score.curve) in self._rungs.rungs[:-1]
         return replace(result, **vars(score) | {"curve": tuple(score.curve)}, stopped=stopped)
 
     def _why_short(self, outcome: Result) -> str:

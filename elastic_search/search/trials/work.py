@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import optuna
@@ -54,10 +55,11 @@ class Job(NamedTuple):
     again: bool = False
 
 
+@dataclass
 class Work:
     """The work of a run.
 
-    Args:
+    Attributes:
         plan: the space, band and recipe.
         folder: the run's folder.
         settings: how to search.
@@ -66,17 +68,15 @@ class Work:
         stopped: why to end now, "signal" or "time", or None.
     """
 
-    def __init__(
-        self,
-        plan: SearchSpace,
-        folder: RunFolder,
-        settings: Settings,
-        clock: Clock,
-        rungs: Halving,
-        stopped: Callable[[], str | None],
-    ) -> None:
-        self.plan, self.folder, self.seed, self.trials = plan, folder, settings.seed, settings.trials
-        self._clock, self._rungs, self._stopped = clock, rungs, stopped
+    plan: SearchSpace
+    folder: RunFolder
+    settings: Settings
+    clock: Clock
+    rungs: Halving
+    stopped: Callable[[], str | None]
+
+    def __post_init__(self) -> None:
+        plan, settings, folder = self.plan, self.settings, self.folder
         self._sampler = FeasibleSampler(plan.matcher, plan.band, settings.seed, settings.strategy, plan.space.base)
         self._claims = Claims(folder.path / "claims")
         self._waiting: set[str] = set()
@@ -107,7 +107,7 @@ class Work:
             yield
 
     def _patiently(self, do: Callable[[], T]) -> T:
-        return do() if self._shared is None else self._shared.patiently(do, lambda: self._stopped() is not None)
+        return do() if self._shared is None else self._shared.patiently(do, lambda: self.stopped() is not None)
 
     def _publish(self, number: int | None) -> None:
         if self._shared is not None:
@@ -124,14 +124,14 @@ class Work:
             return self._next_alone()
 
     def _next_alone(self) -> Job | str | None:
-        if self.folder.result(None) is None and not self._stopped() and self._claims.take("base"):
+        if self.folder.result(None) is None and not self.stopped() and self._claims.take("base"):
             if self.folder.result(None) is None:
-                return Job("base", None, self.plan.space.base, None, self.seed)
+                return Job("base", None, self.plan.space.base, None, self.settings.seed)
             self._claims.release("base", ended=True)
         trials = self._study.get_trials(deepcopy=False)
         unfinished = [t for t in trials if t.state == TrialState.RUNNING and str(t.number) not in self._waiting]
-        enough = self.trials is not None and len(trials) >= self.trials
-        if (why := self._stopped()) and (unfinished or not enough):
+        enough = self.settings.trials is not None and len(trials) >= self.settings.trials
+        if (why := self.stopped()) and (unfinished or not enough):
             return why
         others_train = False
         for trial in unfinished:
@@ -147,7 +147,7 @@ class Work:
                 return self._job(optuna.trial.Trial(self._study, trial._trial_id))
         if enough:
             return "time" if self._waiting else "trials"
-        if not self._clock.fits(self._rungs.rungs[0]):
+        if not self.clock.fits(self.rungs.rungs[0]):
             return "time"
         if self._sampler.exhausted(trials):
             if others_train:
@@ -187,7 +187,7 @@ class Work:
             raise EnvironmentFault(f"{where}: damaged (trial {trial.number}: {said})", REMADE) from None
         if self._study._storage.get_trial(trial._trial_id).system_attrs.get(PROPOSAL, values) != values:
             raise EnvironmentFault(f"{where}: damaged (trial {trial.number} has two sets of values)", REMADE)
-        return Job(str(trial.number), trial.number, self.decode(values), values, self.seed)
+        return Job(str(trial.number), trial.number, self.decode(values), values, self.settings.seed)
 
     def decode(self, values: dict[str, Any]) -> Spec:
         """The network that values describe, checked against the band once more.
@@ -205,16 +205,16 @@ class Work:
         done = sum(map(len, self.folder.repeats().values()))
         best = [result for result in order(self.folder) if result.is_whole][:REPEATED]
         others_train = False
-        for seed in range(self.seed + 1, self.seed + SEEDS):
+        for seed in range(self.settings.seed + 1, self.settings.seed + SEEDS):
             for result in best:
                 number, values, claim = result.number, result.values or {}, f"{result.number}-{seed}"
                 if self.folder.result(number, seed) is not None:
                     continue
-                if self.trials is not None and trials + done >= self.trials:
+                if self.settings.trials is not None and trials + done >= self.settings.trials:
                     return "trials"
-                if why := self._stopped():
+                if why := self.stopped():
                     return why
-                if not self._clock.fits(self._rungs.epochs) or claim in self._waiting:
+                if not self.clock.fits(self.rungs.epochs) or claim in self._waiting:
                     return "time"
                 if self._claims.take(claim):
                     return Job(claim, number, self.decode(values), values, seed, again=True)
