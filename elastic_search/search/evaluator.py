@@ -1,8 +1,7 @@
 """What the search asks of a trainer, so that it needs no torch itself.
 
-An evaluator may run in another process than the search, so that all that passes between them is plain: a job names
-its evaluator as text and describes it in plain JSON (``Named``), and a checkpoint is bytes, which only the evaluator
-opens.
+An evaluator may run in another process than the search, so everything that passes between them is plain: a job names
+its evaluator as text and describes it in JSON (``Named``), and a checkpoint is bytes that only the evaluator opens.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ PROXY_EVALUATOR = "elastic_search.proxy.evaluator:make"
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of one proxy: numbers count from 1; accuracy is on the proxy task's test scenes."""
+    """One epoch of a proxy: numbers start at 1; the accuracy is on the test scenes of the proxy task."""
 
     number: int
     of: int
@@ -31,12 +30,12 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Score:
-    """How a trained proxy did.
+    """How well a trained proxy did.
 
     Attributes:
-        accuracy: share of the proxy task's test scenes that are classified right, after the last epoch trained.
+        accuracy: share of the proxy task's test scenes that are classified correctly after the last trained epoch.
         accuracy_by_size: the same for small, medium and large objects.
-        seconds: training and testing, over all starts of the trial.
+        seconds: training and testing time, over all starts of the trial.
         curve: accuracy after each epoch; shorter than the recipe's epochs if the training was pruned.
         proxy_macs: multiply-adds of the proxy on its own input.
         proxy_params: its parameters.
@@ -51,19 +50,19 @@ class Score:
 
 
 class InterruptedTrainingError(Exception):
-    """Training ended early because the monitor said so; its last checkpoint lets it go on."""
+    """Training ended early because the monitor asked for it; it can continue from its last checkpoint."""
 
 
 class TrialError(Exception):
-    """A proxy cannot be trained (its loss is not a number, memory is exhausted); others can."""
+    """This proxy cannot be trained (its loss is not a number, or memory is exhausted), but others can."""
 
 
 class DamagedCheckpointError(Exception):
-    """What a monitor offers as the checkpoint of an earlier start is not what an evaluator made."""
+    """The checkpoint that a monitor offers is not one that an evaluator wrote."""
 
 
 class Verdict(Enum):
-    """What becomes of a training after an epoch: on to the next, off until a later start, or over with its score."""
+    """What follows an epoch: the next one, an interruption until a later start, or the end with the score so far."""
 
     GO_ON = "go on"
     STOP = "stop"
@@ -71,28 +70,28 @@ class Verdict(Enum):
 
 
 class Monitor:
-    """Watches one training, keeps its checkpoints and says how long it goes on. This one has it go to its end.
+    """Watches a training, keeps its checkpoints and decides how long it goes on. This one lets it finish.
 
     Attributes:
-        checkpoint: the bytes that ``epoch`` was given last in an earlier start of the training, or None.
+        checkpoint: the last bytes that ``epoch`` was given in an earlier start of the training, or None.
     """
 
     checkpoint: bytes | None = None
 
     def step(self) -> None:
-        """Hear that a batch is about to be trained.
+        """Called before each batch.
 
         Raises:
-            InterruptedTrainingError: if the training is to end here; the epoch at hand is lost.
+            InterruptedTrainingError: if the training must end here; the current epoch is lost.
         """
 
     def epoch(self, result: Epoch, checkpoint: bytes) -> Verdict:
         """Keep an epoch, and judge the training.
 
         Args:
-            result: the epoch. Its checkpoint is kept before anybody hears of it.
-            checkpoint: what the training goes on from; equal to ``self.checkpoint`` if an earlier start handed it
-                over, which may have been killed before it heard the verdict.
+            result: the epoch. Its checkpoint is stored before the epoch is reported.
+            checkpoint: what the training can continue from; equal to ``self.checkpoint`` if an earlier start handed
+                it over already, which may have been killed before it got the verdict.
         """
         return Verdict.GO_ON
 
@@ -103,13 +102,13 @@ class Evaluator(Protocol):
     - ``monitor.step`` is called before every batch, ``monitor.epoch`` after every epoch.
     - On GO_ON the next epoch follows. On PRUNE the score is that of the epochs so far. On STOP the training ends with
       InterruptedTrainingError. After the last epoch it is over, whatever the verdict.
-    - A training goes on from ``monitor.checkpoint`` and ends as it would have without the interruption, bit for bit.
-      First it hands that epoch over once more, with the same bytes. A checkpoint of another training, which differs
-      in network, seed or recipe, is not taken: the training starts anew.
-    - What ``monitor`` raises ends the training and is passed on.
+    - A training continues from ``monitor.checkpoint`` and ends as it would have without the interruption, bit for bit.
+      First it hands that epoch over again, with the same bytes. A checkpoint of another network, seed or recipe is
+      ignored: the training starts from the beginning.
+    - An exception of ``monitor`` ends the training and is passed on.
 
     Raises:
-        InterruptedTrainingError: if ``monitor`` said so.
+        InterruptedTrainingError: if ``monitor`` asked for it.
         TrialError: if this network's proxy cannot be trained.
         DamagedCheckpointError: if ``monitor.checkpoint`` is damaged.
     """
@@ -117,7 +116,7 @@ class Evaluator(Protocol):
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score: ...
 
     def pace(self, spec: Spec) -> float:
-        """Seconds that an epoch of the network's proxy takes, measured in a few.
+        """Seconds that an epoch of the network's proxy takes, measured in a few seconds.
 
         Raises:
             TrialError: if this network's proxy cannot be trained.
@@ -129,7 +128,7 @@ class Named(NamedTuple):
 
     Attributes:
         name: "module:function".
-        about: what the function takes, as plain JSON; it takes ``worker``, the number of the process, too.
+        about: the function's arguments, as plain JSON; it also takes ``worker``, the number of the process.
     """
 
     name: str
@@ -141,7 +140,7 @@ class Named(NamedTuple):
 
 
 def named(name: str) -> Callable[..., Any]:
-    """The function that a text as "module:function" names; its module is imported only here."""
+    """The function that is named as "module:function"; its module is only imported here."""
     module, _, function = name.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found
