@@ -1,7 +1,7 @@
 """The search: proposals inside the band, a study on disk, and the ask–train–tell loop. No torch.
 
-The room has the name of the function that it is for, so it can be called: ``elastic_search.search(space, trials=20)``
-is ``elastic_search.search.run.search``, whichever was imported first.
+This package has the same name as its main function, so it can be called: ``elastic_search.search(space, trials=20)``
+is ``elastic_search.search.run.search``, whichever of the two was imported first.
 """
 
 import sys

@@ -30,7 +30,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Score:
-    """How a trained proxy did.
+    """How well a trained proxy did.
 
     Attributes:
         accuracy: share of the proxy task's test scenes that are classified correctly after the last epoch.

@@ -1,4 +1,4 @@
-"""What a budget buys, told before it is spent. No torch: the seconds of an epoch are measured by a callable."""
+"""What a budget buys, before it is spent. No torch: a callable measures the seconds of an epoch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from elastic_search.files import SearchSpace
 if TYPE_CHECKING:
     from elastic_search.search.run import Run
 
-DRAWS = 32
-"""Networks of the band among which the cheapest and the dearest proxy are looked for."""
+DRAWS = 32  # networks of the band among which the cheapest and the most expensive proxy are looked for
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds an epoch takes, of the base's proxy and of the cheapest and the dearest in the band."""
+    """Seconds of an epoch: of the base's proxy, and of the cheapest and the most expensive proxy of the band."""
 
     base: float
     cheapest: float
@@ -31,12 +30,12 @@ class Pace:
 
     @property
     def typical(self) -> float:
-        """Of a network of the band."""
+        """Seconds for a typical network of the band."""
         return (self.cheapest + self.dearest) / 2
 
 
 def calibrate(plan: SearchSpace, measure: Callable[[Spec], float]) -> Pace:
-    """Measure the base and two networks of the band; a few seconds for each."""
+    """Measure the base and two networks of the band, a few seconds each."""
     found = plan.sample(DRAWS)
     edge = image(plan.proxy.input, plan.proxy.input)
     costs = {spec: tally(plan.proxy.of(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
@@ -50,12 +49,12 @@ class Forecast:
     """What fits into a budget.
 
     Attributes:
-        trials: networks that will be tried, beside the base.
-        full: of them, those expected to be trained to the last epoch.
+        trials: networks that will be tried, besides the base.
+        full: number of them that are expected to be trained to the last epoch.
         epochs: of all trials and the base.
         seconds: until the end.
         short: whether the time is too short for the base network alone.
-        budget_seconds: what it was made for; None without limit.
+        budget_seconds: the budget; None if it is not limited.
     """
 
     trials: int
@@ -67,9 +66,9 @@ class Forecast:
 
 
 def forecast(run: Run, seconds: float | None) -> Forecast:
-    """What fits into the seconds that are left, or None without limit.
+    """What fits into the seconds that are left, or into no limit (None).
 
-    Workers train side by side, each as quickly as one alone.
+    Workers are expected to train as quickly as one that is alone.
     """
     settings, pace, halving, done = run.settings, run.pace, run.halving, len(run.folder.trials())
     left = max(0, run.inside - done)
@@ -88,23 +87,20 @@ def forecast(run: Run, seconds: float | None) -> Forecast:
 
 
 def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:
-    """The runs that a search makes, by name: one, or one for each target.
+    """The runs of a search, by name: one, or one for each target.
 
-    A band of a sweep, or a repaired copy of one, goes on at the cost that it aimed at before.
+    A band of a sweep, or a repaired copy of one, continues with the target that it had before.
     """
     if not targets:
         return {name: space.at(_target_of(root / name))}
-    return {f"{name}-{_millions(target)}": space.at(target) for target in targets}
+    named = {target: str(target) if target % 10**6 else f"{target // 10**6}M" for target in targets}
+    return {f"{name}-{short}": space.at(target) for target, short in named.items()}
 
 
 def _target_of(run: Path) -> int | None:
-    """The cost that an earlier start of this run aimed at, or None."""
+    """The target of an earlier start of this run, or None."""
     try:
         found = json.loads((run / "run.json").read_text(encoding="utf-8")).get("target")
     except (OSError, ValueError, AttributeError):
-        return None  # the run's own start says what is wrong
+        return None  # the run itself will report what is wrong
     return found if type(found) is int and found > 0 else None
-
-
-def _millions(target: int) -> str:
-    return str(target) if target % 10**6 else f"{target // 10**6}M"

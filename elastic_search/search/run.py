@@ -1,4 +1,4 @@
-"""A run: planned, then worked by this process or by several. No torch, and no terminal: an observer shows it."""
+"""A run: planned, then worked on by one or several processes. No torch and no terminal: an observer shows it."""
 
 from __future__ import annotations
 
@@ -28,28 +28,25 @@ from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Observer, Search, Settings
 from elastic_search.search.trials.signals import StopSignal
 
-RECENT = 20
-"""Trials that tell what an epoch takes."""
-
 
 class RunObserver(Protocol):
-    """Hears what happens in a run, to show it."""
+    """Receives the events of a run, to show them."""
 
     def note(self, what: str) -> None:
-        """Something begins."""
+        """Something is about to begin."""
 
     def planned(self, run: Run, fits: Forecast) -> None:
-        """What is about to be done."""
+        """The run is planned."""
 
     def watching(self, run: Run, left: Callable[[], float | None]) -> AbstractContextManager[object]:
-        """Trainings run inside; ``left`` tells the seconds that are left."""
+        """A context in which networks are trained; ``left`` gives the seconds that are left."""
 
     def of(self, worker: int) -> Observer:
-        """Hears one worker's trainings."""
+        """The observer of one worker's trainings."""
 
 
 class Silent:
-    """Shows nothing of a run and of its trainings; a subclass has the methods that it wants."""
+    """Observes a run and its trainings, and shows nothing; a subclass overrides the methods that it needs."""
 
     def note(self, what: str) -> None: ...
     def planned(self, run: Run, fits: Forecast) -> None: ...
@@ -69,14 +66,14 @@ class Run:
     """A run in its folder.
 
     Attributes:
-        space: with its band and recipe.
-        folder: of the run.
-        settings: how it searches.
-        trainer: trains proxies; where several processes do, it is named.
-        about: recorded at the first start: "device", what trains, in words, and versions.
-        observer: hears what happens.
-        stop: tells that the search is to end.
-        ended: why it did: "trials", "time", "exhausted" or "signal"; "" before.
+        space: the space, with its band and recipe.
+        folder: where the run is stored.
+        settings: how to search.
+        trainer: trains proxies; given by name if several processes do.
+        about: recorded at the first start: "device" in words, and versions.
+        observer: receives the events.
+        stop: asks the search to end.
+        ended: why the search ended: "trials", "time", "exhausted" or "signal"; "" before that.
     """
 
     space: SearchSpace
@@ -103,7 +100,7 @@ class Run:
 
     @property
     def device(self) -> str:
-        """What trains, in words."""
+        """The device, in words."""
         return self.about.get("device", "this machine")
 
     @property
@@ -112,30 +109,30 @@ class Run:
         return f"{self.folder.name} on {self.device}{workers}"
 
     def rows(self) -> list[Row]:
-        """What it has found."""
+        """The base network, then all trials, best first."""
         return ranking(self.space, self.folder)
 
     @cached_property
     def pace(self) -> Pace:
-        """Seconds of an epoch, from what was trained, else from a few steps of three networks."""
-        recent, base = epoch_seconds(self.folder, self.folder.trials()[-RECENT:]), epoch_seconds(self.folder, (None,))
+        """Seconds of an epoch, from recent trainings if there are any, otherwise from a few steps of three networks."""
+        recent, base = epoch_seconds(self.folder, self.folder.trials()[-20:]), epoch_seconds(self.folder, (None,))
         if recent and base:
             return Pace(base[0], min(recent), max(recent))
         try:
             self.observer.note("measuring an epoch of three networks")
             return calibrate(self.space, self.evaluator.pace)
         except TrialError as error:
-            raise EnvironmentFault(f"a proxy of the band cannot be trained: {error}", "a smaller [proxy]") from None
+            raise EnvironmentFault(f"a proxy cannot be trained: {error}", "make [proxy] smaller") from None
 
     @property
     def _description(self) -> dict[str, Any]:
-        """What must not change from start to start."""
+        """What must not change between starts."""
         space, settings = self.space, self.settings
         said = {"space": space.name, "text": space.text, "target": space.band.target, "seed": settings.seed}
         return said | {"strategy": settings.strategy, "halving": settings.halving}
 
     def plan(self, limit: float | None) -> Forecast:
-        """What fits into a limit of all starts together; nothing is written.
+        """What fits into a limit in seconds for all starts together; nothing is written.
 
         Raises:
             UsageError: if a run of this name was started with other settings.
@@ -147,9 +144,9 @@ class Run:
         """Search until the budget is used; ``ended`` then says why.
 
         Args:
-            limit: seconds of all starts together, or None.
+            limit: seconds for all starts together, or None.
             began: when this start's time began to count, by ``time.monotonic``; by default now.
-            other: another band's run, whose score of the base network holds here, too.
+            other: the run of another band, whose score of the base network is taken over.
 
         Raises:
             UsageError: if a run of this name was started with other settings.
@@ -158,13 +155,13 @@ class Run:
         began = time.monotonic() if began is None else began
         trainer, several = self.trainer, self.settings.workers > 1
         if several and not isinstance(trainer, Named):
-            raise UsageError("several workers need an evaluator by name", "give Named(name, about), or one worker")
+            raise UsageError("several workers need an evaluator given by name", "pass Named(name, about)")
         with self.folder.locked():
             new = self.folder.begin(self._description, **self.about, version=__version__)
             self.ended = "" if new else self._ended_before(limit)
             if self.ended:
                 return
-            # Only now is it certain that the run is ours and nobody else writes in it.
+            # From here on the run is ours, and nobody else writes to it.
             if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
                 self.folder.record(base)
             self.observer.note(f"{'new run' if new else 'resuming'} {self.folder.path} on {self.device}")
@@ -178,36 +175,27 @@ class Run:
                 self.ended = search.run()
 
     def _ended_before(self, limit: float | None) -> str:
-        """Why nothing is left to do: all trials, or all of the time; else ""."""
+        """Why nothing is left to do: "trials" or "time"; otherwise ""."""
         trials, best = self.settings.trials, self.folder.best_file.exists()
         if best and trials is not None and len(self.folder.trials()) >= trials and self.folder.result(None) is not None:
             return "trials"
         return "time" if best and limit is not None and self.folder.spent_seconds >= limit else ""
 
     def search(self, observer: Observer, clock: Clock, hung_code: int = 3) -> Search:
-        """What one process does of it."""
+        """The search of one process."""
         counter = None if self.settings.counter is None else self._counted
-        return Search(
-            self.space,
-            self.folder,
-            self.evaluator,
-            self.settings,
-            observer,
-            clock,
-            self.stop,
-            counter,
-            hung_code,
-        )
+        evaluator, settings = self.evaluator, self.settings
+        return Search(self.space, self.folder, evaluator, settings, observer, clock, self.stop, counter, hung_code)
 
     def _counted(self, spec: Spec) -> tuple[str, int, int]:
-        """The independent count that the best network must pass."""
+        """An independent count of the best network."""
         self.observer.note("counting the best network with an independent tool")
         band = self.space.band
         found: tuple[str, int, int] = named(str(self.settings.counter))(spec, band.input, band.convention.name)
         return found
 
     def _by_several(self, clock: Clock, trainer: Named) -> str:
-        """Have several processes search; why it ended."""
+        """Let several processes search; why they ended."""
         self.__dict__.pop("evaluator", None)  # the workers need the memory
         said = {
             "root": str(self.folder.path.parent),
@@ -230,18 +218,18 @@ class Run:
 
 
 def share(runs: Sequence[Run], number: int, seconds: float | None) -> float | None:
-    """Seconds that a band's run may use over all starts: an equal share, and what the earlier ones left."""
+    """Seconds that a band's run may use over all starts: an equal share, and what earlier bands left over."""
     if seconds is None:
         return None
     return seconds * (number + 1) / len(runs) - sum(run.folder.spent_seconds for run in runs[:number])
 
 
 def sweep(runs: Sequence[Run], seconds: float | None, began: float) -> None:
-    """Search one band after the other, up to a signal; the base network is trained once.
+    """Search one band after another, until a signal; the base network is trained once.
 
     Args:
         runs: a run for each band.
-        seconds: of all starts of all of them together, or None.
+        seconds: for all starts of all of them together, or None.
         began: when the time began to count, by ``time.monotonic``.
     """
     for number, run in enumerate(runs):
@@ -263,21 +251,21 @@ def search(
 ) -> Run:
     """Search a space for the network whose short-trained proxy is best, as ``elastic-search search`` does.
 
-    Called again with the same arguments, it resumes an interrupted run; a finished one is only read. The first SIGINT
-    or SIGTERM ends it after the epoch at hand, so it must be called in the main thread.
+    Called again with the same arguments, it resumes an interrupted run; a finished run is only read. The first SIGINT
+    or SIGTERM ends it after the current epoch, so it must be called in the main thread.
 
     Args:
-        space: with its band and recipe, as from ``load_space``.
-        evaluator: trains proxies; by default on the embedded scenes, as the space's recipe says.
-        trials: networks that are tried over all starts, beside the base.
-        seconds: to use over all starts.
+        space: the space with its band and recipe, from ``load_space``.
+        evaluator: trains proxies; by default on the embedded scenes, with the space's recipe.
+        trials: networks to try over all starts, besides the base.
+        seconds: time to use over all starts.
         name: of the run; by default the space's.
-        root: folder of all runs.
-        observer: hears what happens.
-        settings: further ones of ``Settings``, as ``strategy="evolution"``.
+        root: folder that holds all runs.
+        observer: receives the events.
+        settings: other fields of ``Settings``, such as ``strategy="evolution"``.
 
     Returns:
-        The run: why it ``ended``, its ``rows()`` (the base network, then all trials, best first), its ``folder``.
+        The run, with ``ended``, ``rows()`` (the base network, then all trials, best first) and ``folder``.
 
     Raises:
         UsageError: without trials or seconds, or if a run of this name was started with other settings.
@@ -287,13 +275,9 @@ def search(
     if trials is None and seconds is None:
         raise UsageError("a search needs a budget", "give trials or seconds")
     space.matcher.some(space.band)
-    run = Run(
-        space,
-        RunFolder(Path(root), space.name if name is None else name),
-        Settings(trials, **settings),
-        Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator,
-        observer=observer or Silent(),
-    )
+    folder = RunFolder(Path(root), space.name if name is None else name)
+    trainer = Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator
+    run = Run(space, folder, Settings(trials, **settings), trainer, observer=observer or Silent())
     with run.stop.listening():
         run.go(seconds)
     return run

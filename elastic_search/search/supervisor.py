@@ -1,7 +1,7 @@
-"""Several workers on one machine: a process each, started, heard, and started again where one dies.
+"""Several workers on one machine: each is a process, which is started, listened to, and replaced if it dies.
 
 The workers share the run's folder and find their trials there (``claims``). The supervisor keeps the run's time and
-shows what the workers say; it never touches a trial, but for one that kills its worker again and again.
+shows the workers' events. The only trial that it records itself is one that kills its worker again and again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -28,34 +29,23 @@ from elastic_search.search.trials.clock import SAVED_EVERY, Clock
 from elastic_search.search.trials.loop import Observer
 from elastic_search.search.trials.signals import StopSignal
 
-HUNG = 75
-"""Exit code of a worker whose training hung: its trial is recorded, and the worker may start again."""
-
-DEATHS = 3
-"""Workers that one trial may kill without an epoch between; then it is recorded as failed."""
-
-IDLE_DEATHS = 5
-"""Deaths in a row without an epoch of any worker; then something else is wrong."""
-
-OVERRUN = 60.0
-"""Seconds after the deadline in which a worker may still end by itself."""
+HUNG = 75  # exit code of a worker whose training hung: its trial is recorded, and the worker may be replaced
+DEATHS = 3  # workers that one trial may kill without an epoch in between before it is recorded as failed
+IDLE_DEATHS = 5  # deaths in a row without an epoch of any worker; more mean that something else is wrong
+OVERRUN = 60.0  # seconds after the deadline in which a worker may still end by itself
 
 
 @dataclass
 class _Worker:
-    """A process, and what is known of it.
+    """Worker ``number``: its process, its current trial unless it is recorded already, and how it ended."""
 
-    Attributes:
-        process: the process.
-        pending: the trial at hand, which has no result yet; None between trials, and of what is not recorded as failed.
-        ended: why it says that it ended.
-        error: an error that it reported.
-    """
-
+    number: int
     process: subprocess.Popen[str]
+    observer: Observer
     pending: Result | None = None
     ended: str = ""
     error: dict[str, Any] | None = None
+    gone: bool = False
 
 
 class Reporter:
@@ -72,13 +62,13 @@ class Reporter:
 
 
 def tell(event: str, **about: Any) -> None:
-    """Write one event to the supervisor, on a line of its own whatever a library printed before."""
+    """Write one event to the supervisor, on a line of its own even if a library printed half a line before."""
     sys.stdout.write(f"\n{json.dumps({'event': event, **about})}\n")
     sys.stdout.flush()
 
 
 def _event(line: str) -> dict[str, Any] | None:
-    """The event that a worker's line tells, or None if it is not one."""
+    """The event in a worker's line, or None if the line is something else."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -87,7 +77,7 @@ def _event(line: str) -> dict[str, Any] | None:
 
 
 def end_with_parent() -> None:
-    """End this process as soon as the supervisor is gone, which closes its end of our stdin."""
+    """End this process as soon as the supervisor is gone, which closes our stdin."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 1):
@@ -97,39 +87,33 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@dataclass
 class Supervisor:
     """Runs workers until all of them have ended.
 
-    Args:
-        command: of worker k.
+    Attributes:
+        command: gives the command line of a worker.
         environment: of all workers.
-        workers: how many.
-        observer: of worker k.
+        workers: their number.
+        observer: gives the observer of a worker.
         folder: of the run.
         clock: of the run.
-        stop: tells that the search is to end.
+        stop: asks the search to end.
     """
 
-    def __init__(
-        self,
-        command: Callable[[int], list[str]],
-        environment: Mapping[str, str],
-        workers: int,
-        observer: Callable[[int], Observer],
-        folder: RunFolder,
-        clock: Clock,
-        stop: StopSignal,
-    ) -> None:
-        self._command, self._environment = command, dict(environment)
-        self._observers = [observer(k) for k in range(workers)]
-        self._folder, self._clock, self._stop = folder, clock, stop
-        self._workers: list[_Worker] = []
-        self._latest: dict[int, _Worker] = {}
-        self._claims = Claims(folder.path / "claims")
-        self._events: queue.Queue[tuple[_Worker, int, dict[str, Any] | None]] = queue.Queue()
-        self._deaths: dict[int | None, int] = {}
+    command: Callable[[int], list[str]]
+    environment: Mapping[str, str]
+    workers: int
+    observer: Callable[[int], Observer]
+    folder: RunFolder
+    clock: Clock
+    stop: StopSignal
+
+    def __post_init__(self) -> None:
+        self._running: dict[int, _Worker] = {}
+        self._events: queue.Queue[tuple[_Worker, dict[str, Any] | None]] = queue.Queue()
+        self._deaths: Counter[int | None] = Counter()
         self._idle_deaths = 0
-        self._open = 0
 
     def run(self) -> str:
         """Run the workers.
@@ -138,139 +122,123 @@ class Supervisor:
             Why the search ended: "trials", "time", "exhausted" or "signal".
 
         Raises:
-            EnvironmentFault: if a worker cannot go on, or workers die one after the other.
+            EnvironmentFault: if a worker cannot go on, or workers die one after another.
         """
         told = False
         try:
-            with self._stop.listening():
-                for k in range(len(self._observers)):
-                    self._start(k)
-                while self._open:
-                    self._hear()
-                    self._clock.save(SAVED_EVERY)
-                    if self._stop.received is not None and not told:
+            with self.stop.listening():
+                for number in range(self.workers):
+                    self._start(number, self.observer(number))
+                while not all(worker.gone for worker in self._running.values()):
+                    with suppress(queue.Empty):
+                        self._hear(*self._events.get(timeout=0.5))
+                    self.clock.save(SAVED_EVERY)
+                    if self.stop.received is not None and not told:
                         told = True
-                        for worker in self._workers:
+                        for worker in self._running.values():
                             worker.process.send_signal(signal.SIGTERM)
-                    left = self._clock.left
+                    left = self.clock.left
                     if left is not None and left < -OVERRUN:
                         self._kill()
         finally:
             self._kill()
-            self._close()
-            self._clock.save()
-        if self._stop.received is not None:
+            deadline = time.monotonic() + 10
+            for worker in self._running.values():
+                with suppress(subprocess.TimeoutExpired):
+                    worker.process.wait(max(0.1, deadline - time.monotonic()))
+            self.clock.save()
+        if self.stop.received is not None:
             return "signal"
-        endings = [worker.ended for worker in self._latest.values()]
-        if "" in endings and self._clock.is_over:
+        endings = [worker.ended for worker in self._running.values()]
+        if "" in endings and self.clock.is_over:
             return "time"
         return next((why for why in ("time", "exhausted") if why in endings), "trials")
 
-    def _start(self, k: int) -> None:
+    def _start(self, number: int, observer: Observer) -> None:
         process = subprocess.Popen(
-            self._command(k),
-            env=self._environment,
+            self.command(number),
+            env=dict(self.environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             errors="replace",
             start_new_session=True,  # the terminal's Ctrl-C is for the supervisor, which passes it on once
         )
-        worker = _Worker(process)
-        self._workers.append(worker)
-        self._latest[k] = worker
-        self._open += 1
+        worker = self._running[number] = _Worker(number, process, observer)
 
         def read() -> None:
             try:
-                for line in process.stdout or ():
-                    if (said := _event(line)) is not None:
-                        self._events.put((worker, k, said))
-                    elif line.strip():
-                        # Of a library that prints, or the beginning of a line whose worker was killed.
-                        print(line.rstrip("\n"), file=sys.stderr, flush=True)
+                with process:
+                    for line in process.stdout or ():
+                        if (said := _event(line)) is not None:
+                            self._events.put((worker, said))
+                        elif line.strip():
+                            # Printed by a library, or half a line of a worker that was killed.
+                            print(line.rstrip("\n"), file=sys.stderr, flush=True)
             finally:
-                process.wait()
-                self._events.put((worker, k, None))
+                self._events.put((worker, None))
 
         threading.Thread(target=read, daemon=True).start()
 
-    def _hear(self) -> None:
-        try:
-            worker, k, said = self._events.get(timeout=0.5)
-        except queue.Empty:
-            return
-        observer = self._observers[k]
+    def _hear(self, worker: _Worker, said: dict[str, Any] | None) -> None:
         if said is None:
-            self._open -= 1
-            self._ended(worker, k)
-            return
+            worker.gone = True
+            return self._ended(worker)
         event = said.pop("event")
         if event == "started":
             pending, again = Result.of(said["pending"]), said["again"]
             worker.pending = None if again or pending.number is None else pending
-            observer.started(pending, tuple(said["depths"]), again)
+            worker.observer.started(pending, tuple(said["depths"]), again)
         elif event == "epoch":
             self._idle_deaths = 0
             if worker.pending is not None:
                 self._deaths.pop(worker.pending.number, None)
-            observer.epoch(Epoch(**said))
+            worker.observer.epoch(Epoch(**said))
         elif event == "finished":
             worker.pending = None
-            observer.finished(Result.of(said["result"]), said["why"])
+            worker.observer.finished(Result.of(said["result"]), said["why"])
         elif event == "ended":
             worker.ended = said["why"]
         else:
             worker.error = said
 
-    def _ended(self, worker: _Worker, k: int) -> None:
-        """A worker's process is gone: all is well, it reported an error, or another takes its place."""
-        code = worker.process.returncode
+    def _ended(self, worker: _Worker) -> None:
+        """Deal with a worker whose process is gone: it is done, reported an error, or is replaced."""
         if worker.error is not None:
             error = ElasticError(worker.error["message"], worker.error["hint"])
             error.exit_code = worker.error["code"]
             raise error
-        if worker.ended or self._stop.received is not None or self._clock.is_over:
+        if worker.ended or self.stop.received is not None or self.clock.is_over:
             return
-        if code != HUNG or worker.pending is None:
-            # What hung was no trial that could be recorded: the base, say, would hang for ever.
-            self._died(worker, k, code)
-        self._start(k)
+        if worker.process.returncode != HUNG or worker.pending is None:
+            # A training that hangs and cannot be recorded, such as the base's, would hang for ever.
+            self._died(worker, worker.process.returncode)
+        self._start(worker.number, worker.observer)
 
-    def _died(self, worker: _Worker, k: int, code: int) -> None:
+    def _died(self, worker: _Worker, code: int) -> None:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         self._idle_deaths += 1
         if self._idle_deaths >= IDLE_DEATHS:
-            raise EnvironmentFault(f"workers die one after the other ({how})", "see the messages above")
-        print(f"worker {k} died ({how}); another takes its place", file=sys.stderr, flush=True)
+            raise EnvironmentFault(f"workers die one after another ({how})", "see the messages above")
+        print(f"worker {worker.number} died ({how}); another takes its place", file=sys.stderr, flush=True)
         if worker.pending is None:
             return
-        number = worker.pending.number
-        self._deaths[number] = self._deaths.get(number, 0) + 1
-        # Another worker may have taken the trial over already: then it is that one's to record.
-        if self._deaths[number] >= DEATHS and self._claims.take(str(number)):
+        number, claims = worker.pending.number, Claims(self.folder.path / "claims")
+        self._deaths[number] += 1
+        # If another worker has taken the trial over already, that one records it.
+        if self._deaths[number] >= DEATHS and claims.take(str(number)):
             try:
-                if self._folder.result(number) is None:
+                if self.folder.result(number) is None:
                     reason = f"killed its worker {DEATHS} times ({how}): out of memory?"
                     failed = replace(worker.pending, reason=reason)
-                    self._folder.record(failed)
-                    self._observers[k].finished(failed, reason)
+                    self.folder.record(failed)
+                    worker.observer.finished(failed, reason)
                     self._idle_deaths = 0
             finally:
-                self._claims.release(str(number))
+                claims.release(str(number))
 
     def _kill(self) -> None:
-        """End what still runs; its trials go on from their last epochs at the next start."""
-        for worker in self._workers:
+        """End the workers that still run; their trials continue from the last epoch at the next start."""
+        for worker in self._running.values():
             if worker.process.poll() is None:
                 worker.process.kill()
-
-    def _close(self) -> None:
-        """Wait for the killed, and let go of their pipes."""
-        deadline = time.monotonic() + 10
-        for worker in self._workers:
-            with suppress(subprocess.TimeoutExpired):
-                worker.process.wait(max(0.1, deadline - time.monotonic()))
-            for pipe in (worker.process.stdin, worker.process.stdout):
-                if pipe is not None:
-                    pipe.close()

@@ -1,6 +1,6 @@
 """One of several processes that search, started by ``run``: ``python -m elastic_search.search.worker SETTINGS``.
 
-What the run is stands in its folder. SETTINGS are JSON: root, name, settings, trainer, worker, deadline, epoch_seconds.
+The folder says what the run is. SETTINGS is JSON: root, name, settings, trainer, worker, deadline, epoch_seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from elastic_search.search.trials.signals import StopSignal
 
 
 def main() -> None:
-    """Work until the search ends, telling every event to stdout."""
+    """Work until the search ends; every event is written to stdout."""
     said: dict[str, Any] = json.loads(sys.argv[1])
     end_with_parent()
     stop = StopSignal()
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def work(said: dict[str, Any], stop: StopSignal) -> str:
-    """Search in the run's folder; why it ended."""
+    """Search in the run's folder; returns why the search ended."""
     folder = RunFolder(Path(said["root"]), said["name"])
     evaluator = Named(*said["trainer"]).make(worker=said["worker"])
     run = Run(folder.plan(), folder, Settings(**said["settings"]), evaluator, stop=stop)

@@ -300,7 +300,7 @@ def test_damaged_checkpoint_is_named(start):  # noqa: F811
     file.mkdir()
     with pytest.raises(EnvironmentFault, match=r"0\.pt: damaged") as caught:
         start(name="torn").run()
-    assert "its trial then starts from the beginning" in caught.value.hint
+    assert "its trial starts again" in caught.value.hint
 
 
 def test_damaged_checkpoint_is_refused_or_the_same(checkpoint, tmp_path):

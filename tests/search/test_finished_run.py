@@ -12,8 +12,7 @@ import pytest
 from elastic_search.atomic import sealed
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.integrity import examine
-from elastic_search.search.store.ranking import order
-from elastic_search.search.store.winner import best_result, best_text
+from elastic_search.search.store.ranking import best_result, best_text, order
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SEARCH = ("search", "golden.toml", "--device", "cpu", "--trials")

@@ -223,9 +223,9 @@ def test_machines_that_start_at_once_make_one_study(server, tmp_path):
     ("url", "message"),
     (
         ("sqlite:///a.db", "sqlite cannot be shared"),
-        ("postgresql://u:secret@host/db", "holds a password"),
-        ("postgresql://host/db?password=secret", "holds a password"),
-        ("not an address", "not an address"),
+        ("postgresql://u:secret@host/db", "contains a password"),
+        ("postgresql://host/db?password=secret", "contains a password"),
+        ("not an address", "not a database address"),
     ),
 )
 def test_address_that_cannot_be_used_is_refused_without_its_secret(url, message):

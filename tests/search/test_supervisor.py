@@ -66,7 +66,7 @@ def test_dead_worker_is_started_again(supervise, capsys):
 def test_trial_that_kills_its_workers_is_recorded_as_failed(supervise):
     supervisor = supervise([*[say(STARTED) + DIE] * DEATHS, say(ENDED)])
     assert supervisor.run() == "trials"
-    result = supervisor._folder.result(4)
+    result = supervisor.folder.result(4)
     assert result.accuracy is None
     assert "killed its worker 3 times (signal 9)" in result.reason
 
@@ -74,11 +74,11 @@ def test_trial_that_kills_its_workers_is_recorded_as_failed(supervise):
 def test_trial_that_makes_an_epoch_between_deaths_is_not_given_up(supervise):
     supervisor = supervise([*[say(STARTED, EPOCH) + DIE] * (2 * DEATHS), say(ENDED)])
     assert supervisor.run() == "trials"
-    assert supervisor._folder.result(4) is None
+    assert supervisor.folder.result(4) is None
 
 
 def test_workers_that_only_die_end_the_search(supervise):
-    with pytest.raises(EnvironmentFault, match="die one after the other"):
+    with pytest.raises(EnvironmentFault, match="die one after another"):
         supervise(DIE).run()
 
 
@@ -95,7 +95,7 @@ def test_error_of_a_worker_is_the_command_s_and_ends_the_others(supervise):
         supervisor.run()
     assert (caught.value.hint, caught.value.exit_code) == ("free space", 3)
     assert not isinstance(caught.value, FileError)
-    assert all(worker.process.poll() is not None for worker in supervisor._workers)
+    assert all(worker.process.poll() is not None for worker in supervisor._running.values())
 
 
 def test_signal_is_passed_on_once_and_the_workers_end(supervise):
@@ -143,17 +143,17 @@ def test_worker_killed_in_the_middle_of_a_line_is_replaced(supervise):
 def test_base_that_always_hangs_ends_the_search(supervise):
     """It has no record that would keep it from being trained again and again."""
     started = json.dumps({"event": "started", "pending": {**PENDING, "number": None}, "depths": [3], "again": False})
-    with pytest.raises(EnvironmentFault, match="die one after the other"):
+    with pytest.raises(EnvironmentFault, match="die one after another"):
         supervise(say(started) + f"raise SystemExit({HUNG})").run()
 
 
 def test_trial_that_another_worker_took_over_is_not_given_up(supervise):
     """Whoever holds its claim records it: a failure must not be written over the result."""
     supervisor = supervise([*[say(STARTED) + DIE] * DEATHS, say(ENDED)])
-    other = Claims(supervisor._folder.path / "claims")
+    other = Claims(supervisor.folder.path / "claims")
     assert other.take("4")
     assert supervisor.run() == "trials"
-    assert supervisor._folder.result(4) is None
+    assert supervisor.folder.result(4) is None
     other.release("4")
 
 

@@ -114,7 +114,7 @@ def blocked(folder, epoch):
 def test_blocked_training_ends_its_process_and_the_next_start_goes_on(tmp_path):
     done = blocked(tmp_path, 5)
     assert done.returncode == HUNG, done.stderr
-    assert "recorded, and ended here" in done.stderr
+    assert "recorded, and the process ended" in done.stderr
     assert "no step" in json.loads((tmp_path / "run/trials/0.json").read_text())["reason"]
     done = blocked(tmp_path, 0)
     assert (done.returncode, done.stdout) == (0, "trials\n"), done.stderr

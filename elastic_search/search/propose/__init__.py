@@ -1,4 +1,4 @@
-"""Which network is tried next."""
+"""Which network to try next."""
 
 STRATEGIES = ("feasible-tpe", "feasible-gp", "uniform", "evolution")
-"""Names of the strategies, the default first; ``strategies`` has what they are."""
+"""Names of the strategies, the default first; ``strategies`` defines them."""

@@ -1,8 +1,8 @@
 """How much likelier a configuration is among good trials than among the others.
 
-A tree-structured Parzen estimator's ratio l(x) / g(x) (Bergstra et al. 2011). Where few things vary, the densities are
-of whole configurations, with a kernel at each trial; where many do, trials hardly ever lie near one another, and
-the densities are products of one for each choice.
+The ratio l(x) / g(x) of a tree-structured Parzen estimator (Bergstra et al. 2011). If few choices vary, the densities
+are of whole configurations, with a kernel at each trial; if many do, trials are hardly ever near one another, and each
+density is a product of one density for each choice.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ Choices = Sequence[Choice]
 Values = Mapping[str, Value]
 Finished = Sequence[tuple[Values, float]]
 Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
-"""[N, choices]: places of values among their choice's."""
+Codes = NDArray[np.intp]  # [N, choices]: the index of each value in its choice
 
 
 def encoded(choices: Choices, values: Sequence[Values]) -> Codes:
-    """Configurations as numbers."""
+    """Configurations as indices of their values."""
     at = [{value: i for i, value in enumerate(choice.values)} for choice in choices]
     rows = [[places[v[choice.name]] for choice, places in zip(choices, at, strict=True)] for v in values]
     return np.array(rows, np.intp).reshape(len(values), len(choices))
@@ -39,21 +38,21 @@ def ranked(choices: Choices, finished: Finished) -> tuple[list[Choice], NDArray[
 
 
 def thinned(order: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """At most that many, evenly from first to last."""
+    """At most that many entries, evenly spaced from first to last."""
     return order if len(order) <= most else order[np.linspace(0, len(order) - 1, most).astype(np.intp)]
 
 
 @dataclass(frozen=True)
 class Density:
-    """Judges by the ratio of two densities.
+    """Judges candidates by the ratio of two densities.
 
     Attributes:
         good_share: share of the finished trials that count as good.
-        joint_up_to: most choices that vary for which the densities are of whole configurations.
+        joint_up_to: maximal number of varying choices for densities of whole configurations.
         width: deviation of a joint kernel along an ordered choice, as a share of its range.
-        stays: weight that a joint kernel gives to its trial's own value of a choice without order; the rest is even.
-        most_good: most trials that count as good.
-        most_others: most of the others that are looked at: more are thinned evenly.
+        stays: weight that a joint kernel gives to its trial's value of an unordered choice; all values share the rest.
+        most_good: maximal number of good trials.
+        most_others: maximal number of other trials that are used; more are thinned evenly.
     """
 
     good_share: float = 0.3
@@ -92,25 +91,21 @@ class Density:
 
 
 def _log_product(choices: Choices, seen: Codes, at: Codes) -> Floats:
-    """log of the product of a density for each choice: a uniform prior that weighs as a trial, and the kernels."""
+    """log of the product of a density for each choice: a uniform prior with a trial's weight, and the kernels."""
     total = np.zeros(len(at))
     for c, choice in enumerate(choices):
         size = len(choice.values)
+        # What a trial at each value says about all of them: a row for each, which adds up to 1.
+        kernels = _gaussians(size, max(0.7, size / 8)) if choice.ordered else np.eye(size)
         prior = np.full((1, size), 1.0 / size)
-        density: Floats = np.concatenate([prior, _kernels(size, choice.ordered)[seen[:, c]]]).sum(0) / (1 + len(seen))
+        density: Floats = np.concatenate([prior, kernels[seen[:, c]]]).sum(0) / (1 + len(seen))
         total += np.log(density)[at[:, c]]
     return total
 
 
 @lru_cache(maxsize=256)
-def _kernels(size: int, ordered: bool) -> Floats:
-    """What a trial at each of ``size`` values says about all of them: a row for each, which adds up to 1."""
-    return _gaussians(size, max(0.7, size / 8)) if ordered else np.eye(size)
-
-
-@lru_cache(maxsize=256)
 def _joint_kernels(size: int, ordered: bool, width: float, stays: float) -> Floats:
-    """The same for the kernels of whole configurations, which are nowhere 0."""
+    """The kernels of whole configurations along one choice: a row for each value, nowhere 0."""
     if ordered:
         return np.maximum(_gaussians(size, width * (size - 1)), 1e-12)
     found: Floats = stays * np.eye(size) + (1 - stays) / size

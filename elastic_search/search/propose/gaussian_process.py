@@ -1,4 +1,4 @@
-"""A Gaussian process over configurations: which draw promises the largest improvement."""
+"""A Gaussian process over configurations, which estimates the improvement that each draw promises."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from elastic_search.search.propose.density import Choices, Codes, Finished, Floa
 def normal_scores(scores: Sequence[float]) -> Floats:
     """Scores as quantiles of the normal distribution at their ranks; equal scores share one.
 
-    Ranks take what is -inf, and what was stopped early and counts as less than all that went further.
+    Ranks can deal with -inf, and with trials that were stopped early and score below all that went further.
     """
     ordered = np.sort(scores)
     low, high = np.searchsorted(ordered, scores, "left"), np.searchsorted(ordered, scores, "right")
@@ -25,15 +25,15 @@ def normal_scores(scores: Sequence[float]) -> Floats:
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """Judges by the expected improvement over the best mean of those that were tried.
+    """Judges candidates by the expected improvement over the best mean of the trials so far.
 
-    The covariance is half a mean over the choices, which learns what each does by itself, and half a product, which
-    tells configurations apart.
+    The covariance is half a mean over the choices, which learns the effect of each by itself, and half a product,
+    which tells configurations apart.
 
     Attributes:
-        noise: variance that the seeds make, as a share of the scores': short trainings are noisy.
-        unlike: covariance of two values of a choice without order, where equal ones have 1.
-        most: trials that are looked at: the cost grows with their third power.
+        noise: share of the scores' variance that is due to seeds; short trainings are noisy.
+        unlike: covariance of two different values of an unordered choice; equal ones have 1.
+        most: maximal number of trials that are used; the cost grows with its third power.
     """
 
     noise: float = 0.6
@@ -41,13 +41,7 @@ class GaussianProcess:
     most: int = 1000
 
     def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Values]) -> Floats:
-        """Expected improvement of each candidate.
-
-        Args:
-            choices: what varies.
-            finished: values and accuracy of at least two finished trials.
-            candidates: values to judge.
-        """
+        """Expected improvement of each candidate; the arguments are those of ``Density.judge``."""
         varied, order = ranked(choices, finished)
         if len(order) > self.most:
             half = self.most // 2
@@ -66,7 +60,7 @@ class GaussianProcess:
         return found
 
     def _covariance(self, choices: Choices, one: Codes, other: Codes) -> Floats:
-        """Of all pairs of configurations, without the noise: [len(one), len(other)]."""
+        """The covariance of all pairs of configurations without the noise: [len(one), len(other)]."""
         total, product = np.zeros((len(one), len(other))), np.ones((len(one), len(other)))
         for c, choice in enumerate(choices):
             apart = np.arange(len(choice.values))[:, None] - np.arange(len(choice.values))[None]

@@ -20,15 +20,8 @@ from elastic_search.space.band import Band
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate, Matcher
 
-DRAWS = 1024
-"""Feasible candidates that one proposal is chosen from."""
-
-PROPOSAL = "elastic_search:proposal"
-"""Attribute of a trial that holds its values before they are stored one by one."""
-
-
-class ExhaustedError(NothingFitsError):
-    """Every network of the band has been tried."""
+DRAWS = 1024  # feasible candidates that each proposal is chosen from
+PROPOSAL = "elastic_search:proposal"  # attribute of a trial: its values, before they are stored one by one
 
 
 def distributions(choices: tuple[Choice, ...]) -> dict[str, BaseDistribution]:
@@ -37,24 +30,22 @@ def distributions(choices: tuple[Choice, ...]) -> dict[str, BaseDistribution]:
 
 
 class FeasibleSampler(BaseSampler):
-    """Has a strategy choose among exactly feasible draws, in view of the finished trials.
+    """Has a strategy choose among exactly feasible draws, given the finished trials.
 
-    The draws are uniform over the distinct networks of the band; a small band is listed whole. Every
-    proposal's randomness comes from (seed, trial number) alone, so that a resumed search proposes what the
-    uninterrupted one would have proposed.
+    The draws are uniform over the distinct networks of the band; a small band is listed whole. The randomness of a
+    proposal comes only from the seed and the trial's number, so a resumed search proposes what the uninterrupted one
+    would have proposed.
 
     Args:
         matcher: the space with its costs.
-        band: every proposal's cost lies inside.
+        band: contains every proposal's cost.
         seed: of the search.
         strategy: its name.
         skip: a network that must not be proposed (the base, which is trained anyway).
     """
 
     def __init__(self, matcher: Matcher, band: Band, seed: int, strategy: str, skip: Spec | None = None) -> None:
-        self.matcher = matcher
-        self.band = band
-        self.seed = seed
+        self.matcher, self.band, self.seed = matcher, band, seed
         self._strategy = STRATEGIES[strategy]
         self._choices = matcher.space.choices
         inside = skip is not None and tally(skip.graph(), band.input, band.convention).total in band
@@ -69,19 +60,15 @@ class FeasibleSampler(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        # A trial that was killed while its values were being stored gets the rest of them: what has finished since
-        # would lead to others, and a mixture may lie anywhere.
+        # If the process was killed while it stored a trial's values, the trial gets the same ones: what has finished
+        # since would lead to others, and a mixture may lie outside the band.
         stored: dict[str, Any] | None = trial.system_attrs.get(PROPOSAL)
         if stored is None:
-            stored = dict(self.propose_for(study, trial).values)
+            # Later trials exist only if this one is run again: it must get the values it had.
+            others = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number and t.params]
+            stored = dict(self.propose(trial.number, others).values)
             study._storage.set_trial_system_attr(trial._trial_id, PROPOSAL, stored)
         return stored
-
-    def propose_for(self, study: Study, trial: FrozenTrial) -> Candidate:
-        """The configuration of a trial of a study."""
-        # Later trials exist only where this one is run again: it gets the values that it had.
-        others = [t for t in study.get_trials(deepcopy=False) if t.number < trial.number and t.params]
-        return self.propose(trial.number, others)
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
@@ -92,25 +79,27 @@ class FeasibleSampler(BaseSampler):
         """The configuration of trial ``number``, given all other trials.
 
         Raises:
-            ExhaustedError: if every network of the band has been tried.
+            NothingFitsError: if every network of the band has been tried.
         """
+        if self.exhausted(others):
+            raise NothingFitsError(f"all {self._size:,} networks of the band have been tried")
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, number]))
-        tried = self._skip | {_key(t.params) for t in others}
-        candidates = self._candidates(rng, tried)
+        candidates = self._candidates(rng, self._tried(others))
         return self._strategy.choose(self._choices, candidates, finished_trials(others), rng)
 
     def exhausted(self, others: list[FrozenTrial]) -> bool:
         """Whether every network of the band has been tried."""
-        return len(self._skip | {_key(t.params) for t in others if t.params}) >= self._size
+        return len(self._tried(others)) >= self._size
+
+    def _tried(self, others: list[FrozenTrial]) -> set[tuple[Value, ...]]:
+        return self._skip | {_key(t.params) for t in others if t.params}
 
     def _candidates(self, rng: np.random.Generator, tried: set[tuple[Value, ...]]) -> list[Candidate]:
-        if len(tried) >= self._size:
-            raise ExhaustedError(f"all {self._size:,} networks of the band have been tried")
         if self._all is not None:
             found = [c for c in self._all if _key(c.values) not in tried]
             return [found[i] for i in rng.permutation(len(found))[:DRAWS]]
         while True:
-            # A band of more than 4 × DRAWS networks: tried ones are few among the draws.
+            # The band has more than 4 × DRAWS networks, so few of the draws have been tried.
             found = [c for c in self.matcher.sample(self.band, DRAWS, rng) if _key(c.values) not in tried]
             if found:
                 return found
@@ -119,8 +108,8 @@ class FeasibleSampler(BaseSampler):
 def finished_trials(others: list[FrozenTrial]) -> list[tuple[dict[str, Any], float]]:
     """Values and score of the trials that have ended, by number.
 
-    A trial that was stopped at a rung scores below all that reached a later one. What cannot be trained counts as
-    bad, so that the search does not walk into it again.
+    A trial that was stopped at a rung scores below all that reached a later one. Networks that cannot be trained count
+    as bad, so that the search avoids similar ones.
     """
     found = []
     for trial in sorted(others, key=lambda trial: trial.number):

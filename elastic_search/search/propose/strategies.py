@@ -1,42 +1,26 @@
-"""The strategies of a search by name. All propose from exactly feasible draws; they differ in which one they take."""
+"""The strategies of a search, by name. All choose among exactly feasible draws, each in its own way."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from elastic_search.search.propose import STRATEGIES as NAMES
-from elastic_search.search.propose.density import Choices, Density, Finished, Floats, Values
+from elastic_search.search.propose.density import Choices, Density, Finished, Values
 from elastic_search.search.propose.gaussian_process import GaussianProcess
 from elastic_search.space.choice import Choice, Value
 from elastic_search.space.match import Candidate
 
 Random = np.random.Generator
 
-START = 5
-"""Finished trials from which there is something to learn."""
-
-
-class Strategy(Protocol):
-    """Chooses among draws."""
-
-    def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
-        """One of the candidates, which come in random order, in view of the finished trials, oldest first."""
-
-
-class Judge(Protocol):
-    """Tells how good each candidate seems, in view of the finished trials."""
-
-    def judge(self, choices: Choices, finished: Finished, candidates: Sequence[Values]) -> Floats: ...
+START = 5  # finished trials that are needed to learn from
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every network of the band with the same probability, whatever the others scored."""
+    """Chooses every network of the band with the same probability, whatever the others scored."""
 
     def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
         return candidates[0]
@@ -44,14 +28,14 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Judged:
-    """The draw that is judged best.
+    """Chooses the draw that is judged best.
 
     Attributes:
-        by: judges.
-        start: finished trials before it is trusted; until then draws are uniform.
+        by: the judge.
+        start: finished trials that it needs; until then draws are uniform.
     """
 
-    by: Judge
+    by: Density | GaussianProcess
     start: int = START
 
     def choose(self, choices: Choices, candidates: list[Candidate], finished: Finished, rng: Random) -> Candidate:
@@ -65,13 +49,13 @@ class Judged:
 class Evolution:
     """Ageing evolution (Real et al. 2019) inside the band.
 
-    A tournament's winner has one of its choices changed. That network rarely meets the band; the proposal is the
-    draw nearest to it, among those with the changed choice where there are any.
+    One choice of a tournament's winner is changed. The result is rarely inside the band, so the nearest draw is
+    proposed, preferably one with the changed choice.
 
     Attributes:
-        population: trials that may be parents: the latest ones, so that a lucky score ages out.
+        population: number of latest trials that may be parents, so that a lucky score ages out.
         tournament: members drawn for one tournament.
-        start: finished trials before there are parents; until then draws are uniform.
+        start: finished trials that it needs; until then draws are uniform.
     """
 
     population: int = 25
@@ -91,18 +75,19 @@ class Evolution:
         return min(heirs, key=lambda candidate: distance(choices, candidate.values, child))
 
 
+Strategy = Uniform | Judged | Evolution
+"""``choose`` gives one of the randomly ordered candidates, given the finished trials, oldest first."""
+
+
 def _mutated(choice: Choice, value: Value, rng: Random) -> Value:
-    """Another value: a neighbour where the order means something."""
+    """Another value of a choice: a neighbour if the choice is ordered."""
     at = choice.values.index(value)
-    if choice.ordered:
-        others = [i for i in (at - 1, at + 1) if 0 <= i < len(choice.values)]
-    else:
-        others = [i for i in range(len(choice.values)) if i != at]
+    others = [i for i in range(len(choice.values)) if (abs(i - at) == 1 if choice.ordered else i != at)]
     return choice.values[int(rng.choice(others))] if others else value
 
 
 def distance(choices: Choices, one: Values, other: Values) -> float:
-    """Sum over the choices: steps as a share of the scale where ordered, else 1 where they differ."""
+    """Sum over the choices: steps as a share of the range if ordered, otherwise 1 if they differ."""
     total = 0.0
     for choice in choices:
         a, b = choice.values.index(one[choice.name]), choice.values.index(other[choice.name])
@@ -110,6 +95,5 @@ def distance(choices: Choices, one: Values, other: Values) -> float:
     return total
 
 
-STRATEGIES: dict[str, Strategy] = dict(
-    zip(NAMES, (Judged(Density()), Judged(GaussianProcess()), Uniform(), Evolution()), strict=True)
-)
+_ALL: tuple[Strategy, ...] = (Judged(Density()), Judged(GaussianProcess()), Uniform(), Evolution())
+STRATEGIES = dict(zip(NAMES, _ALL, strict=True))

@@ -1,13 +1,13 @@
-"""The folder of a run: what it was started with, its results, and who works in it.
+"""The folder of a run: what it was started with, its results, and the lock of the process that works in it.
 
-runs/NAME/run.json        the space's text, the seed, versions and device; written once
-runs/NAME/study.db        the Optuna study (SQLite)
-runs/NAME/base.json       the base network's score
-runs/NAME/trials/N.json   a trial's score, on disk before the study hears of it
+runs/NAME/run.json          the space's text, the seed, versions and device; written once
+runs/NAME/study.db          the Optuna study (SQLite)
+runs/NAME/base.json         the base network's score
+runs/NAME/trials/N.json     a trial's score, on disk before the study is told
 runs/NAME/repeats/N-S.json  the same network trained again with seed S, once the band is exhausted
-runs/NAME/checkpoints/N.pt  a trial's training after its last whole epoch
-runs/NAME/spent.json      seconds used, over all starts
-runs/NAME/best.toml       the best network so far
+runs/NAME/checkpoints/N.pt  a trial's training after its last complete epoch
+runs/NAME/spent.json        seconds used, over all starts
+runs/NAME/best.toml         the best network so far
 """
 
 from __future__ import annotations
@@ -18,25 +18,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
+from elastic_search.search.claims import acquired
 from elastic_search.search.store.result import Result, is_number
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
+# Differences whose values are too long to show, or whose names are not those of options.
 _DIFFERS = {"text": "another text of the space file", "halving": "the other choice of --no-halving"}
-"""What is said of differences that are too long, or have no name on the command line."""
 
 
 class RunFolder:
     """A run's files.
 
     Args:
-        root: folder of all runs.
+        root: folder that holds all runs.
         name: of this run.
 
     Raises:
@@ -44,51 +40,38 @@ class RunFolder:
     """
 
     def __init__(self, root: Path, name: str) -> None:
-        if not _NAME.fullmatch(name) or name.endswith("."):
-            raise UsageError(
-                f"run name {name!r}: letters, digits, '.', '_' and '-', at most 64, beginning with a letter or digit",
-                "give one with --name",
-            )
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) or name.endswith("."):
+            rule = "use at most 64 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+            raise UsageError(f"run name {name!r} is not allowed: {rule}", "give another with --name")
         self.name = name
         self.path = (root / name).resolve()
-
-    @property
-    def study_file(self) -> Path:
-        return self.path / "study.db"
-
-    @property
-    def best_file(self) -> Path:
-        return self.path / "best.toml"
+        self.study_file = self.path / "study.db"
+        self.best_file = self.path / "best.toml"
+        self._hint = f"elastic-search doctor {name} --repair makes a copy that works without it"
 
     def checkpoint(self, number: int | None, seed: int | None = None) -> Path:
         """The checkpoint of a trial, of its network trained again with another seed, or of the base network."""
-        return self.path / "checkpoints" / f"{_stem(number, seed)}.pt"
+        return self.path / "checkpoints" / f"{self._result_file(number, seed).stem}.pt"
 
     def _result_file(self, number: int | None, seed: int | None) -> Path:
-        folder = self.path if number is None else self.path / ("trials" if seed is None else "repeats")
-        return folder / f"{_stem(number, seed)}.json"
+        if number is None:
+            return self.path / "base.json"
+        return self.path / (f"trials/{number}.json" if seed is None else f"repeats/{number}-{seed}.json")
 
     @contextmanager
     def locked(self, sweep: bool = True) -> Iterator[None]:
-        """Hold the run for this process; the kernel frees it when the process dies.
+        """Lock the run for this process; the kernel releases it when the process dies.
 
         Args:
             sweep: whether to delete what a killed start left.
 
         Raises:
-            EnvironmentFault: if another process holds it, or the folder cannot be made.
+            EnvironmentFault: if another process holds the lock, or the folder cannot be created.
         """
-        lock = FileLock(self.path / "lock", timeout=0)
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise EnvironmentFault(
-                f"run {self.name!r} is in use by another process", "wait for it, or choose another --name"
-            ) from None
-        except OSError as error:
-            hint = "check the disk, or choose another --dir"
-            raise EnvironmentFault(f"{self.path}: {error.strerror}", hint) from None
+        lock = acquired(self.path / "lock")
+        if lock is None:
+            hint = "wait for it, or choose another --name"
+            raise EnvironmentFault(f"run {self.name!r} is in use by another process", hint)
         try:
             if sweep:
                 self._sweep()
@@ -97,7 +80,7 @@ class RunFolder:
             lock.release()
 
     def _sweep(self) -> None:
-        """Delete what a killed start left half written, and checkpoints of trials that are recorded."""
+        """Delete half-written files of a killed start, and checkpoints of recorded trials."""
         for path in self.path.rglob("*.tmp"):
             path.unlink(missing_ok=True)
         for path in (self.path / "checkpoints").glob("*.pt"):
@@ -105,11 +88,6 @@ class RunFolder:
                 folder = self.path if path.stem == "base" else self.path / ("repeats" if "-" in path.stem else "trials")
                 if (folder / f"{path.stem}.json").exists():
                     path.unlink(missing_ok=True)
-
-    @property
-    def is_run(self) -> bool:
-        """Whether a run was ever started here."""
-        return (self.path / "run.json").exists()
 
     def description(self) -> dict[str, Any]:
         """What the run was started with.
@@ -120,10 +98,8 @@ class RunFolder:
         file = self.path / "run.json"
         found = self._read(file)
         if found is None:
-            bands = sorted(
-                path.name for path in self.path.parent.glob(f"{self.name}-*") if (path / "run.json").exists()
-            )
-            hint = f"its bands are {', '.join(bands[:5])}" if bands else "give its folder's parent with --dir"
+            bands = sorted(path.parent.name for path in self.path.parent.glob(f"{self.name}-*/run.json"))
+            hint = f"its bands are {', '.join(bands[:5])}" if bands else "give the folder that holds it with --dir"
             raise UsageError(f"no run {self.name!r} in {self.path.parent}", hint)
         kinds = {"space": str, "text": str, "seed": int, "strategy": str, "halving": bool, "first_start": dict}
         wrong = [key for key, kind in kinds.items() if key in found and type(found[key]) is not kind]
@@ -132,7 +108,7 @@ class RunFolder:
         if target is not None and (type(target) is not int or not 1 <= target <= 2**53):
             wrong.append("target")
         if wrong:
-            raise EnvironmentFault(f"{file}: damaged (its {wrong[0]} is not one)", self._hint)
+            raise EnvironmentFault(f"{file}: damaged (its {wrong[0]} is not valid)", self._hint)
         return found
 
     def plan(self) -> SearchSpace:
@@ -142,17 +118,20 @@ class RunFolder:
             UsageError: if there is no such run.
         """
         about = self.description()
+        file = self.path / "run.json"
         if len(about["text"]) > MAX_BYTES:
-            raise EnvironmentFault(f"{self.path / 'run.json'}: damaged (its text is too long)", self._hint)
-        space = parse_space(about["text"], about["space"], f"{self.path / 'run.json'}, text")
-        return space.at(about.get("target"))
+            raise EnvironmentFault(f"{file}: damaged (its text is too long)", self._hint)
+        return parse_space(about["text"], about["space"], f"{file}, text").at(about.get("target"))
 
     def begin(self, description: dict[str, Any], **about: str) -> bool:
-        """Record what the run is, or check that it is the same as before; true if it is new.
+        """Record what the run is, or check that it is the same as before.
 
         Args:
             description: what must not change from start to start.
-            about: what is recorded of the first start, and may change.
+            about: what is recorded about the first start, and may change.
+
+        Returns:
+            Whether the run is new.
 
         Raises:
             UsageError: naming what differs from the run's first start.
@@ -163,7 +142,7 @@ class RunFolder:
         return True
 
     def agrees(self, description: dict[str, Any]) -> bool:
-        """Whether the run was started before, with the same description.
+        """Whether the run was started before with the same description; False if it is new.
 
         Raises:
             UsageError: naming what differs from the run's first start.
@@ -171,50 +150,51 @@ class RunFolder:
         before = self._read(self.path / "run.json")
         if before is None:
             return False
-        differing = [_DIFFERS.get(key, f"another {key} ({before.get(key)})")
-                     for key, value in description.items() if before.get(key) != value]  # fmt: skip
+        differing = [
+            _DIFFERS.get(key, f"another {key} ({before.get(key)})")
+            for key, value in description.items()
+            if before.get(key) != value
+        ]
         if differing:
-            raise UsageError(
-                f"run {self.name!r} was started with {' and '.join(differing)}",
-                "choose another --name, or repeat the first command to resume it",
-            )
+            hint = "choose another --name, or repeat the first command to resume it"
+            raise UsageError(f"run {self.name!r} was started with {' and '.join(differing)}", hint)
         return True
 
     def result(self, number: int | None, seed: int | None = None) -> Result | None:
-        """What is recorded of a trial, of its network trained again with another seed, or of the base network."""
+        """The record of a trial, of its network trained again with another seed, or of the base network, if any."""
         file = self._result_file(number, seed)
         found = self._read(file)
         if found is None:
             return None
         result = Result.read(found, number, str(file), self._hint)
         if seed not in (None, result.seed):
-            raise EnvironmentFault(f"{file}: damaged (its seed is not one)", self._hint)
+            raise EnvironmentFault(f"{file}: damaged (its seed is not valid)", self._hint)
         return result
 
     def trials(self) -> list[int]:
-        """Numbers of the trials whose score is recorded."""
+        """Numbers of the recorded trials."""
         stems = (file.stem for file in (self.path / "trials").glob("*.json"))
         return sorted(int(stem) for stem in stems if re.fullmatch(r"0|[1-9][0-9]{0,8}", stem))
 
     def record(self, result: Result, again: bool = False) -> None:
-        """Put a result on disk; after this it survives any crash. The checkpoint goes.
+        """Put a result on disk, where it survives any crash, and delete its checkpoint.
 
         Args:
             result: of a training.
-            again: whether it is of a trial's network, trained again with another seed.
+            again: whether a trial's network was trained again with another seed.
         """
         seed = result.seed if again else None
         write_atomically(self._result_file(result.number, seed), sealed(result.to_dict()))
         self.checkpoint(result.number, seed).unlink(missing_ok=True)
 
     def repeated(self) -> list[tuple[int, int]]:
-        """Trial and seed of the recorded repeats."""
+        """Trial and seed of each recorded repeat."""
         stems = (file.stem for file in (self.path / "repeats").glob("*-*.json"))
         found = (re.fullmatch(r"(0|[1-9][0-9]{0,8})-(0|[1-9][0-9]{0,18})", stem) for stem in stems)
         return sorted((int(pair[1]), int(pair[2])) for pair in found if pair)
 
     def repeats(self) -> dict[int, list[Result]]:
-        """Results under further seeds, by trial."""
+        """Results with further seeds, by trial."""
         found: dict[int, list[Result]] = {}
         for number, seed in self.repeated():
             if (result := self.result(number, seed)) is not None:
@@ -223,25 +203,18 @@ class RunFolder:
 
     @property
     def spent_seconds(self) -> float:
+        """Seconds used, over all starts."""
         file = self.path / "spent.json"
         found = self._read(file)
         if found is None:
             return 0.0
         if not is_number(found.get("seconds")) or found["seconds"] < 0:
-            raise EnvironmentFault(f"{file}: damaged (its seconds are none)", self._hint)
+            raise EnvironmentFault(f"{file}: damaged (its seconds are not valid)", self._hint)
         return float(found["seconds"])
 
     def spend(self, seconds: float) -> None:
+        """Record the seconds used."""
         write_atomically(self.path / "spent.json", sealed({"seconds": seconds}))
-
-    @property
-    def _hint(self) -> str:
-        return f"elastic-search doctor {self.name} --repair makes a copy that goes on without it"
 
     def _read(self, file: Path) -> dict[str, Any] | None:
         return read_sealed(file, self._hint)
-
-
-def _stem(number: int | None, seed: int | None) -> str:
-    """What a training's files are called."""
-    return "base" if number is None else str(number) if seed is None else f"{number}-{seed}"

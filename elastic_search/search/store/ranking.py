@@ -1,28 +1,37 @@
-"""What a run has found: the base network, then the finished trials, best first; and the best of several bands."""
+"""What a run has found: the base network, then the finished trials, best first; and the best of several bands.
+
+The best network is written as a spec file once an independent tool has counted it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import Any
 
 from elastic_search.arch.spec import Spec
-from elastic_search.errors import ElasticError, EnvironmentFault
-from elastic_search.files import SearchSpace
+from elastic_search.atomic import write_atomically
+from elastic_search.errors import ElasticError, EnvironmentFault, MismatchError
+from elastic_search.files import SearchSpace, dump_spec
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.result import Result
+
+Counter = Callable[[Spec], tuple[str, int, int]]
+"""Counts a network with an independent tool: the tool's name, our count, its count."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A result in its place.
+    """A result and its rank.
 
     Attributes:
-        rank: "base"; "1", "2", … of those trained to the end; "stopped"; "failed".
-        result: what came of it.
+        rank: "base"; "1", "2", … for those trained to the end; "stopped"; "failed".
+        result: what the training gave.
         spec: the network.
-        difference: of its cost to the base's, relative.
-        band: in a sweep, the number of the band whose best it is; None for the base.
-        front: in a sweep, whether it is on the curve of the best.
+        difference: relative difference of its cost to the base's.
+        band: in a sweep, the number of the band that it is the best of; None for the base.
+        front: in a sweep, whether no other row costs less and is as accurate.
     """
 
     rank: str
@@ -36,7 +45,7 @@ class Row:
 def order(folder: RunFolder) -> list[Result]:
     """Recorded trials, best first: those trained to the end, those stopped at a rung, those that failed.
 
-    A network that was trained with further seeds has the mean for its accuracy, and comes before those with one.
+    The accuracy of a network that was trained with several seeds is their mean; such networks come first.
     """
     repeats = folder.repeats()
 
@@ -59,7 +68,7 @@ def order(folder: RunFolder) -> list[Result]:
 
 
 def ranking(plan: SearchSpace, folder: RunFolder) -> list[Row]:
-    """The base, then the recorded trials in their ``order``; nothing before the base is recorded."""
+    """The base, then the recorded trials in their ``order``; empty until the base is recorded."""
     base = folder.result(None)
     if not base:
         return []
@@ -84,7 +93,7 @@ def curve(of_bands: list[list[Row]]) -> list[Row]:
 
 
 def pareto_front(points: list[tuple[int, float]]) -> list[bool]:
-    """Which of (cost, accuracy) no other beats: by more accuracy at no more cost, or as much at less."""
+    """Whether each (cost, accuracy) is unbeaten: none is more accurate at no more cost, or as accurate at less."""
     return [
         not any((c <= cost and a > accuracy) or (c < cost and a >= accuracy) for c, a in points)
         for cost, accuracy in points
@@ -95,7 +104,7 @@ def network_of(plan: SearchSpace, result: Result) -> Spec:
     """The network of a recorded result.
 
     Raises:
-        EnvironmentFault: if it is none of the space's.
+        EnvironmentFault: if it is not in the space.
     """
     if result.values is None:
         return plan.space.base
@@ -103,3 +112,45 @@ def network_of(plan: SearchSpace, result: Result) -> Spec:
         return plan.space.decode(result.values)
     except ElasticError as error:
         raise EnvironmentFault(f"the record of trial {result.number}: {error}", "move its file aside") from None
+
+
+def write_best(
+    folder: RunFolder, plan: SearchSpace, decode: Callable[[dict[str, Any]], Spec], counter: Counter | None
+) -> None:
+    """Write the best network that was trained to the end, unless its file is up to date.
+
+    Raises:
+        MismatchError: if an independent tool counts it differently, or it is outside the band.
+    """
+    best = best_result(folder)
+    if best is None:
+        return
+    spec = decode(best.values or {})
+    text = best_text(folder, plan, best, spec)
+    if folder.best_file.is_file() and folder.best_file.read_bytes() == text.encode():
+        return
+    if counter is not None:
+        tool, ours, theirs = counter(spec)
+        if ours != theirs:
+            fault = f"trial {best.number}: {tool} counts {theirs:,}, but we count {ours:,}; nothing was written"
+            raise MismatchError(fault, "please report this, with the run's folder")
+    write_atomically(folder.best_file, text)
+
+
+def best_result(folder: RunFolder) -> Result | None:
+    """The record of the best network that was trained to the end; None until the base was, too."""
+    if folder.result(None) is None:
+        return None
+    return next((result for result in order(folder) if result.is_whole), None)
+
+
+def best_text(folder: RunFolder, plan: SearchSpace, best: Result, spec: Spec) -> str:
+    """The content of the best network's file."""
+    base, band = folder.result(None) or best, plan.band
+    comments = (
+        f"Best of run {folder.name}: trial {best.number}, id {best.id}",
+        f"{best.cost:,} {band.convention.name} at {band.input.height}x{band.input.width}; "
+        f"{plan.base_name}, the base, has {base.cost:,}",
+        f"proxy accuracy {best.accuracy:.4f} (a proxy on Fashion-MNIST scenes, not an ImageNet result)",
+    )
+    return dump_spec(spec, comments)

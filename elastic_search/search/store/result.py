@@ -1,6 +1,6 @@
 """A training's result as a frozen record: the same on disk, in the table and in the report.
 
-What is read here may have been damaged, or written by somebody else: it is data, whatever it says.
+Records may have been damaged, or written by somebody else: they are treated as data that proves nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TRAINED = ("accuracy", "accuracy_by_size", "seconds", "proxy_macs", "proxy_para
 
 @dataclass(frozen=True)
 class Result:
-    """What came of training a network's proxy. Without accuracy and reason, the training has not ended yet.
+    """The result of training a network's proxy. Without accuracy and reason, the training has not ended yet.
 
     Attributes:
         number: of the trial; None for the base network.
@@ -35,9 +35,8 @@ class Result:
         curve: accuracy after each epoch.
         stopped: whether it was stopped at a rung before the last.
         reason: why it could not be trained.
-        traceback: of an error that nobody foresaw.
-        accuracies: with each seed, in a ranking, of a network that was trained with several; ``accuracy`` is then
-            their mean.
+        traceback: of an unforeseen error.
+        accuracies: in a ranking, one for each seed if there were several; ``accuracy`` is then their mean.
     """
 
     number: int | None
@@ -72,11 +71,11 @@ class Result:
 
     @property
     def epoch_seconds(self) -> float | None:
-        """What an epoch took; None if it could not be trained."""
+        """Seconds of an epoch; None if it could not be trained."""
         return None if self.accuracy is None else self.seconds / max(1, self.epochs)
 
     def to_dict(self) -> dict[str, Any]:
-        """As the file says it."""
+        """The content of its file."""
         keys = [key for key in _NETWORK if key != "seed" or self.seed is not None]
         keys += _TRAINED if self.accuracy is not None else ("accuracy", "reason")
         keys += ["traceback"] if self.traceback else []
@@ -84,7 +83,7 @@ class Result:
 
     @classmethod
     def of(cls, found: dict[str, Any]) -> Result:
-        """What ``to_dict`` said."""
+        """The inverse of ``to_dict``."""
         trained = found.get("accuracy") is not None
         keys = (*_NETWORK, *(_TRAINED if trained else ("reason", "traceback")))
         known = {key: found[key] for key in keys if key in found and key != "epochs"}
@@ -95,7 +94,7 @@ class Result:
         """The record of trial ``number``, or of the base network.
 
         Raises:
-            EnvironmentFault: if it is none; names ``where`` it was.
+            EnvironmentFault: if it is not a valid record; names ``where`` it was.
         """
         if fault := _fault(found, number):
             raise EnvironmentFault(f"{where}: damaged ({fault})", hint)
@@ -104,16 +103,14 @@ class Result:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a finite number that fits a float."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
     try:
-        return math.isfinite(value)
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
         return False
 
 
 def is_accuracy(value: Any) -> bool:
-    """Whether a value can be an accuracy: a number, and none that swallows the epochs that ranks add to it."""
+    """Whether a value can be an accuracy: a number small enough that adding an epoch to it changes it."""
     return is_number(value) and abs(value) <= 1000
 
 
@@ -122,11 +119,11 @@ def _is_count(value: Any) -> bool:
 
 
 def _fault(found: dict[str, Any], number: int | None) -> str | None:
-    """What is wrong with a record of trial ``number``, or of the base network; None if nothing is."""
-    missing = [key for key in (*_NETWORK, "accuracy") if key not in found and key != "seed"]
-    if missing:
-        return f"{missing[0]} is missing"
-    values, by_size = found["values"], found.get("accuracy_by_size")
+    """What is wrong with the record of a trial, or of the base network; None if it is valid."""
+    for key in (*_NETWORK, "accuracy"):
+        if key not in found and key != "seed":
+            return f"{key} is missing"
+    values, curve, by_size = found["values"], found.get("curve"), found.get("accuracy_by_size")
     legal = {
         "number": found["number"] == number and type(found["number"]) in (int, type(None)),
         "values": values is None if number is None else isinstance(values, dict)
@@ -140,7 +137,6 @@ def _fault(found: dict[str, Any], number: int | None) -> str | None:
         legal["reason"] = isinstance(found.get("reason"), str)
         legal["traceback"] = isinstance(found.get("traceback", ""), str)
     else:
-        curve = found.get("curve")
         legal |= {
             "accuracy": is_accuracy(found["accuracy"]),
             "curve": isinstance(curve, list) and all(map(is_accuracy, curve)),
@@ -148,5 +144,4 @@ def _fault(found: dict[str, Any], number: int | None) -> str | None:
             "accuracy_by_size": isinstance(by_size, dict) and all(map(is_accuracy, by_size.values())),
             "stopped": isinstance(found.get("stopped", False), bool),
         }
-    wrong = [key for key, right in legal.items() if not right]
-    return f"its {wrong[0]} is not one" if wrong else None
+    return next((f"its {key} is not valid" for key, right in legal.items() if not right), None)

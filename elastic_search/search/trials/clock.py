@@ -1,4 +1,4 @@
-"""The time of a run over all its starts, and what its epochs take."""
+"""The time of a run over all its starts, and how long its epochs take."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from collections.abc import Iterable
 
 from elastic_search.search.store.folder import RunFolder
 
-SAVED_EVERY = 5.0
-"""Seconds between two records of the time used."""
+SAVED_EVERY = 5.0  # seconds between two records of the time used
 
 
 class Clock:
-    """Time used and left, by the monotonic clock, and the seconds that an epoch is expected to take.
+    """Time used and left by the monotonic clock, and the seconds that an epoch is expected to take.
 
     Args:
         folder: records the time used.
-        limit: seconds of all starts together, or None.
+        limit: seconds for all starts together, or None.
         began: when this start's time began to count, by ``time.monotonic``.
-        deadline: when to end, where another process keeps the run's time; nothing is recorded then.
-        epoch_seconds: what an epoch is expected to take before any was trained.
+        deadline: when to end, if another process keeps the run's time; nothing is recorded then.
+        epoch_seconds: what an epoch is expected to take until one has been trained.
     """
 
     def __init__(
@@ -31,8 +30,7 @@ class Clock:
         deadline: float | None = None,
         epoch_seconds: float | None = None,
     ) -> None:
-        self.folder, self.limit, self.deadline = folder, limit, deadline
-        self.epoch_seconds = epoch_seconds
+        self.folder, self.limit, self.deadline, self.epoch_seconds = folder, limit, deadline, epoch_seconds
         self._began, self._before = began or time.monotonic(), folder.spent_seconds
         self._saved = self._mark = time.monotonic()
         self._own: float | None = None
@@ -55,7 +53,7 @@ class Clock:
         return self.left is not None and self.left <= 0
 
     def save(self, every: float = 0.0) -> None:
-        """Record the time used, unless that was done within the last ``every`` seconds."""
+        """Record the time used, unless it was recorded within the last ``every`` seconds."""
         if self.deadline is None and time.monotonic() - self._saved >= every:
             self.folder.spend(self.spent)
             self._saved = time.monotonic()
@@ -70,26 +68,21 @@ class Clock:
 
     @property
     def expected_epoch(self) -> float | None:
-        """Seconds of an epoch: of the training at hand, else of those before it, else as calibrated."""
+        """Seconds of an epoch in the current training, otherwise in earlier ones, otherwise as calibrated."""
         if self._own is not None:
             return self._own
         if self._recent:
             return statistics.median(self._recent)
-        return known_epoch_seconds(self.folder) or self.epoch_seconds
+        known = epoch_seconds(self.folder, (None, *self.folder.trials()[-10:]))
+        return statistics.median(known) if known else self.epoch_seconds
 
     def fits(self, epochs: int) -> bool:
-        """Whether that many epochs end in time, as far as is known."""
+        """Whether that many epochs are expected to end in time."""
         left, each = self.left, self.expected_epoch
         return left is None or each is None or left >= epochs * each
 
 
-def known_epoch_seconds(folder: RunFolder) -> float | None:
-    """Seconds of an epoch in the recorded trainings."""
-    seconds = epoch_seconds(folder, (None, *folder.trials()[-10:]))
-    return statistics.median(seconds) if seconds else None
-
-
 def epoch_seconds(folder: RunFolder, numbers: Iterable[int | None]) -> list[float]:
-    """What an epoch took in each of some trainings, where they are recorded."""
+    """Seconds of an epoch in each of the given trainings that is recorded."""
     results = (folder.result(number) for number in numbers)
     return [each for result in results if result and (each := result.epoch_seconds) is not None]

@@ -1,7 +1,7 @@
 """Successive halving on a proxy's epochs: which trials go on past a rung.
 
-Asynchronous, as in Li et al. 2020 ("A System for Massively Parallel Hyperparameter Tuning"): a trial is judged against
-what has finished so far and never waits for others.
+Asynchronous, as in Li et al. 2020 ("A System for Massively Parallel Hyperparameter Tuning"): a trial is compared with
+those that have finished so far and never waits for others.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-ETA = 2
-"""One of this many trials goes on past a rung."""
+ETA = 2  # one of this many trials goes on past a rung
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Halving:
         return next(rung for rung in self.rungs if rung > done)
 
     def stops(self, at: int, accuracy: float, finished: Sequence[Sequence[float]]) -> bool:
-        """Whether a trial ends after epoch ``at``, as it does at a rung at which half of the others are better.
+        """Whether a trial ends after epoch ``at``: it does at a rung where half of the others are better.
 
         Args:
             at: its epochs so far.
@@ -51,9 +50,7 @@ class Halving:
 
     @property
     def expected_epochs(self) -> float:
-        """Epochs of a trial on average, where each rung stops its share."""
-        total, before = 0.0, 0
-        for passed, rung in enumerate(self.rungs):
-            total += (rung - before) / ETA**passed
-            before = rung
+        """Average epochs of a trial if each rung stops its share."""
+        pairs = zip((0, *self.rungs), self.rungs, strict=False)
+        total: float = sum((rung - before) / ETA**passed for passed, (before, rung) in enumerate(pairs))
         return total

@@ -1,7 +1,7 @@
 """Ask, train, tell: the loop of a search and its budget. Several processes may run it on one folder.
 
-Optuna's own ``optimize`` looks at time between trials only and leaves a killed trial behind; here the budget is
-looked at in every batch, and an interrupted trial goes on from its checkpoint, in whatever process comes first.
+Optuna's own ``optimize`` checks the time only between trials and abandons a killed trial; here the budget is checked
+in every batch, and an interrupted trial continues from its checkpoint in the first process that is free.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from elastic_search.search.evaluator import (
     TrialError,
 )
 from elastic_search.search.propose import STRATEGIES
-from elastic_search.search.propose.sampler import FeasibleSampler
 from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.ranking import Counter
 from elastic_search.search.store.result import Result, is_accuracy, is_number
-from elastic_search.search.store.winner import Counter
+from elastic_search.search.store.study import REMADE
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.monitor import TrialMonitor
@@ -41,21 +41,11 @@ from elastic_search.search.trials.signals import StopSignal
 from elastic_search.search.trials.watchdog import Watchdog
 from elastic_search.search.trials.work import Job, Work
 
-MAX_FAILURES = 10
-"""Trials in a row that may fail before the search gives up."""
-
-PATIENCE = 600.0
-"""Seconds without a step of the training after which a trial counts as hung; or five epochs, if that is longer."""
-
-RECOUNTED_EVERY = 60.0
-"""Seconds between two independent counts of the best network while the search runs."""
-
-WAIT = 0.5
-"""Seconds between two looks for work while other workers still train."""
-
-
-LONGEST = 20_000
-"""Characters of a traceback that are recorded."""
+MAX_FAILURES = 10  # trials in a row that may fail before the search gives up
+PATIENCE = 600.0  # seconds without a step after which a training counts as hung; or five epochs, if that is longer
+RECOUNTED_EVERY = 60.0  # seconds between two independent counts of the best network while the search runs
+WAIT = 0.5  # seconds between two looks for work while other workers still train
+LONGEST = 20_000  # characters of a traceback that are recorded
 
 
 @dataclass(frozen=True)
@@ -63,15 +53,15 @@ class Settings:
     """How a run searches.
 
     Attributes:
-        trials: networks that are tried over all starts, beside the base; None without limit.
+        trials: networks to try over all starts, besides the base; None for no limit.
         seed: of proposals and of training.
         strategy: one of ``STRATEGIES``.
         halving: whether poor trainings are stopped early.
         workers: processes that train.
-        threads: of each of several workers, unless OMP_NUM_THREADS says otherwise; None for the machine's own.
-        storage: address of a study that several machines share; by default it lies in the folder.
-        counter: counts the best network before it is written: names a function of a spec, an image's shape and a
-            convention's name as "module:function"; None for nobody.
+        threads: threads of each worker, if there are several; OMP_NUM_THREADS takes precedence. None for the default.
+        storage: address of a study that several machines share; by default the study is in the run's folder.
+        counter: the independent count that the best network must pass before it is written: the "module:function" of
+            a function that takes a spec, an image shape and a convention's name; None for no check.
     """
 
     trials: int | None = None
@@ -85,10 +75,10 @@ class Settings:
 
 
 class Observer(Protocol):
-    """Hears what happens, to show it.
+    """Receives the events of one worker, to show them.
 
-    ``started`` hears of a training that has no result yet, and whether its network was trained before, with another
-    seed; ``finished`` of the result, and why it has no accuracy, or was stopped early.
+    ``started`` gets a result that is still pending, and whether its network was trained before with another seed;
+    ``finished`` gets the result, and why it has no accuracy or was stopped early.
     """
 
     def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None: ...
@@ -104,11 +94,11 @@ class Search:
         plan: the space, band and recipe.
         folder: where everything is written.
         evaluator: trains proxies.
-        settings: how it searches.
-        observer: hears of every event.
-        clock: of the run.
-        signal: tells that the search is to end.
-        counter: counts the best network by an independent tool before it is written.
+        settings: how to search.
+        observer: receives every event.
+        clock: the run's clock.
+        signal: asks the search to end.
+        counter: counts the best network with an independent tool before it is written.
         hung_code: exit code of a process whose training hangs.
     """
 
@@ -139,32 +129,18 @@ class Search:
         Raises:
             NothingFitsError: if the band is empty.
             MismatchError: if an independent tool counts the best network differently.
-            EnvironmentFault: if the study cannot be written, or trials fail one after the other.
+            EnvironmentFault: if the study cannot be written, or too many trials in a row fail.
         """
         self.plan.matcher.some(self.plan.band)
-        settings, base = self.settings, self.plan.space.base
         try:
-            sampler = FeasibleSampler(self.plan.matcher, self.plan.band, settings.seed, settings.strategy, base)
-            work = self._work = Work(
-                self.plan,
-                self.folder,
-                sampler,
-                settings.trials,
-                self.clock,
-                self._rungs,
-                self._why_stopped,
-                settings.storage,
-            )
+            work = self._work = Work(self.plan, self.folder, self.settings, self.clock, self._rungs, self._why_stopped)
             with self.signal.listening():
                 why = self._loop(work)
             self._write_best(work)
             return why
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            cause = error.__cause__ or error
-            raise EnvironmentFault(
-                f"{self.folder.study_file}: {str(cause).splitlines()[0]}",
-                "check the disk; if the file is damaged, delete it: it is made anew from the results beside it",
-            ) from None
+            fault = f"{self.folder.study_file}: {str(error.__cause__ or error).splitlines()[0]}"
+            raise EnvironmentFault(fault, f"check the disk; if the file is damaged, {REMADE}") from None
         finally:
             try:
                 self.clock.save()
@@ -186,13 +162,13 @@ class Search:
             try:
                 outcome = self._evaluate(job)
                 if outcome is not None and work.record(job, outcome):
-                    self._tell_observer(outcome)
+                    self.observer.finished(outcome, self._why_short(outcome))
             finally:
                 work.release(job, ended=outcome is not None)
             if outcome is None:
                 if self.signal.received is not None or job.number is None:
                     return self._why_stopped() or "time"
-                # Its next rung does not fit; a new trial's first may.
+                # Its next rung does not fit, but the first rung of a new trial may.
                 work.put_off(job)
                 continue
             self.clock.save()
@@ -200,9 +176,8 @@ class Search:
                 self._write_best(work)
             failures = failures + 1 if outcome.accuracy is None else 0
             if failures >= MAX_FAILURES or (outcome.traceback and job.number == 0 and not job.again):
-                raise EnvironmentFault(
-                    f"trial {job.number} failed: {outcome.reason}", f"see {self.folder.path / 'trials'}"
-                )
+                hint = f"see {self.folder.path / 'trials'}"
+                raise EnvironmentFault(f"trial {job.number} failed: {outcome.reason}", hint)
 
     def _write_best(self, work: Work) -> None:
         self._counted = time.monotonic()
@@ -214,47 +189,43 @@ class Search:
         count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
         result = Result(number, job.values, spec_id(spec), count.total, count.params, job.seed)
         checkpoint = self.folder.checkpoint(number, job.seed if job.again else None)
-        halved = number is not None and not job.again
-        rivals = self._curves(number) if halved and number is not None else None
-        self._pending = result if halved else None
+        rivals = None if number is None or job.again else self._curves(number)
+        self._pending = None if rivals is None else result
         self.observer.started(result, spec.depths, job.again)
         self.clock.training_starts()
-        monitor = TrialMonitor(
-            checkpoint, self.clock, self.signal, self._rungs, rivals, self._alive, self.observer.epoch
-        )
+        told = self.observer.epoch
+        monitor = TrialMonitor(checkpoint, self.clock, self.signal, self._rungs, rivals, self._alive, told)
         try:
             with self._watchdog.watching():
                 score = self.evaluator(spec, job.seed, monitor)
+            reason = _odd(score)
         except InterruptedTrainingError:
             return None
         except DamagedCheckpointError as error:
             raise monitor.damaged(str(error)) from None
         except TrialError as error:
-            checkpoint.unlink(missing_ok=True)
-            return replace(result, reason=str(error))
+            reason = str(error)
         except MemoryError:
-            checkpoint.unlink(missing_ok=True)
-            return replace(result, reason="out of memory")
+            reason = "out of memory"
         except (Exception, SystemExit, GeneratorExit) as error:
-            # Libraries call sys.exit; a search that ended with them would walk into the same trial again.
+            # Libraries call sys.exit; a search that ended there would run into the same trial again.
             if isinstance(error, EnvironmentFault) or (number is None and isinstance(error, Exception)):
                 raise
             return replace(result, reason=_said(error), traceback=traceback.format_exc()[-LONGEST:])
-        if odd := _odd(score):
+        if reason is not None:
             checkpoint.unlink(missing_ok=True)
-            return replace(result, reason=odd)
-        stopped = halved and len(score.curve) in self._rungs.rungs[:-1]
+            return replace(result, reason=reason)
+        stopped = rivals is not None and len(score.curve) in self._rungs.rungs[:-1]
         return replace(result, **vars(score) | {"curve": tuple(score.curve)}, stopped=stopped)
 
-    def _tell_observer(self, outcome: Result) -> None:
-        """Show a result, once it is on disk."""
-        why = outcome.reason
+    def _why_short(self, outcome: Result) -> str:
+        """Why a training did not reach its last epoch; "" if it did."""
         if outcome.stopped:
-            why = f"not among the better half after {outcome.epochs} of {self._rungs.epochs} epochs"
-        self.observer.finished(outcome, why)
+            return f"not in the better half after {outcome.epochs} of {self._rungs.epochs} epochs"
+        return outcome.reason
 
     def _curves(self, before: int) -> list[Sequence[float]]:
-        """Curves of the finished trials that came before."""
+        """Curves of the finished trials with a lower number."""
         for number in self.folder.trials():
             if number < before and number not in self._ended and (result := self.folder.result(number)):
                 self._ended[number] = None if result.accuracy is None else result.curve
@@ -266,9 +237,9 @@ class Search:
             self._work.beat()
 
     def _give_up(self, reason: str) -> None:
-        """A training hangs where no exception reaches it: record its trial and end the process."""
-        print(f"error: {self.folder.name}: {reason}; recorded, and ended here", file=sys.stderr)
-        print("hint: the same command goes on with the next trial", file=sys.stderr, flush=True)
+        """Record the trial of a training that hangs where no exception reaches it, and end the process."""
+        print(f"error: {self.folder.name}: {reason}; recorded, and the process ended", file=sys.stderr)
+        print("hint: the same command continues with the next trial", file=sys.stderr, flush=True)
         try:
             if self._pending is not None:
                 self.folder.record(replace(self._pending, reason=reason))
@@ -293,7 +264,7 @@ class Search:
 
 
 def _said(error: BaseException) -> str:
-    """An exception in a line, even one that cannot be written."""
+    """An exception in one line, even if its own repr fails."""
     try:
         return repr(error)[:500]
     except Exception:
@@ -301,15 +272,15 @@ def _said(error: BaseException) -> str:
 
 
 def _odd(score: Any) -> str | None:
-    """What keeps an evaluator's answer from being a score, if anything does."""
+    """Why an evaluator's answer is not a usable score, or None."""
     if not isinstance(score, Score):
-        return f"the evaluator gave {score!r:.60}, which is no score"
+        return f"the evaluator returned {score!r:.60}, which is not a Score"
     if not isinstance(score.curve, list):
-        return f"its curve is {score.curve!r:.60}"
+        return f"its curve is {score.curve!r:.60}, which is not a list"
     if not isinstance(score.accuracy_by_size, dict):
-        return f"its accuracy by size is {score.accuracy_by_size!r:.60}, which is no table"
+        return f"its accuracy by size is {score.accuracy_by_size!r:.60}, which is not a dict"
     accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values())
     odd = [value for value in accuracies if not is_accuracy(value)]
     if odd or not is_number(score.seconds):
-        return f"its accuracy is {(odd or [score.seconds])[0]!r:.60}, which is no number to rank by"
+        return f"its accuracy is {(odd or [score.seconds])[0]!r:.60}, which cannot be ranked"
     return None

@@ -1,4 +1,4 @@
-"""The search's side of one training: its checkpoints are kept, its time is watched, and it is pruned at the rungs."""
+"""The search's side of a training: keeps its checkpoints, watches the time, and prunes it at the rungs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from elastic_search.search.trials.clock import SAVED_EVERY, Clock
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.signals import StopSignal
 
-NOTICE = 20.0
-"""Seconds after the first signal that a running epoch has left to end."""
+NOTICE = 20.0  # seconds after the first signal in which an epoch may still end
 
 
 @dataclass
@@ -23,13 +22,13 @@ class TrialMonitor(Monitor):
     """Watches the training of a trial, or of the base network.
 
     Attributes:
-        file: holds its checkpoint.
-        clock: the run's.
-        signal: set when the search should end.
-        rungs: the epochs at which it may be pruned.
+        file: its checkpoint.
+        clock: the run's clock.
+        signal: asks the search to end.
+        rungs: of a training.
         rivals: curves of the finished trials that it is compared with at a rung; None if it is never pruned.
-        alive: called whenever the training makes progress.
-        told: called with every epoch once its checkpoint is kept.
+        alive: called when the training makes progress.
+        told: called with every epoch once it is stored.
 
     Raises:
         EnvironmentFault: if the checkpoint cannot be read.
@@ -53,10 +52,10 @@ class TrialMonitor(Monitor):
 
     def damaged(self, why: str) -> EnvironmentFault:
         """The error for a damaged checkpoint."""
-        return EnvironmentFault(f"{self.file}: damaged ({why})", "delete it; its trial then starts from the beginning")
+        return EnvironmentFault(f"{self.file}: damaged ({why})", "delete it: its trial starts again")
 
     def step(self) -> None:
-        """End the training if time is up; the deadline also holds within an epoch."""
+        """Check the deadline before a batch: it holds inside an epoch, too."""
         self.alive()
         noticed = self.signal.received is not None and time.monotonic() - self.signal.at > NOTICE
         if self.clock.is_over or noticed:
@@ -64,7 +63,7 @@ class TrialMonitor(Monitor):
         self.clock.save(SAVED_EVERY)
 
     def epoch(self, result: Epoch, checkpoint: bytes) -> Verdict:
-        """Keep an epoch, unless an earlier start did, and decide how the training goes on."""
+        """Store an epoch, unless an earlier start did, and judge the training."""
         if checkpoint != self.checkpoint:
             write_atomically(self.file, checkpoint)
             self.checkpoint = checkpoint
@@ -79,7 +78,7 @@ class TrialMonitor(Monitor):
         return Verdict.STOP if self._stops(result.number) else Verdict.GO_ON
 
     def _stops(self, done: int) -> bool:
-        """Whether the training stops here for now; a rung that cannot be finished is not started."""
+        """Whether the training is interrupted here: a rung that cannot be finished is not started."""
         if self.signal.received is not None or self.clock.is_over:
             return True
         return not self.clock.fits(self.rungs.next_rung(done) - done if done in self.rungs.rungs else 1)

@@ -1,4 +1,4 @@
-"""Signals that ask a search to end."""
+"""Signals that ask a search to stop."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from types import FrameType
 
 
 class StopSignal:
-    """The first SIGINT or SIGTERM asks for an end after the epoch at hand; the second ends at once.
+    """The first SIGINT or SIGTERM asks for a stop after the current epoch; the second stops at once.
 
     Attributes:
         received: the first signal, or None.
         at: when it came, by ``time.monotonic``.
-        notice: what is then written to stderr; "" for nothing.
+        notice: text that is then written to stderr; "" for none.
     """
 
     def __init__(self) -> None:
@@ -26,9 +26,7 @@ class StopSignal:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        before = {}
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, self._receive)
+        before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
@@ -37,8 +35,7 @@ class StopSignal:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None:
-            # Unwinds, so that the terminal gets its cursor back.
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt  # unwinds, so that the terminal gets its cursor back
         self.received, self.at = number, time.monotonic()
         if self.notice:
             os.write(2, f"\n{self.notice}\n".encode())

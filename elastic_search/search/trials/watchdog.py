@@ -11,46 +11,39 @@ from types import FrameType
 
 from elastic_search.search.evaluator import TrialError
 
-GRACE = 60.0
-"""Seconds between the attempt to end the trial and the end of the process."""
-
-
-STOPPED = 30.0
-"""Seconds between two looks, of which one is due every second, that only a process that was stopped lets pass."""
+GRACE = 60.0  # seconds between the attempt to end the trial and the end of the process
+STOPPED = 30.0  # seconds without one of the looks that are due every second: the process itself was stopped
 
 
 class HungError(TrialError):
-    """A training made no step for too long."""
+    """A training has made no step for too long."""
 
 
 class Watchdog:
-    """Hears every step; where none comes for ``limit`` seconds, raises HungError in the main thread.
+    """Is told of every step; if none comes for ``limit`` seconds, raises HungError in the main thread.
 
-    That reaches a wait in Python. A call that never returns to Python is beyond it: after a grace, ``give_up`` is
-    called from the watching thread, which should record the trial and end the process.
+    That interrupts waiting in Python, but not a call that never returns to Python: after a grace period, the watching
+    thread calls ``give_up``, which should record the trial and end the process.
 
     Args:
-        limit: seconds without a step that are too many, asked again each time.
-        give_up: hears the reason.
+        limit: gives the seconds without a step that are too many; called again each time.
+        give_up: called with the reason.
         grace: seconds between the two.
     """
 
     def __init__(self, limit: Callable[[], float], give_up: Callable[[str], None], grace: float = GRACE) -> None:
-        self.limit = limit
-        self.give_up = give_up
-        self.grace = grace
+        self.limit, self.give_up, self.grace = limit, give_up, grace
         self._last = 0.0
-        self._armed = False
-        self._told = False
+        self._armed = self._told = False
 
     def beat(self) -> None:
-        """A step was made."""
+        """Note that a step was made."""
         self._last = time.monotonic()
         self._told = False
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch the training inside; must be entered in the main thread."""
+        """Watch the training in the ``with`` block; must be entered in the main thread."""
         ended = threading.Event()
         number = getattr(signal, "SIGUSR1", None)
         before = signal.signal(number, self._raise) if number is not None else None
@@ -79,8 +72,7 @@ class Watchdog:
         while not ended.wait(min(1.0, self.limit() / 4)):
             now = time.monotonic()
             if now - looked > STOPPED:
-                # This thread did not run either: the whole process was stopped, as by Ctrl-Z.
-                self._last = now
+                self._last = now  # this thread did not run either: the process was stopped, as by Ctrl-Z
             looked = now
             idle, limit = now - self._last, self.limit()
             if idle > limit and not self._told:

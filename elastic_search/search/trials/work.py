@@ -1,38 +1,36 @@
-"""What there is to train, and where its result goes. Several processes ask, on one machine or several.
+"""What to train next, and where its result goes. Several processes may ask, on one machine or several.
 
-A trial is asked for, or taken over from a process that died, by one process at a time; whoever has it holds its claim
-until its result is recorded: first in a file of its own, then in the study, which may fail or be killed.
+Only one process at a time asks for a new trial or takes over that of a dead process. The process that trains it holds
+its claim until the result is recorded: first in a file of its own, then in the study, which may fail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from elastic_search.arch.spec import Spec
-from elastic_search.cost.tally import tally
 from elastic_search.errors import EnvironmentFault, MismatchError
 from elastic_search.files import SearchSpace
 from elastic_search.search.claims import Claims
 from elastic_search.search.propose.sampler import PROPOSAL, FeasibleSampler
 from elastic_search.search.shared import SharedStudy
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.ranking import order
+from elastic_search.search.store.ranking import Counter, order, write_best
 from elastic_search.search.store.result import Result
 from elastic_search.search.store.study import REMADE, close_study, open_study, replay, tell
-from elastic_search.search.store.winner import Counter, write_best
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.halving import Halving
 
-REPEATED, SEEDS = 3, 3
-"""How many networks are trained again once the band is exhausted, and with how many seeds in all."""
+if TYPE_CHECKING:
+    from elastic_search.search.trials.loop import Settings
 
-AGREED = ("space", "text", "target", "seed", "strategy", "halving")
-"""What must be the same on all machines that share a study."""
+REPEATED, SEEDS = 3, 3  # networks that are trained again once the band is exhausted, and seeds in all for each
 
 T = TypeVar("T")
 
@@ -41,12 +39,12 @@ class Job(NamedTuple):
     """One training.
 
     Attributes:
-        claim: name of the lock that its process holds.
+        claim: name of the lock that the process holds.
         number: of the trial; None for the base network.
         spec: the network.
         values: of the space's choices; None for the base network.
         seed: of the training.
-        again: whether the trial was trained before, with another seed.
+        again: whether the trial was already trained with another seed.
     """
 
     claim: str
@@ -57,124 +55,115 @@ class Job(NamedTuple):
     again: bool = False
 
 
+@dataclass
 class Work:
     """The work of a run.
 
-    Args:
+    Attributes:
         plan: the space, band and recipe.
-        folder: where results are.
-        sampler: proposes.
-        trials: how many there will be, or None.
-        clock: tells what fits.
+        folder: the run's folder.
+        settings: how to search.
+        clock: knows what still fits into the time.
         rungs: of a training.
         stopped: why to end now, "signal" or "time", or None.
-        storage: address of a study that several machines share; by default it lies in the folder.
     """
 
-    def __init__(
-        self,
-        plan: SearchSpace,
-        folder: RunFolder,
-        sampler: FeasibleSampler,
-        trials: int | None,
-        clock: Clock,
-        rungs: Halving,
-        stopped: Callable[[], str | None],
-        storage: str | None = None,
-    ) -> None:
-        self.plan, self.folder, self.seed, self.trials = plan, folder, sampler.seed, trials
-        self._sampler, self._clock, self._rungs, self._stopped = sampler, clock, rungs, stopped
+    plan: SearchSpace
+    folder: RunFolder
+    settings: Settings
+    clock: Clock
+    rungs: Halving
+    stopped: Callable[[], str | None]
+
+    def __post_init__(self) -> None:
+        plan, settings, folder = self.plan, self.settings, self.folder
+        self._sampler = FeasibleSampler(plan.matcher, plan.band, settings.seed, settings.strategy, plan.space.base)
         self._claims = Claims(folder.path / "claims")
         self._waiting: set[str] = set()
         self._trial_id = 0
-        self._shared = None if storage is None else SharedStudy(storage, folder)
+        self._shared = None if settings.storage is None else SharedStudy(settings.storage, folder)
         try:
-            self._study = self._patiently(self._open_alone)
+            self._study = self._patiently(self._open)
         except BaseException:
             self.close()
             raise
 
-    def _open_alone(self) -> optuna.Study:
-        with self._alone():
-            return self._open()
-
     def _open(self) -> optuna.Study:
-        """The study, and what the folder holds told to it."""
-        study = open_study(self.folder) if self._shared is None else self._shared.open()
-        study.sampler = self._sampler
-        if self._shared is not None:
-            self._shared.agree(study, {key: self.folder.description()[key] for key in AGREED})
-            self._shared.pull(study)
-        replay(study, self.folder, self.plan.space.choices, None if self._shared is None else self._publish)
-        return study
+        """The study, once it holds all that the folder holds."""
+        with self._alone():
+            study = open_study(self.folder) if self._shared is None else self._shared.open()
+            study.sampler = self._sampler
+            if self._shared is not None:
+                self._shared.agree(study)
+                self._shared.pull(study)
+            publish = None if self._shared is None else self._shared.publish
+            replay(study, self.folder, self.plan.space.choices, publish)
+            return study
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep all other processes, here and on other machines, from asking."""
-        with self._claims.alone():
-            if self._shared is None:
-                yield
-            else:
-                with self._shared.alone():
-                    yield
+        """Keep all other processes, on this and other machines, from asking."""
+        with self._claims.alone(), nullcontext() if self._shared is None else self._shared.alone():
+            yield
 
     def _patiently(self, do: Callable[[], T]) -> T:
-        return do() if self._shared is None else self._shared.patiently(do, lambda: self._stopped() is not None)
+        return do() if self._shared is None else self._shared.patiently(do, lambda: self.stopped() is not None)
 
-    def _publish(self, study: optuna.Study, number: int | None) -> None:
+    def _publish(self, number: int | None) -> None:
         if self._shared is not None:
-            self._shared.publish(study, number)
+            self._shared.publish(self._study, number)
 
     def next(self) -> Job | str | None:
-        """What to train now, why to end, or None to look again: others still train."""
-        return self._patiently(self._next_alone)
+        """What to train now, why to end, or None to ask again later: others are still training."""
+        return self._patiently(self._next)
 
-    def _next_alone(self) -> Job | str | None:
+    def _next(self) -> Job | str | None:
         with self._alone():
             if self._shared is not None:
                 self._shared.pull(self._study)
-            return self._next()
+            return self._next_alone()
 
-    def _next(self) -> Job | str | None:
-        if self.folder.result(None) is None and not self._stopped() and self._claims.take("base"):
+    def _next_alone(self) -> Job | str | None:
+        if self.folder.result(None) is None and not self.stopped() and self._claims.take("base"):
             if self.folder.result(None) is None:
-                return Job("base", None, self.plan.space.base, None, self.seed)
+                return Job("base", None, self.plan.space.base, None, self.settings.seed)
             self._claims.release("base", ended=True)
         trials = self._study.get_trials(deepcopy=False)
-        open_ones = [t for t in trials if t.state == TrialState.RUNNING and str(t.number) not in self._waiting]
-        enough = self.trials is not None and len(trials) >= self.trials
-        if (why := self._stopped()) and (open_ones or not enough):
+        unfinished = [t for t in trials if t.state == TrialState.RUNNING and str(t.number) not in self._waiting]
+        enough = self.settings.trials is not None and len(trials) >= self.settings.trials
+        if (why := self.stopped()) and (unfinished or not enough):
             return why
         others_train = False
-        for trial in open_ones:
+        for trial in unfinished:
             if not self._take(trial):
                 others_train = True
             elif (outcome := self.folder.result(trial.number)) is not None:
-                # Its process died, or still lives, between its record and the self._study.
-                self._publish(self._study, trial.number)
+                # Its process died, or is still alive, between recording the result and telling the study.
+                self._publish(trial.number)
                 tell(self._study, trial.number, outcome)
                 self._claims.release(str(trial.number), ended=True)
             else:
-                return self._job(*self._adopt(trial))
+                # If its process was killed while storing its values, it gets the same values again.
+                return self._job(optuna.trial.Trial(self._study, trial._trial_id))
         if enough:
             return "time" if self._waiting else "trials"
-        if not self._clock.fits(self._rungs.rungs[0]):
+        if not self.clock.fits(self.rungs.rungs[0]):
             return "time"
         if self._sampler.exhausted(trials):
             if others_train:
                 return None
             if self._waiting:
                 return "time"
-            # Further seeds are each machine's own affair, and are left out where there are several.
+            # Machines do not share the results of further seeds, so several machines train none.
             return "exhausted" if self._shared is not None else self._next_repeat(len(trials))
         asked = self._study.ask()
-        number, values = self._suggested(asked)
-        self._claims.take(str(number))
+        job = self._job(asked)
+        self._claims.take(job.claim)
         self._own(asked._trial_id)
-        return self._job(number, values)
+        return job
 
     def _take(self, trial: FrozenTrial) -> bool:
-        """Claim a trial that nobody trains."""
+        """Claim a trial unless another process trains it."""
         if not self._claims.take(str(trial.number)):
             return False
         if self._shared is not None and not self._shared.is_free(trial):
@@ -188,112 +177,91 @@ class Work:
         if self._shared is not None:
             self._shared.own(trial_id)
 
-    def _job(self, number: int, values: dict[str, Any]) -> Job:
-        return Job(str(number), number, self.decode(values), values, self.seed)
-
-    def _adopt(self, trial: FrozenTrial) -> tuple[int, dict[str, Any]]:
-        """Go on with a trial whose process died.
-
-        If it was killed while its values were being stored, it gets the same values again: they depend on the
-        seed and the trial's number.
-        """
-        return self._suggested(optuna.trial.Trial(self._study, trial._trial_id))
-
-    def _suggested(self, trial: optuna.Trial) -> tuple[int, dict[str, Any]]:
+    def _job(self, trial: optuna.Trial) -> Job:
+        """The training of a trial, with the values that the sampler suggests."""
+        where = str(self.folder.study_file) if self._shared is None else "the shared study"
         try:
             values = {c.name: trial.suggest_categorical(c.name, c.values) for c in self.plan.space.choices}
         except ValueError as error:
             said = str(error).splitlines()[0]
-            raise EnvironmentFault(f"{self._where}: damaged (trial {trial.number}: {said})", REMADE) from None
+            raise EnvironmentFault(f"{where}: damaged (trial {trial.number}: {said})", REMADE) from None
         if self._study._storage.get_trial(trial._trial_id).system_attrs.get(PROPOSAL, values) != values:
-            raise EnvironmentFault(f"{self._where}: damaged (trial {trial.number} has two sets of values)", REMADE)
-        return trial.number, values
-
-    @property
-    def _where(self) -> str:
-        return str(self.folder.study_file) if self._shared is None else "the shared study"
+            raise EnvironmentFault(f"{where}: damaged (trial {trial.number} has two sets of values)", REMADE)
+        return Job(str(trial.number), trial.number, self.decode(values), values, self.settings.seed)
 
     def decode(self, values: dict[str, Any]) -> Spec:
-        """The network of some values, whose cost is checked again.
+        """The network that values describe, checked against the band once more.
 
         Raises:
             MismatchError: if it is outside the band.
         """
         spec = self.plan.space.decode(values)
-        cost = tally(spec.graph(), self.plan.band.input, self.plan.band.convention).total
-        if cost not in self.plan.band:
-            raise MismatchError(f"proposal {values} costs {cost:,}, outside {self.plan.band}")
-        for limit in self.plan.limits:
-            if not limit.holds(spec):
-                raise MismatchError(f"proposal {values} is outside {limit}")
+        if reasons := self.plan.why_not(spec):
+            raise MismatchError(f"proposal {values}: {'; '.join(reasons)}")
         return spec
 
     def _next_repeat(self, trials: int) -> Job | str | None:
-        """The next of the best networks to train with a further seed, each pair of them once."""
+        """The next of the best networks to train with a further seed; each pair is trained once."""
         done = sum(map(len, self.folder.repeats().values()))
         best = [result for result in order(self.folder) if result.is_whole][:REPEATED]
         others_train = False
-        for seed in range(self.seed + 1, self.seed + SEEDS):
+        for seed in range(self.settings.seed + 1, self.settings.seed + SEEDS):
             for result in best:
-                number, values = result.number, result.values or {}
+                number, values, claim = result.number, result.values or {}, f"{result.number}-{seed}"
                 if self.folder.result(number, seed) is not None:
                     continue
-                if self.trials is not None and trials + done >= self.trials:
+                if self.settings.trials is not None and trials + done >= self.settings.trials:
                     return "trials"
-                if why := self._stopped():
+                if why := self.stopped():
                     return why
-                if not self._clock.fits(self._rungs.epochs) or f"{number}-{seed}" in self._waiting:
+                if not self.clock.fits(self.rungs.epochs) or claim in self._waiting:
                     return "time"
-                if self._claims.take(f"{number}-{seed}"):
-                    return Job(f"{number}-{seed}", number, self.decode(values), values, seed, again=True)
+                if self._claims.take(claim):
+                    return Job(claim, number, self.decode(values), values, seed, again=True)
                 others_train = True
         return None if others_train else "exhausted"
 
     def put_off(self, job: Job) -> None:
-        """Leave a training to others, and to later starts: what is left of it does not fit."""
+        """Leave a training to others and to later starts: what remains of it does not fit into the time."""
         self._waiting.add(job.claim)
 
     def release(self, job: Job, ended: bool) -> None:
-        """Let others have a training, or forget its claim if it has ended."""
+        """Give up the claim to a training; delete it if the training has ended."""
         self._claims.release(job.claim, ended)
 
     def close(self) -> None:
-        """Let go of the study; nothing can be asked for any more."""
+        """Close the study."""
         if self._shared is not None:
             self._shared.close()
         elif (study := vars(self).get("_study")) is not None:
             close_study(study)
 
     def beat(self) -> None:
-        """Tell other machines that the training at hand is alive."""
+        """Show other machines that the current training is alive."""
         if self._shared is not None:
             self._shared.beat(self._trial_id)
 
     def record(self, job: Job, outcome: Result) -> bool:
-        """Record a result; false if another machine has taken the trial over from one that slept.
+        """Record a result; false if another machine took the trial over while this one slept.
 
         Raises:
             EnvironmentFault: if the base network cannot be trained, or nothing can be written.
         """
-        if job.number is None:
-            if outcome.accuracy is None:
-                raise EnvironmentFault(f"the base network cannot be trained: {outcome.reason}", "change the proxy")
-            self.folder.record(outcome)
-            self._patiently(lambda: self._publish(self._study, None))
-        elif job.again:
-            self.folder.record(outcome, again=True)
-        else:
-            number, shared = job.number, self._shared
-            if shared is not None and not self._patiently(lambda: shared.owns(self._trial_id)):
-                return False
-            self.folder.record(outcome)
-            self._patiently(lambda: self._publish(self._study, number))
-            # Another machine's result, if it was first.
-            told = self.folder.result(number) or outcome
+        number, shared = job.number, self._shared
+        if number is None and outcome.accuracy is None:
+            raise EnvironmentFault(f"the base network cannot be trained: {outcome.reason}", "change [proxy]")
+        first = number is not None and not job.again
+        if first and shared is not None and not self._patiently(lambda: shared.owns(self._trial_id)):
+            return False
+        self.folder.record(outcome, again=job.again)
+        if not job.again:
+            self._patiently(lambda: self._publish(number))
+        if number is not None and first:
+            told = self.folder.result(number) or outcome  # another machine's result, if it was first
             self._patiently(lambda: tell(self._study, number, told))
         return True
 
     def write_best(self, counter: Counter | None) -> None:
-        """Write the best network so far as a spec file; see ``winner.write_best``."""
+        """Write the best network so far as a spec file; see ``ranking.write_best``."""
         with self._claims.alone("best"):
             write_best(self.folder, self.plan, self.decode, counter)
