@@ -52,7 +52,7 @@ def measure(network: Network, role: str, input: Shape, convention: Convention, b
         network: what to count.
         role: its part in a comparison, such as "base".
         input: shape of one image.
-        convention: counted beside macs.
+        convention: counted in addition to macs.
         by: "stage", "block" or "op".
     """
     macs, count = (tally(network.graph, input, rules) for rules in (MACS, convention))
