@@ -173,9 +173,8 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         from elastic_search.arch.network import Network
         from elastic_search.arch.split import parse_split, resampling_pair
         from elastic_search.nn.elastic.elasticize import elasticize
-        from elastic_search.nn.own_layers import own_layers
         from elastic_search.nn.trace.factory import load_module
-        from elastic_search.nn.trace.tracing import trace
+        from elastic_search.nn.trace.tracing import own_layers, trace
         from elastic_search.report.notes import left_notes
 
         split = parse_split(edits.get("split", "1/2,1/2"), *resampling_pair(edits.get("down"), edits.get("up")))

@@ -139,9 +139,8 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
     if is_code(name):
         require("torch")
         from elastic_search.arch.ops import Shape, image
-        from elastic_search.nn.own_layers import own_layers
         from elastic_search.nn.trace.factory import load_module
-        from elastic_search.nn.trace.tracing import trace
+        from elastic_search.nn.trace.tracing import own_layers, trace
 
         shape = image(*size) if len(size) == 2 else Shape(*size)
         module = load_module(name)

@@ -1,4 +1,4 @@
-"""Networks side by side: what they are compared by, and their ratios to one of them. No torch."""
+"""Networks side by side: the quantities they are compared by, and ratios to one of them. No torch."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from elastic_search.errors import ShapeError
 QUANTITIES = (
     "params", "macs", "count", "activations", "bytes_moved", "peak_memory", "intensity", "depth", "receptive_field"
 )  # fmt: skip
-"""What networks are compared by; "count" is the convention's total."""
+"""Quantities that networks are compared by; "count" is the convention's total."""
 
 SORT_KEYS = ("name", *QUANTITIES)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A network with what it is compared by.
+    """A network with the quantities that it is compared by.
 
     Attributes:
         network: what was measured.
@@ -91,7 +91,7 @@ def compare(
     Args:
         networks: what to measure; ratios are taken to the first, wherever it is sorted.
         input: shape of the image.
-        convention: counted beside macs.
+        convention: counted in addition to macs.
         dtype: of elements and weights, as in cost.memory.
         sort: one of SORT_KEYS; None keeps the order. Unknown values come last.
         reverse: largest first.
@@ -131,7 +131,7 @@ def _measure(network: Network, input: Shape, convention: Convention, element: in
 
 
 def _numbered(network: Network, shares: tuple[Share, ...]) -> tuple[Share, ...]:
-    """Stages by number, so that layer1, level2 and block1 stand in one row."""
+    """Number the stages, so that layer1, level2 and block1 share a row."""
     if network.spec is None:
         return shares
     numbers = {network.spec.stage_name(i): f"stage{i + 1}" for i in range(len(network.spec.stages))}

@@ -164,7 +164,7 @@ def global_pool(adaptive: Rule, module: Rule, function: Rule) -> Rule:
 
 
 def of_kind(**rules: Rule) -> Rule:
-    """A rule for each kind of a pool or a norm."""
+    """A rule for each kind of pool or norm."""
     names = {"max": "max", "avg": "average"}
     formulas = [f"{names.get(kind, f'{kind} norm')} {rule.formula}" for kind, rule in rules.items()]
     same = {rule.formula for rule in rules.values()}

@@ -52,9 +52,9 @@ def measure(network: Network, role: str, input: Shape, convention: Convention, b
         network: what to count.
         role: its part in a comparison, such as "base".
         input: shape of one image.
-        convention: counted beside macs.
+        convention: counted in addition to macs.
         by: "stage", "block", "op" or "module".
-        depth: how deep modules are nested that are told apart; 1 is the children of the network.
+        depth: deepest nesting of modules that are counted separately; 1 is the network's children.
     """
     macs, count = (tally(network.graph, input, rules) for rules in (MACS, convention))
     pairs = zip(rows_by(macs, by, depth), rows_by(count, by, depth), strict=True)

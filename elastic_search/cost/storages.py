@@ -269,7 +269,7 @@ class Walk:
             self.arrive(source, part)
 
     def arrive(self, record: _Record, gradient: _Gradient) -> None:
-        """Add to what has arrived of a record's gradient, in place where nobody else holds it."""
+        """Add to what has arrived of a record's gradient, in place if nothing else holds it."""
         before = record.gradient
         if before is None:
             record.gradient = gradient

@@ -1,4 +1,4 @@
-"""What a measured time is, for those who measure and those who show."""
+"""Measured times, for the code that measures and the code that shows them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Timing:
         low, median, high: quartiles over the rounds.
         rounds: forward passes that were timed.
         batch: images per pass.
-        device: where, for people.
+        device: its name for people.
     """
 
     low: float

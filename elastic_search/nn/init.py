@@ -32,19 +32,15 @@ def build(spec: Spec, seed: int = 0) -> Net:
 
 @torch.no_grad()
 def initialise(net: Net, spec: Spec, generator: torch.Generator) -> None:
-    """The initialisation of the spec's family (``Spec.initial``).
+    """Initialise a network by the rule of the spec's family (``Spec.initial``).
 
     Learned resampling starts as average pooling and bilinear interpolation. The authors build each block as two halves
-    (DLA and DenseNet in their Elastic networks only, dilated ones included; a block of one path has none). Where both
-    halves are one branch here, its convolutions keep the halves' deviation.
+    (in DLA and DenseNet only for Elastic networks, including dilated ones; a block of one path has none). Where both
+    halves are one branch here, its convolutions keep the halves' standard deviation.
     """
+    leaves = dict(net.named_modules())
     for path, op in net.graph.walk():
-        if not op.params:
-            continue
-        try:
-            leaf = net.get_submodule(path)
-        except AttributeError:
-            continue  # a dead node, which the module leaves out
+        leaf = leaves.get(path)  # None for a dead node, which the module leaves out
         parent, _, name = path.rpartition(".")
         if isinstance(leaf, nn.ConvTranspose2d):
             leaf.weight.copy_(_bilinear_kernel(leaf.kernel_size[0], leaf.stride[0]))

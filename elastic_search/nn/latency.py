@@ -51,14 +51,11 @@ def measure_all(modules: list[nn.Module], input: Shape, batch: int, where: torch
 
 def _timed(net: nn.Module, images: torch.Tensor) -> float:
     """Seconds of one pass."""
-    if images.device.type == "cuda":
-        torch.cuda.synchronize()
+    wait = {"cuda": torch.cuda.synchronize, "mps": torch.mps.synchronize}.get(images.device.type, lambda: None)
+    wait()
     start = time.perf_counter()
     net(images)
-    if images.device.type == "cuda":
-        torch.cuda.synchronize()
-    elif images.device.type == "mps":
-        torch.mps.synchronize()
+    wait()
     return time.perf_counter() - start
 
 

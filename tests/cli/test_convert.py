@@ -71,7 +71,7 @@ def test_convert_replaces_a_file_only_when_told_and_never_its_source(checkpoint,
     (
         ("resnext5 x.pt", "did you mean resnext50"),
         ("resnext50 none.pt", "none.pt: no such file"),
-        ("resnext50 bad.pth.tar", "not a checkpoint that can be read"),
+        ("resnext50 bad.pth.tar", "cannot be read as a checkpoint"),
         ("resnext50 .", "not a file"),
         ("resnext50 bad.pth.tar -o no/where.safetensors", "not a file in an existing folder"),
         ("resnext50 bad.pth.tar -o .", "not a file in an existing folder"),

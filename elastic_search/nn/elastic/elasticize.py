@@ -31,10 +31,10 @@ class Elasticized:
         input: shape of the image that the counts are for.
         convention: that of ``Change.before`` and ``Change.after``.
         unit: of the convention, "MACs" or "FLOPs".
-        replaced: in the order of the modules.
+        replaced: the convolutions that were replaced, in the order of the modules.
         left: every other Conv2d, in the order of the modules.
-        macs_before: multiply-adds of the whole model (half of what torch's FlopCounterMode counts).
-        macs_after: the same, afterwards.
+        macs_before: multiply-adds of the whole model before (half of what torch's FlopCounterMode counts).
+        macs_after: the same afterwards.
         params: of the whole model, before and after.
     """
 
@@ -114,10 +114,11 @@ def elasticize(
     new: dict[str, nn.Module] = {path: ElasticConv2d(convs[path], split) for path in changes}
     while new:
         exchange(model, {convs[path]: module for path, module in new.items()})
+        back: dict[nn.Module, nn.Module] = {module: convs[path] for path, module in new.items()}
         try:
             seen, macs_after = probe(model, shape, new)
         except BaseException as error:
-            exchange(model, {module: convs[path] for path, module in new.items()})
+            exchange(model, back)
             if not isinstance(error, Exception):
                 raise
             raise SpecError(
@@ -128,7 +129,7 @@ def elasticize(
         if not bypassed:
             break
         # All go back first, so that the next pass starts from the plain model.
-        exchange(model, {module: convs[path] for path, module in new.items()})
+        exchange(model, back)
         macs_after = macs_before
         for path in bypassed:
             del new[path], changes[path]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,17 +23,14 @@ def probe(model: nn.Module, input: Shape, watched: dict[str, nn.Module]) -> tupl
     """
     calls: dict[str, list[Maps | None]] = {path: [] for path in watched}
 
-    def listen(path: str) -> Callable[..., None]:
-        def hear(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            given = (*args, *kwargs.values())
-            if len(given) == 1 and isinstance(given[0], Tensor) and given[0].dim() == 4:
-                calls[path].extend([(Shape(*given[0].shape[1:]), Shape(*output.shape[1:]))] * len(output))
-            else:
-                calls[path].append(None)
+    def hear(path: str, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        given = (*args, *kwargs.values())
+        if len(given) == 1 and isinstance(given[0], Tensor) and given[0].dim() == 4:
+            calls[path].extend([(Shape(*given[0].shape[1:]), Shape(*output.shape[1:]))] * len(output))
+        else:
+            calls[path].append(None)
 
-        return hear
-
-    handles = [m.register_forward_hook(listen(path), with_kwargs=True) for path, m in watched.items()]
+    handles = [m.register_forward_hook(partial(hear, path), with_kwargs=True) for path, m in watched.items()]
     try:
         with _undisturbed(model), FlopCounterMode(display=False) as counter:
             model(image(model, input))

@@ -73,7 +73,7 @@ class Call:
             if label.startswith("_operator."):
                 spelling = "operator"
             elif isinstance(target, torch._ops.OpOverload):
-                # Which of its names an exported operator had is lost; these are the commonest.
+                # Exporting loses the name by which an operator was called; these are the most common.
                 spelling = "operator" if name.rstrip("_") in ARITHMETIC else "function"
             else:
                 spelling = "function" if getattr(torch.nn.functional, name, None) is target else "method"

@@ -71,7 +71,9 @@ class Nesting:
     """
 
     def __init__(self, items: list[Item], outputs: tuple[int, ...], module: nn.Module) -> None:
-        self.items, self.outputs, self.module = items, outputs, module
+        self.items, self.outputs = items, outputs
+        modules = module.named_modules(remove_duplicate=False)
+        self.kinds = {path: type(part).__name__.lower() for path, part in modules}
         self.readers: dict[int, list[int]] = {}
         for i, item in enumerate(items):
             for source in item.sources:
@@ -82,7 +84,7 @@ class Nesting:
 
     def graph(self) -> Graph:
         children = self._children(list(range(len(self.items))), 0, "")
-        root = _Group("", type(self.module).__name__.lower(), children, self.outputs)
+        root = _Group("", self.kinds[""], children, self.outputs)
         self._name(root, "")
         return self._freeze(root)[0]
 
@@ -94,14 +96,14 @@ class Nesting:
                 self.names |= {i: spread + self.items[i].name for i in inside}
                 found += inside
                 continue
-            (call,) = calls
-            name = call.partition("@")[0].rpartition(".")[2]
+            path = calls[0].partition("@")[0]
+            name = path.rpartition(".")[2]
             leaves = self._leaving(inside)
             if len({leaf in self.live for leaf in leaves}) > 1:
                 found += self._children(inside, depth + 1, f"{spread}{name}_")
                 continue
             group = self._children(inside, depth + 1, "")
-            found.append(_Group(spread + name, self._kind(call), group, leaves or (inside[-1],)))
+            found.append(_Group(spread + name, self.kinds.get(path, "unused"), group, leaves or (inside[-1],)))
         return found
 
     def _leaving(self, inside: list[int]) -> tuple[int, ...]:
@@ -109,12 +111,6 @@ class Nesting:
         return tuple(
             i for i in inside if i in self.outputs or any(reader not in members for reader in self.readers.get(i, ()))
         )
-
-    def _kind(self, key: str) -> str:
-        try:
-            return type(self.module.get_submodule(key.partition("@")[0])).__name__.lower()
-        except AttributeError:
-            return "unused"
 
     def _name(self, group: _Group, prefix: str) -> None:
         """Names that are unique in their group, and the path of every item."""

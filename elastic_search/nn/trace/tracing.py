@@ -54,6 +54,22 @@ def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
     )
 
 
+def own_layers(module: nn.Module) -> tuple[str, ...]:
+    """Names of a user's own classes that some counters take for layers; a graph holds the functions that they call."""
+    found = set()
+    for part in module.modules():
+        kind = type(part)
+        layer = any(_is_torchs(base) and base.__name__ != "Module" for base in kind.__mro__[1:])
+        weights = any(True for _ in part.parameters(recurse=False))
+        if not _is_torchs(kind) and (layer or weights) and not any(True for _ in part.children()):
+            found.add(kind.__name__)
+    return tuple(sorted(found))
+
+
+def _is_torchs(kind: type) -> bool:
+    return kind.__module__.startswith("torch.nn.modules.")
+
+
 def _graph(reader: Reader, module: nn.Module) -> Graph:
     """The items as a graph, nested as the modules are, in which each parameter is counted by one node."""
     if not reader.outputs:

@@ -114,7 +114,7 @@ def hint(name: str, file: Path, tensors: dict[str, Tensor], fit: Fit) -> str | N
     """What a file that does not fit may be instead."""
     if any(BRANCH.search(key) for key in tensors):
         return f'its keys are elastic-search names: read it with elastic_search.load_weights("{file}")'
-    # Only a network of as many parameters is worth a closer look.
+    # Only a network with as many parameters is worth a closer look.
     held = sum(tensor.numel() for key, tensor in tensors.items() if not key.endswith((*STATISTICS, COUNTS)))
     for other in PUBLISHED:
         graph = published(other).graph()
