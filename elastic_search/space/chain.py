@@ -1,8 +1,9 @@
 """The distributions of a space's costs, built along the chain of stages.
 
-The state between two stages is what flows there, and, for every earlier arm (network-wide choice), one bit that says
-whether all stages so far exist there too: a network that arises under several arms is counted under the first. The
-chain is cut in two; a network is a way through the first half followed by one through the second from the same state.
+The state between two stages consists of the shapes that flow there and one bit for every earlier arm (network-wide
+choice), which says whether that arm has all stages so far, too: a network that several arms have is counted under the
+first of them. The chain is cut in two: a network is a way through the first half to a state, followed by a way from
+that state through the second half.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from elastic_search.space.join import Join
 from elastic_search.space.parts import Parts, Quantity, Shapes, Vector, plus
 
 MAX_STAGES = 8
-"""Most stages of a network that is matched."""
+"""Most stages of a network that can be matched."""
 
 
 class StageWay(NamedTuple):
-    """A stage is made in this way; where blocks choose, their ways come before."""
+    """How a stage is made; where blocks choose their splits, their ways come before it."""
 
     stage: int
     option: Option
 
 
 class BlockWay(NamedTuple):
-    """A block that may scale has this split."""
+    """The split of a block that may scale."""
 
     stage: int
     block: int
@@ -56,9 +57,9 @@ class Chain:
     Args:
         space: the space.
         cost: what is summed.
-        limits: bounds on other quantities, which are summed too.
-        measure: "uniform" weighs each distinct network 1; "prior" weighs each by the probability that it is drawn
-            when every choice is drawn uniformly by itself, times a common whole number.
+        limits: bounds on other quantities, which are also summed.
+        measure: "uniform" gives each distinct network the weight 1; "prior" weighs each in proportion to its
+            probability if every choice is drawn uniformly and independently.
     """
 
     def __init__(self, space: Space, cost: Quantity, limits: tuple[Limit, ...] = (), measure: str = "uniform") -> None:
@@ -66,17 +67,17 @@ class Chain:
         self._quantities = (cost, *(limit.quantity for limit in limits))
         self._parts: dict[int, Parts] = {}
         if len(space.depths) > MAX_STAGES:
-            raise SpecError(f"{len(space.depths)} stages: at most {MAX_STAGES} can be matched")
+            raise SpecError(f"the base has {len(space.depths)} stages; at most {MAX_STAGES} can be matched")
 
     def joins(self) -> list[Join]:
         """The two halves of the chain, for every arm and every state at the cut.
 
         Raises:
-            SpecError: if the space holds no network.
+            SpecError: if the space contains no networks.
         """
         found = [join for number in range(len(self.space.arms)) for join in self._arm_joins(number)]
         if not found:
-            raise SpecError("the space holds no network")
+            raise SpecError("the space contains no networks")
         return found
 
     def parts(self, arm: Arm) -> Parts:
@@ -171,7 +172,7 @@ class Chain:
                 if option.stage.width != width:
                     continue
                 cost, out = self._plain(arm, stage, option, shapes)
-                # Of a shallow stage each split stands for all the choices that its missing blocks would have made.
+                # A shallow stage arises from every combination of splits for the blocks that it lacks.
                 missing = sum(scalable[len(option.stage.splits) :])
                 weight = sum(times.values()) ** missing if prior else 1
                 end = atom([(cost, weight, StageWay(stage, option))])
@@ -199,7 +200,7 @@ def _cut(walk: list[list[Step]]) -> int:
 
 
 class _Masks:
-    """Which earlier arms, which have the same widths and depths, have a stage or split too: a bit each."""
+    """For a stage or split, one bit for each earlier arm that says whether it has it; all have the same depths."""
 
     def __init__(self, earlier: list[Arm]) -> None:
         self.every = (1 << len(earlier)) - 1
@@ -210,7 +211,7 @@ class _Masks:
     def of_option(self, stage: int, option: Option) -> int:
         if option.key[2] is not PLAIN:
             return self.of_split(option.key[2])
-        # A stage is plain by choice, or because none of its blocks may scale.
+        # A stage is plain by choice or because none of its blocks may scale.
         return sum((option.key in stages[stage]) << bit for bit, stages in enumerate(self._plain))
 
     def of_split(self, split: Split) -> int:
