@@ -54,10 +54,6 @@ class Limit(NamedTuple):
     convention: Convention | None
     input: Shape
 
-    @property
-    def quantity(self) -> Quantity:
-        return Quantity(self.convention, self.input)
-
     def moved(self, factor: Fraction) -> Limit:
         """The same limit with both bounds multiplied by a factor."""
         return self._replace(low=ceil(self.low * factor), high=floor(self.high * factor))

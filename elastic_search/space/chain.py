@@ -63,11 +63,11 @@ class Chain:
     """
 
     def __init__(self, space: Space, cost: Quantity, limits: tuple[Limit, ...] = (), measure: str = "uniform") -> None:
-        self.space, self.limits, self.measure = space, limits, measure
-        self._quantities = (cost, *(limit.quantity for limit in limits))
-        self._parts: dict[int, Parts] = {}
         if len(space.depths) > MAX_STAGES:
             raise SpecError(f"the base has {len(space.depths)} stages; at most {MAX_STAGES} can be matched")
+        self.space, self.limits, self.measure = space, limits, measure
+        self._quantities = (cost, *(Quantity(limit.convention, limit.input) for limit in limits))
+        self._parts = {id(arm.base): Parts(arm.base, self._quantities) for arm in space.arms}
 
     def joins(self) -> list[Join]:
         """The two halves of the chain, for every arm and every state at the cut.
@@ -80,18 +80,11 @@ class Chain:
             raise SpecError("the space contains no networks")
         return found
 
-    def parts(self, arm: Arm) -> Parts:
-        """Costs of the parts of an arm's networks; arms with one base share them."""
-        key = id(arm.base)
-        if key not in self._parts:
-            self._parts[key] = Parts(arm.base, self._quantities)
-        return self._parts[key]
-
     def _arm_joins(self, number: int) -> Iterator[Join]:
         arm = self.space.arms[number]
         earlier = [a for a in self.space.arms[:number] if a.base == arm.base] if self.measure == "uniform" else []
         masks = _Masks(earlier)
-        stem, first = self.parts(arm).stem()
+        stem, first = self._parts[id(arm.base)].stem()
         start = (first, masks.every)
         walk: list[list[Step]] = []
         states = [start]
@@ -122,7 +115,7 @@ class Chain:
 
     def _plain(self, arm: Arm, stage: int, option: Option, shapes: Shapes) -> tuple[Vector, Shapes]:
         """The stage with plain blocks, and the shapes that leave it; the last stage includes the head."""
-        parts = self.parts(arm)
+        parts = self._parts[id(arm.base)]
         cost, out = parts.plain(stage, option.stage.width, shapes, option.depth)
         if stage < len(self.space.depths) - 1:
             return cost, out
@@ -130,7 +123,7 @@ class Chain:
 
     def _by_option(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
         ways: dict[State, list[tuple[Vector, int, StageWay]]] = {}
-        parts, most = self.parts(arm), self.space.base.blocks(max(self.space.depths[stage]))
+        parts, most = self._parts[id(arm.base)], self.space.base.blocks(max(self.space.depths[stage]))
         plain: dict[tuple[int, int], tuple[Vector, Shapes]] = {}
         runs: dict[tuple[int, Split], list[Vector]] = {}
         for option in arm.stages[stage]:
@@ -147,7 +140,7 @@ class Chain:
         return {state: atom(of) for state, of in ways.items()}
 
     def _by_block(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
-        base, parts, prior = self.space.base, self.parts(arm), self.measure == "prior"
+        base, parts, prior = self.space.base, self._parts[id(arm.base)], self.measure == "prior"
         most = base.blocks(max(self.space.depths[stage]))
         scalable = [base.may_scale(stage, j) for j in range(most)]
         made = [typed(split, arm.resampling) for split in dict.fromkeys(self.space.splits)]

@@ -24,9 +24,6 @@ MAX_LOOKED = 500_000_000
 
 Rows = NDArray[np.int64]
 
-Window = tuple[Rows, Rows, Counts]
-"""For each row of the first half the range of rows of the second that fit by cost, and the weight of all that fit."""
-
 
 class Join(NamedTuple):
     """The ways through the first half of an arm and those through the second that may follow, within limits."""
@@ -87,8 +84,8 @@ class Join(NamedTuple):
             yield left, right
             start = stop
 
-    def window(self, low: int, high: int) -> Window:
-        """What fits each row of the first half."""
+    def window(self, low: int, high: int) -> tuple[Rows, Rows, Counts]:
+        """For each row of the first half the range of rows of the second that fit by cost, and the weight that fits."""
         first, last = self.range(low, high)
         if not self.limits:
             ends = self.right.cumulative

@@ -217,15 +217,11 @@ class Matcher:
 
     def below(self, cost: int) -> Candidate | None:
         """The network with the largest cost of at most ``cost`` that keeps all limits, or None."""
-        return self._nearest(cost, -1)
+        return (place := nearest(self._joins(), cost, -1)) and self._candidate(place)
 
     def above(self, cost: int) -> Candidate | None:
         """The network with the smallest cost of at least ``cost`` that keeps all limits, or None."""
-        return self._nearest(cost, 1)
-
-    def _nearest(self, cost: int, side: int) -> Candidate | None:
-        place = nearest(self._joins(), cost, side)
-        return place and self._candidate(place)
+        return (place := nearest(self._joins(), cost, 1)) and self._candidate(place)
 
     def around(self, band: Band) -> tuple[int | None, int | None]:
         """The largest cost below a band and the smallest above it."""
