@@ -1,4 +1,4 @@
-"""What values of files may be, and every mistake of a file at once, each by its dotted key with the legal values."""
+"""Legal values in files, and all mistakes of a file at once, each under its dotted key with the legal values."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from elastic_search.errors import ElasticError, FileError
 MAX_CHOICES = 1000
 MAX_DEPTH = 1024
 MAX_BLOCKS = 1024
-"""Of a stage. In a DLA, whose depth is that of a tree, that is a depth of 10."""
+"""Most blocks of a stage; in a DLA, whose depth is that of a tree, this is a depth of 10."""
 
 MAX_SHOWN, MAX_LINE = 50, 400
-"""Mistakes of a file that are shown, and characters of each."""
+"""Most mistakes that are shown for a file, and most characters of each."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Strict(BaseModel):
-    """A table whose keys are all known."""
+    """A table without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
 
 
 def _checked(read: Callable[[Any], Any]) -> BeforeValidator:
-    """A validator that turns our errors into pydantic's, so that they are all reported at once."""
+    """A validator that turns our errors into pydantic's, so that all are reported at once."""
 
     def validate(value: Any) -> Any:
         try:
@@ -47,7 +47,7 @@ def _checked(read: Callable[[Any], Any]) -> BeforeValidator:
 
 
 def _legal(check: Callable[[str], object]) -> BeforeValidator:
-    """A validator that checks a text and leaves it as it is."""
+    """A validator that checks text and leaves it as it is."""
     return _checked(lambda value: (check(value) if isinstance(value, str) else None, value)[1])
 
 
@@ -75,12 +75,12 @@ def depths_of(value: Any) -> list[int]:
 
 
 def _ascending(value: Any, most: int = MAX_COUNT) -> list[int]:
-    """Distinct whole numbers from 1 to ``most``, from a list or one number."""
+    """The distinct integers, from 1 to ``most``, of a list or a single number."""
     numbers = value if isinstance(value, list) else [value]
     if not numbers or not all(type(number) is int and 1 <= number <= most for number in numbers):
         raise ValueError(f"{value!r:.100}: write whole numbers from 1 to {most}")
     if len(numbers) > MAX_CHOICES:
-        raise ValueError(f"more than {MAX_CHOICES} choices")
+        raise ValueError(f"{len(numbers):,} choices; at most {MAX_CHOICES:,} are allowed")
     return sorted(set(numbers))
 
 
@@ -99,7 +99,7 @@ def validated(data: dict[str, Any], path: str, model: type[Model], also: list[st
     """The ``data`` of the file at ``path`` as a ``model``.
 
     Raises:
-        FileError: naming the file and every mistake in it, with those that were ``also`` found in other ways.
+        FileError: if there are mistakes; names the file and all of them, including those that were ``also`` found.
     """
     mistakes = []
     try:
@@ -116,7 +116,7 @@ def validated(data: dict[str, Any], path: str, model: type[Model], also: list[st
 
 
 def told(where: str, build: Callable[[], object]) -> list[str]:
-    """What keeps something from being built; [] if it can be."""
+    """Why something cannot be built; [] if it can be."""
     try:
         build()
     except ElasticError as error:
@@ -125,13 +125,13 @@ def told(where: str, build: Callable[[], object]) -> list[str]:
 
 
 def too_deep(where: str, family: type[Spec] | Spec, depth: int) -> list[str]:
-    """Whether a stage of this depth has too many blocks."""
+    """The mistake if a stage of this depth has too many blocks, else []."""
     blocks = family.blocks(min(depth, MAX_BLOCKS))
-    return [f"{where}: {depth}: more than {MAX_BLOCKS} blocks"] if blocks > MAX_BLOCKS else []
+    return [f"{where}: {depth}: more than {MAX_BLOCKS} blocks in a stage"] if blocks > MAX_BLOCKS else []
 
 
 def _mistake(entry: Any, model: type[BaseModel]) -> list[str]:
-    """One line (or more) for one of pydantic's errors: dotted key, what is wrong, what is legal."""
+    """One or more lines for one of pydantic's errors: the dotted key, what is wrong, what is legal."""
     where = ""
     for part in entry["loc"]:
         if isinstance(part, int):
@@ -142,7 +142,7 @@ def _mistake(entry: Any, model: type[BaseModel]) -> list[str]:
     if kind == "extra_forbidden":
         legal = _keys(model, entry["loc"][:-1])
         near = get_close_matches(str(entry["loc"][-1]), legal, n=1)
-        known = f"did you mean {near[0]}?" if near else f"legal are {', '.join(legal)}"
+        known = f"did you mean {near[0]}?" if near else f"legal: {', '.join(legal)}"
         return [f"{where}: unknown key; {known}"]
     if kind == "missing":
         return [f"{where}: missing"]
@@ -155,7 +155,7 @@ def _mistake(entry: Any, model: type[BaseModel]) -> list[str]:
 
 
 def _keys(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Legal keys of the table at ``loc``."""
+    """The legal keys of the table at ``loc``."""
     at: Any = model
     for part in loc:
         if isinstance(part, str):

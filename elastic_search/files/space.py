@@ -1,4 +1,4 @@
-"""Space files: what varies, the band that every proposal meets, and the proxy that ranks it."""
+"""Space files: what varies, the band that all proposals meet, and the proxy that ranks them."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
 
 MAX_BLOCKS = 5_000_000
-"""Blocks in all the options that a stage may choose from."""
+"""Most blocks in all the options for a stage together."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A space file: the space, the band that every proposal meets, and the proxy that ranks it.
+    """A space file: the space, the band that all proposals meet, and the proxy that ranks them.
 
     Attributes:
-        name: the file's name without its ending.
-        text: the file's content.
+        name: name of the file without its extension.
+        text: content of the file.
         base_name: the published network whose cost is matched.
         space: what varies.
-        band: costs that are allowed, of the full network at its target input.
+        band: allowed costs of the full network, at its target input size.
         proxy: the edit that makes a proxy.
-        training: how it is trained.
-        limits: bounds beside the band: on parameters, and on the cost at other inputs.
+        training: how the proxy is trained.
+        limits: bounds besides the band: on parameters, and on the cost at other input sizes.
     """
 
     name: str
@@ -54,20 +54,20 @@ class SearchSpace:
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """Proxy and training as plain JSON: the keys of the ``[proxy]`` table."""
+        """Proxy and training as plain JSON, with the keys of the ``[proxy]`` table."""
         return recipe_dict(self.proxy, self.training)
 
     @cached_property
     def matcher(self) -> Matcher:
-        """Every network of the space with its exact cost."""
+        """All networks of the space with their exact costs."""
         return Matcher(self.space, self.band.convention, self.band.input, self.limits)
 
     def at(self, target: int | None = None, tolerance: Fraction | None = None) -> SearchSpace:
-        """The same space with another band; None leaves what the file says.
+        """The same space with another band; None keeps what the file says.
 
         Args:
-            target: cost to be near, in the band's unit. Bounds at other inputs move with it, those on parameters stay.
-            tolerance: distance in cost to the target, as a share of it.
+            target: new target, in the band's unit. Limits at other inputs move with it, those on parameters stay.
+            tolerance: allowed distance from the target, as a share of it.
         """
         band, limits = self.band, self.limits
         if target is not None:
@@ -86,12 +86,12 @@ class SearchSpace:
         """Independent draws from the band; see ``Matcher.sample``.
 
         Raises:
-            NothingFitsError: if the band is empty; names the nearest below and above.
+            NothingFitsError: if the band is empty; names the nearest costs below and above.
         """
         return self.matcher.sample(self.band, number, seed, measure)
 
     def why_not(self, spec: Spec) -> list[str]:
-        """What keeps a network out of the space or its band; [] if it is inside."""
+        """Why a network is not in the space or its band; [] if it is in both."""
         band = self.band
         cost, reasons = tally(spec.graph(), band.input, band.convention).total, self.space.why_not(spec)
         if cost not in band:
@@ -102,21 +102,21 @@ class SearchSpace:
 
 
 def shipped_spaces() -> dict[str, Path]:
-    """The spaces that come with the package, by bare name."""
+    """Files of the spaces that come with the package, by name."""
     package = Path(elastic_search.__file__).parent
-    # In a wheel the folder lies inside the package; in a checkout beside it.
+    # In a wheel the folder is inside the package, in a checkout next to it.
     folder = next((f for f in (package / "search_spaces", package.parent / "search_spaces") if f.is_dir()), None)
     return {path.stem: path for path in sorted(folder.glob("*.toml"))} if folder else {}
 
 
 def load_space(name: str | Path) -> SearchSpace:
-    """A space with its band, by bare name (a shipped one) or path.
+    """Load a space with its band, by the name of a shipped one or by path.
 
-    ``load_space("resnext50").count()`` is the number of its networks that cost what ResNeXt-50 costs.
+    ``load_space("resnext50").count()`` is the number of its networks that cost as much as ResNeXt-50.
 
     Raises:
-        UnknownNameError: if no shipped space has that name.
-        FileError: naming the file and every mistake in it.
+        UnknownNameError: if there is no shipped space with that name.
+        FileError: if there are mistakes; names the file and all of them.
     """
     name = str(name)
     if name.endswith(".toml") or "/" in name:
@@ -124,13 +124,13 @@ def load_space(name: str | Path) -> SearchSpace:
     else:
         shipped = shipped_spaces()
         if name not in shipped:
-            raise UnknownNameError("space", name, list(shipped), "(or a path that ends in .toml)")
+            raise UnknownNameError("space", name, list(shipped), "(or give a path that ends in .toml)")
         path = shipped[name]
     return parse_space(toml.read(path), path.stem, str(path))
 
 
 def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
-    """A space file's content over that of the shipped space it inherits from: tables are merged key by key.
+    """A space file's data on top of those of the shipped space that it inherits from; tables are merged key by key.
 
     Raises:
         FileError: if there is no such shipped space.
@@ -149,7 +149,7 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
-    """A space from a file's text; ``path`` is for messages."""
+    """A space from the text of a file; ``path`` is for messages."""
     data = inherited(toml.parse(text, path), path)
     model = validated(data, path, SpaceModel, space_mistakes(data))
     base, per = published(model.base), model.splits.per
@@ -168,8 +168,8 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
         for i, stage in enumerate(names):
             if each * len(widths[i] if widths else (1,)) * sum(map(base.blocks, depths[i])) > MAX_BLOCKS:
                 raise SpecError(
-                    f"{stage}: its options hold more than {MAX_BLOCKS:,} blocks",
-                    'leave out depths, widths or splits, or let every block choose: per = "block"',
+                    f"{stage}: its options have more than {MAX_BLOCKS:,} blocks in total",
+                    'use fewer depths, widths or splits, or let every block choose: per = "block"',
                 )
         space = Space(base, depths, splits, kinds, per, widths, cardinality)
         _ = space.arms  # builds every option, and so checks them

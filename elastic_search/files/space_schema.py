@@ -1,4 +1,4 @@
-"""What space files may hold, and what of it their base does not allow."""
+"""What space files may contain, and what their base does not allow."""
 
 from __future__ import annotations
 
@@ -74,10 +74,12 @@ class _ProxyModel(Strict):
     @model_validator(mode="after")
     def _in_reach(self) -> _ProxyModel:
         if not 0 < self.width <= 1:
-            raise ValueError(f"width {self.width}: must be above 0 and at most 1")
+            raise ValueError(f"width {self.width}: must be greater than 0 and at most 1")
         pixels = self.train_images * self.input**2
         if pixels > MAX_PIXELS:
-            raise ValueError(f"{pixels:,} pixels of training images: at most {MAX_PIXELS:,}")
+            raise ValueError(
+                f"train_images times input squared is {pixels:,} pixels; at most {MAX_PIXELS:,} are allowed"
+            )
         return self
 
 
@@ -97,7 +99,7 @@ class SpaceModel(Strict):
 
 
 def space_mistakes(data: dict[str, Any]) -> list[str]:
-    """What is wrong with a space in view of its base, as far as its values are of the right kind."""
+    """What the base does not allow, among the values that have the right type."""
     if not isinstance(data.get("base"), str) or data["base"] not in PUBLISHED:
         return []
     base = published(data["base"])
@@ -106,11 +108,11 @@ def space_mistakes(data: dict[str, Any]) -> list[str]:
     mistakes = [f"depths.{name}: missing" for name in names if name not in depths and "depths" in data]
     for table, keys in (("depths", depths), ("widths", widths)):
         legal = ", ".join(names)
-        mistakes += [f"{table}.{key}: unknown stage; legal are {legal}" for key in keys if key not in names]
+        mistakes += [f"{table}.{key}: unknown stage; legal: {legal}" for key in keys if key not in names]
     for name, of in depths.items():
         with suppress(ValueError):
             mistakes += too_deep(f"depths.{name}", base, max(depths_of(of)))
-    # Widths and numbers of paths are each tried by themselves.
+    # Widths and numbers of paths are tried one at a time.
     for i, name in enumerate(names if "cardinality" not in data else ()):
         for j, width in _entries(int, widths.get(name)):
             stages = (*base.stages[:i], replace(base.stages[i], width=width), *base.stages[i + 1 :])
@@ -120,14 +122,14 @@ def space_mistakes(data: dict[str, Any]) -> list[str]:
             mistakes += told(f"cardinality.choices[{j}]", partial(replace, elastic(base, PLAIN), cardinality=paths))
     fewest = min(base.paths(i) for i in range(len(base.stages)))
     for j, text in _entries(str, data.get("splits")):
-        with suppress(ElasticError):  # named by the check of its value
+        with suppress(ElasticError):  # reported by the check of the value
             groups = (whole_groups(branch.share, fewest, "any block") for branch in parse_split(text).branches)
             mistakes += told(f"splits.choices[{j}]", partial(list, groups))
     return mistakes
 
 
 def _entries(kind: type, of: Any) -> list[tuple[int, Any]]:
-    """Numbers and values of those choices in a list, or in a table's list of choices, that are of the right kind."""
+    """Numbers and values of the entries of a list, or of a table's choices, that have the right type."""
     found = of.get("choices") if isinstance(of, dict) else of
     entries = enumerate(found if isinstance(found, list) else ())
     return [(j, x) for j, x in entries if type(x) is kind and (not isinstance(x, int) or 1 <= x <= MAX_COUNT)]

@@ -1,4 +1,4 @@
-"""Spec files: the networks that they describe, and back."""
+"""Spec files: reads the networks that they describe, and writes them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class _StageModel(Strict):
     @model_validator(mode="after")
     def _one_spelling(self) -> _StageModel:
         if self.split is not None and self.splits is not None:
-            raise ValueError("give split (for all blocks) or splits (one for each block), not both")
+            raise ValueError("give either split (for all blocks) or splits (one for each block), not both")
         return self
 
 
 class SpecModel(Strict):
-    """What spec files of every family share."""
+    """What the spec files of all families have in common."""
 
     schema_: Literal[1] = Field(alias="schema")
     family: str
@@ -44,7 +44,7 @@ class SpecModel(Strict):
 
 @cache
 def _model(family: str) -> type[SpecModel]:
-    """What a family's files hold: a key for each field of its specs."""
+    """What the files of a family contain: a key for each field of its specs."""
     kind, made = FAMILIES[family], dict[str, Any](family=(Literal[tuple(FAMILIES)], ...))
     for field in fields(kind):
         if field.name not in (*SpecModel.model_fields, "head"):
@@ -55,7 +55,7 @@ def _model(family: str) -> type[SpecModel]:
 
 
 def _mistakes(data: dict[str, Any], model: type[SpecModel]) -> list[str]:
-    """What keeps each stage of a spec from being one, as far as its values are of the right kind."""
+    """What is wrong with each stage of a spec whose values have the right type."""
     stages = data.get("stages")
     if not isinstance(stages, list):
         return []
@@ -79,14 +79,14 @@ def _mistakes(data: dict[str, Any], model: type[SpecModel]) -> list[str]:
 
 
 def load_spec(path: str | Path) -> Spec:
-    """The network that a spec file describes.
+    """Load the network that a spec file describes.
 
     Raises:
-        FileError: naming the file and every mistake in it.
+        FileError: if there are mistakes; names the file and all of them.
     """
     data = toml.parse(toml.read(Path(path)), str(path))
     family = str(data.get("family"))
-    # Any family shows what is wrong with the name.
+    # The model of any family reports an unknown name.
     model = _model(family if family in FAMILIES else next(iter(FAMILIES)))
     parsed = validated(data, str(path), model, _mistakes(data, model))
     try:
@@ -96,7 +96,7 @@ def load_spec(path: str | Path) -> Spec:
 
 
 def dump_spec(spec: Spec, comments: tuple[str, ...] = ()) -> str:
-    """A spec as a TOML file's text; ``load_spec`` reads it back to an equal spec."""
+    """A spec as the text of a TOML file, which ``load_spec`` reads back as an equal spec."""
     data = to_dict(spec)
     stages = data.pop("stages")
     lines = [f"# {comment}" for comment in comments]

@@ -1,4 +1,4 @@
-"""TOML text of files that people write. A syntax error is named by its line."""
+"""Reads and writes TOML files. A syntax error is reported with its line."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import Any
 from elastic_search.errors import FileError
 
 MAX_BYTES = 256 * 1024
-
 MAX_PARTS = 64
-"""Of the dotted keys of a line."""
+"""Most parts in the dotted keys of a line."""
 
 _STRING = re.compile(r'"(?:[^"\\\n]|\\.)*+"|\'[^\'\n]*+\'')
 
 
 def read(path: Path) -> str:
-    """A file's text.
+    """The text of a file.
 
     Raises:
         FileError: if it cannot be read, is too large or is not UTF-8.
@@ -36,22 +35,22 @@ def read(path: Path) -> str:
 
 
 def parse(text: str, path: str) -> dict[str, Any]:
-    """The data of a text; ``path`` is for messages.
+    """The data in a TOML text; ``path`` is for messages.
 
     Raises:
         FileError: if it is not TOML.
     """
-    # Python's reader takes minutes and gigabytes for keys of ten thousand parts.
+    # Python's parser takes minutes and gigabytes for keys with ten thousand parts.
     for number, line in enumerate(_STRING.sub('""', text).split("\n"), 1):
         if line.partition("#")[0].count(".") > MAX_PARTS:
-            raise FileError(f"{path}: line {number}: a key of more than {MAX_PARTS} parts")
+            raise FileError(f"{path}: line {number}: a key with more than {MAX_PARTS} parts")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         message, _, place = str(error).partition(" (at ")
         raise FileError(f"{path}: " + (f"{place.rstrip(')')}: " if place else "") + message) from None
     except (RecursionError, ValueError) as error:
-        raise FileError(f"{path}: not a TOML file that can be read ({type(error).__name__})") from None
+        raise FileError(f"{path}: not a readable TOML file ({type(error).__name__})") from None
 
 
 def written(value: Any) -> str:

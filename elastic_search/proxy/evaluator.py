@@ -111,16 +111,11 @@ class ProxyEvaluator:
             raise DamagedCheckpointError(str(error)) from None
         except DivergedError as error:
             raise TrialError(str(error)) from None
-        except (torch.OutOfMemoryError, MemoryError):
-            raise self._out_of_memory() from None
-        except RuntimeError as error:
+        except (MemoryError, RuntimeError) as error:
             # The error of a CPU's allocator has no class of its own.
-            if "not enough memory" not in str(error):
+            known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+            if not known and "not enough memory" not in str(error):
                 raise
-            raise self._out_of_memory() from None
-
-    def _out_of_memory(self) -> TrialError:
-        """The error, after the memory of the failed training has been freed."""
-        if self._loop.device.type == "cuda":
-            torch.cuda.empty_cache()
-        return TrialError("out of memory")
+            if self._loop.device.type == "cuda":
+                torch.cuda.empty_cache()
+            raise TrialError("out of memory") from None

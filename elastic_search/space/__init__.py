@@ -1,1 +1,1 @@
-"""Which networks: choices, and the exact set of them that meets a budget. NumPy, no torch."""
+"""Which networks: choices, and the exact set of networks that meet a budget. NumPy, no torch."""

@@ -26,19 +26,19 @@ class Band:
 
     @property
     def low(self) -> int:
-        """Smallest cost inside."""
+        """Smallest cost in the band."""
         return ceil(self.target * (1 - self.tolerance))
 
     @property
     def high(self) -> int:
-        """Largest cost inside."""
+        """Largest cost in the band."""
         return floor(self.target * (1 + self.tolerance))
 
     def __contains__(self, cost: int) -> bool:
         return self.low <= cost <= self.high
 
     def change(self, cost: int) -> float:
-        """A cost's distance from the target, as a share of it."""
+        """Signed distance of a cost from the target, as a share of the target."""
         return cost / self.target - 1
 
     def __str__(self) -> str:
@@ -47,37 +47,32 @@ class Band:
 
 
 class Limit(NamedTuple):
-    """Bounds, both inside, on a cost at an input size; without a convention, on parameters."""
+    """Inclusive bounds on the cost at an input size or, without a convention, on the number of parameters."""
 
     low: int
     high: int
     convention: Convention | None
     input: Shape
 
-    @property
-    def quantity(self) -> Quantity:
-        return Quantity(self.convention, self.input)
-
     def moved(self, factor: Fraction) -> Limit:
-        """The bounds times a factor."""
+        """The same limit with both bounds multiplied by a factor."""
         return self._replace(low=ceil(self.low * factor), high=floor(self.high * factor))
 
     def amount(self, spec: Spec) -> int:
-        """What is bounded, of a network."""
+        """How much a network has of what is bounded."""
         counted = tally(spec.graph(), self.input, self.convention or FVCORE)
         return counted.params if self.convention is None else counted.total
 
     def holds(self, spec: Spec) -> bool:
-        """Whether a network is inside."""
+        """Whether a network keeps the limit."""
         return self.low <= self.amount(spec) <= self.high
 
     def __str__(self) -> str:
-        what = "parameters"
-        if self.convention is not None:
-            what = f"{self.convention.name} at {self.input.height}x{self.input.width}"
+        size = f"{self.input.height}x{self.input.width}"
+        what = f"{self.convention.name} at {size}" if self.convention else "parameters"
         return f"{self.low:,} to {self.high:,} {what}"
 
 
 def around(target: int, tolerance: Fraction, quantity: Quantity) -> Limit:
-    """Bounds within ``tolerance`` of ``target``."""
+    """The limit that allows a distance from ``target`` of at most ``tolerance``, as a share of it."""
     return Limit(ceil(target * (1 - tolerance)), floor(target * (1 + tolerance)), *quantity)

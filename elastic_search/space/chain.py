@@ -1,8 +1,9 @@
 """The distributions of a space's costs, built along the chain of stages.
 
-The state between two stages is what flows there, and, for every earlier arm (network-wide choice), one bit that says
-whether all stages so far exist there too: a network that arises under several arms is counted under the first. The
-chain is cut in two; a network is a way through the first half followed by one through the second from the same state.
+The state between two stages consists of the shapes that flow there and one bit for every earlier arm (network-wide
+choice), which says whether that arm has all stages so far, too: a network that several arms have is counted under the
+first of them. The chain is cut in two: a network is a way through the first half to a state, followed by a way from
+that state through the second half.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ from elastic_search.space.join import Join
 from elastic_search.space.parts import Parts, Quantity, Shapes, Vector, plus
 
 MAX_STAGES = 8
-"""Most stages of a network that is matched."""
+"""Most stages of a network that can be matched."""
 
 
 class StageWay(NamedTuple):
-    """A stage is made in this way; where blocks choose, their ways come before."""
+    """How a stage is made; where blocks choose their splits, their ways come before it."""
 
     stage: int
     option: Option
 
 
 class BlockWay(NamedTuple):
-    """A block that may scale has this split."""
+    """The split of a block that may scale."""
 
     stage: int
     block: int
@@ -56,41 +57,34 @@ class Chain:
     Args:
         space: the space.
         cost: what is summed.
-        limits: bounds on other quantities, which are summed too.
-        measure: "uniform" weighs each distinct network 1; "prior" weighs each by the probability that it is drawn
-            when every choice is drawn uniformly by itself, times a common whole number.
+        limits: bounds on other quantities, which are also summed.
+        measure: "uniform" gives each distinct network the weight 1; "prior" weighs each in proportion to its
+            probability if every choice is drawn uniformly and independently.
     """
 
     def __init__(self, space: Space, cost: Quantity, limits: tuple[Limit, ...] = (), measure: str = "uniform") -> None:
-        self.space, self.limits, self.measure = space, limits, measure
-        self._quantities = (cost, *(limit.quantity for limit in limits))
-        self._parts: dict[int, Parts] = {}
         if len(space.depths) > MAX_STAGES:
-            raise SpecError(f"{len(space.depths)} stages: at most {MAX_STAGES} can be matched")
+            raise SpecError(f"the base has {len(space.depths)} stages; at most {MAX_STAGES} can be matched")
+        self.space, self.limits, self.measure = space, limits, measure
+        self._quantities = (cost, *(Quantity(limit.convention, limit.input) for limit in limits))
+        self._parts = {id(arm.base): Parts(arm.base, self._quantities) for arm in space.arms}
 
     def joins(self) -> list[Join]:
         """The two halves of the chain, for every arm and every state at the cut.
 
         Raises:
-            SpecError: if the space holds no network.
+            SpecError: if the space contains no networks.
         """
         found = [join for number in range(len(self.space.arms)) for join in self._arm_joins(number)]
         if not found:
-            raise SpecError("the space holds no network")
+            raise SpecError("the space contains no networks")
         return found
-
-    def parts(self, arm: Arm) -> Parts:
-        """Costs of the parts of an arm's networks; arms with one base share them."""
-        key = id(arm.base)
-        if key not in self._parts:
-            self._parts[key] = Parts(arm.base, self._quantities)
-        return self._parts[key]
 
     def _arm_joins(self, number: int) -> Iterator[Join]:
         arm = self.space.arms[number]
         earlier = [a for a in self.space.arms[:number] if a.base == arm.base] if self.measure == "uniform" else []
         masks = _Masks(earlier)
-        stem, first = self.parts(arm).stem()
+        stem, first = self._parts[id(arm.base)].stem()
         start = (first, masks.every)
         walk: list[list[Step]] = []
         states = [start]
@@ -121,7 +115,7 @@ class Chain:
 
     def _plain(self, arm: Arm, stage: int, option: Option, shapes: Shapes) -> tuple[Vector, Shapes]:
         """The stage with plain blocks, and the shapes that leave it; the last stage includes the head."""
-        parts = self.parts(arm)
+        parts = self._parts[id(arm.base)]
         cost, out = parts.plain(stage, option.stage.width, shapes, option.depth)
         if stage < len(self.space.depths) - 1:
             return cost, out
@@ -129,7 +123,7 @@ class Chain:
 
     def _by_option(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
         ways: dict[State, list[tuple[Vector, int, StageWay]]] = {}
-        parts, most = self.parts(arm), self.space.base.blocks(max(self.space.depths[stage]))
+        parts, most = self._parts[id(arm.base)], self.space.base.blocks(max(self.space.depths[stage]))
         plain: dict[tuple[int, int], tuple[Vector, Shapes]] = {}
         runs: dict[tuple[int, Split], list[Vector]] = {}
         for option in arm.stages[stage]:
@@ -146,7 +140,7 @@ class Chain:
         return {state: atom(of) for state, of in ways.items()}
 
     def _by_block(self, arm: Arm, masks: _Masks, stage: int, shapes: Shapes) -> dict[State, Distribution]:
-        base, parts, prior = self.space.base, self.parts(arm), self.measure == "prior"
+        base, parts, prior = self.space.base, self._parts[id(arm.base)], self.measure == "prior"
         most = base.blocks(max(self.space.depths[stage]))
         scalable = [base.may_scale(stage, j) for j in range(most)]
         made = [typed(split, arm.resampling) for split in dict.fromkeys(self.space.splits)]
@@ -171,7 +165,7 @@ class Chain:
                 if option.stage.width != width:
                     continue
                 cost, out = self._plain(arm, stage, option, shapes)
-                # Of a shallow stage each split stands for all the choices that its missing blocks would have made.
+                # A shallow stage arises from every combination of splits for the blocks that it lacks.
                 missing = sum(scalable[len(option.stage.splits) :])
                 weight = sum(times.values()) ** missing if prior else 1
                 end = atom([(cost, weight, StageWay(stage, option))])
@@ -199,7 +193,7 @@ def _cut(walk: list[list[Step]]) -> int:
 
 
 class _Masks:
-    """Which earlier arms, which have the same widths and depths, have a stage or split too: a bit each."""
+    """For a stage or split, one bit for each earlier arm that says whether it has it; all have the same depths."""
 
     def __init__(self, earlier: list[Arm]) -> None:
         self.every = (1 << len(earlier)) - 1
@@ -210,7 +204,7 @@ class _Masks:
     def of_option(self, stage: int, option: Option) -> int:
         if option.key[2] is not PLAIN:
             return self.of_split(option.key[2])
-        # A stage is plain by choice, or because none of its blocks may scale.
+        # A stage is plain by choice or because none of its blocks may scale.
         return sum((option.key in stages[stage]) << bit for bit, stages in enumerate(self._plain))
 
     def of_split(self, split: Split) -> int:

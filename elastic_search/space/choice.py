@@ -1,4 +1,4 @@
-"""Spaces of networks: what may vary, and the options that it gives each stage."""
+"""Spaces of networks: what may vary, and the resulting options for each stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Value = int | str
 
 
 class Choice(NamedTuple):
-    """One thing that varies: its name, its legal values, and whether their order means something."""
+    """One thing that varies: its name, its legal values, and whether their order has a meaning."""
 
     name: str
     values: tuple[Value, ...]
@@ -27,12 +27,12 @@ class Option(NamedTuple):
     """One way to make a stage.
 
     Attributes:
-        depth: of the stage.
-        split: of its blocks, as written; None where every block chooses its own.
+        depth: depth of the stage.
+        split: split of its blocks, as written; None where every block chooses its own.
         stage: the stage; where blocks choose, with plain blocks.
-        key: width, number of blocks, and the split of those that may scale (plain if none may): equal for equal
-            stages, and quicker to compare.
-        weight: number of combinations of values that give it.
+        key: width, number of blocks, and the split of those that may scale (plain if none may); equal for equal
+            stages, but faster to compare.
+        weight: number of combinations of values that give this stage.
     """
 
     depth: int
@@ -43,13 +43,13 @@ class Option(NamedTuple):
 
 
 class Arm(NamedTuple):
-    """What is left to choose once the network-wide choices are made.
+    """What remains to be chosen once the network-wide choices are made.
 
     Attributes:
         resampling: type of all low branches.
-        base: gives everything that the arm does not vary.
-        splits: legal splits of this arm with their type, to the split as written.
-        stages: options of each stage.
+        base: provides everything that the arm does not vary.
+        splits: maps each legal split, with the arm's resampling, to the split as written.
+        stages: options for each stage.
     """
 
     resampling: str
@@ -63,14 +63,17 @@ class Space:
     """A base network and what may vary in it.
 
     Attributes:
-        base: gives everything that does not vary.
+        base: provides everything that does not vary.
         depths: legal depths of each stage.
         splits: legal splits of the blocks that may scale, written with the default resampling.
         resampling: legal types of low branches (``arch.split.TYPES``), one for the whole network.
         splits_per: "block" if each block chooses its own split, "stage" if the blocks of a stage share one,
-            "network" if all do.
-        widths: legal widths of each stage; () for the base's.
-        cardinality: legal numbers of paths, one for the whole network; () for the base's.
+            "network" if all blocks share one.
+        widths: legal widths of each stage; () keeps the base's.
+        cardinality: legal numbers of paths, one for the whole network; () keeps the base's.
+
+    Raises:
+        SpecError: if the choices do not suit the base.
     """
 
     base: Spec
@@ -85,13 +88,13 @@ class Space:
         number = len(self.base.stages)
         for name, of in (("depths", self.depths), ("widths", self.widths or self.depths)):
             if len(of) != number:
-                raise SpecError(f"{name} for {len(of)} stages; the base has {number}")
+                raise SpecError(f"{name} for {len(of)} stages, but the base has {number}")
         if not all((*self.depths, *self.widths)) or not self.splits or not self.resampling:
-            raise SpecError("a choice without a value")
+            raise SpecError("every choice needs at least one value")
         if self.splits_per not in ("network", "stage", "block"):
-            raise SpecError(f"splits per {self.splits_per!r}: legal are network, stage, block")
+            raise SpecError(f"splits_per: {self.splits_per!r}; legal: network, stage, block")
         if self.cardinality and not hasattr(self.base, "cardinality"):
-            raise SpecError("cardinality: the base's family has no paths to choose the number of")
+            raise SpecError("cardinality: networks of the base's family have no number of paths to choose")
 
     @cached_property
     def stage_names(self) -> tuple[str, ...]:
@@ -99,7 +102,7 @@ class Space:
 
     @cached_property
     def choices(self) -> tuple[Choice, ...]:
-        """What varies, by the names that a search records."""
+        """Everything that varies, under the names that a search records."""
         names = self.stage_names
         found = [Choice(f"{name}.depth", depths, True) for name, depths in zip(names, self.depths, strict=True)]
         if self.widths:
@@ -116,7 +119,7 @@ class Space:
         return (*found, Choice("resampling", self.resampling, False))
 
     def split_name(self, stage: int, block: int) -> str:
-        """Name of the choice of a block's split."""
+        """Name of the choice that decides the split of a block."""
         if self.splits_per == "network":
             return "split"
         name = self.stage_names[stage]
@@ -134,7 +137,7 @@ class Space:
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
-        """One arm for each network-wide choice. Arms may overlap; ``match`` counts a network once.
+        """One arm for each combination of network-wide choices. Arms may overlap; ``Matcher`` counts networks once.
 
         Raises:
             SpecError: if a width or a share is impossible.
@@ -153,7 +156,7 @@ class Space:
         return tuple(found)
 
     def _bases(self) -> Iterator[Spec]:
-        """The base under each cardinality; every width and share is checked on the way."""
+        """The base with each cardinality; checks every width and share on the way."""
         first = [widths[0] for widths in self._widths]
         shares = {branch.share for split in self.splits for branch in split.branches}
         for paths in self.cardinality or (None,):
@@ -177,11 +180,11 @@ class Space:
         return self.widths or tuple((stage.width,) for stage in self.base.stages)
 
     def _options(self, stage: int, splits: tuple[Split, ...], kind: str) -> list[Option]:
-        """The distinct stages, each under the first combination of values that gives it."""
+        """The distinct stages, each with the first combination of values that gives it."""
         options: dict[tuple[int, int, Split], Option] = {}
         most = self.base.blocks(max(self.depths[stage]))
         scalable = [self.base.may_scale(stage, j) for j in range(most)]
-        # Stages of one split are the beginnings of the deepest.
+        # All stages with one split are beginnings of the deepest one.
         written: dict[Split | None, tuple[Split, ...]] = {None: (PLAIN,) * most}
         if self.splits_per != "block":
             made = {split: PLAIN if split == PLAIN else typed(split, kind) for split in splits}
@@ -200,16 +203,16 @@ class Space:
 
     @property
     def combinations(self) -> int:
-        """Number of combinations of values; combinations that give the same network count each."""
+        """Number of combinations of values, including those that give the same network."""
         return prod(len(choice.values) for choice in self.choices)
 
     def arm_values(self, arm: Arm) -> dict[str, Value]:
-        """Values of the choices for the whole network, those that the space does not have included."""
+        """Values of all choices for the whole network, including those that this space does not have."""
         split = self.texts[next(iter(arm.splits.values()))]
         return {"split": split, "cardinality": getattr(arm.base, "cardinality", 1), "resampling": arm.resampling}
 
     def option_values(self, stage: int, option: Option) -> dict[str, Value]:
-        """Values of the choices for a stage, those that the space does not have included."""
+        """Values of all choices for a stage, including those that this space does not have."""
         name, split = self.stage_names[stage], self.texts.get(option.split or PLAIN, "")
         return {f"{name}.depth": option.depth, f"{name}.width": option.stage.width, f"{name}.split": split}
 
@@ -221,7 +224,7 @@ class Space:
         Args:
             arm: the network-wide choices.
             options: one for each stage.
-            stages: the stages; the options' own, unless each block has chosen.
+            stages: the stages of the options or, where blocks choose, with the splits that they chose.
         """
         values = self.arm_values(arm)
         for i, option in enumerate(options):
@@ -234,7 +237,7 @@ class Space:
         return {choice.name: values[choice.name] for choice in self.choices}
 
     def holds(self, arm: Arm, stage: int, wanted: Stage) -> Option | None:
-        """The option of an arm that gives a stage, or None."""
+        """The option of an arm for a stage, or None if the arm does not have the stage."""
         if self.splits_per == "block":
             for j, split in enumerate(wanted.splits):
                 if not (split in arm.splits if self.base.may_scale(stage, j) else split == PLAIN):
@@ -243,13 +246,13 @@ class Space:
         return next((option for option in arm.stages[stage] if option.stage == wanted), None)
 
     def options_of(self, arm: Arm, stages: Sequence[Stage]) -> list[Option] | None:
-        """The options of an arm that give these stages, or None if it lacks one."""
+        """The options of an arm for these stages, or None if it lacks one."""
         options = [self.holds(arm, i, stage) for i, stage in enumerate(stages)]
         found = [option for option in options if option is not None]
         return found if len(found) == len(options) else None
 
     def values_of(self, spec: Spec) -> dict[str, Value] | None:
-        """Values by choice name of a network, or None if it is not in the space."""
+        """A network as values by choice name, or None if it is not in the space."""
         if len(spec.stages) != len(self.depths) or type(spec) is not type(self.base):
             return None
         for arm in self.arms:
@@ -260,9 +263,9 @@ class Space:
         return None
 
     def why_not(self, spec: Spec) -> list[str]:
-        """What keeps a network out of the space, as one reason for each stage; [] if it is in."""
+        """Why a network is not in the space, one reason for each stage; [] if it is."""
         if type(spec) is not type(self.base) or len(spec.stages) != len(self.depths):
-            return ["it is of another family, or has another number of stages"]
+            return ["its family or its number of stages differs from the base's"]
         if self.values_of(spec) is not None:
             return []
         reasons = []
@@ -273,19 +276,17 @@ class Space:
                 reasons.append(f"{name}.width {stage.width} is not in {', '.join(map(str, self._widths[i]))}")
             elif not any(self.holds(arm, i, stage) for arm in self.arms):
                 reasons.append(f"{name}: its splits are not among the choices")
-        return reasons or ["its stages do not go together, or what is the same in all networks of the space differs"]
+        return reasons or ["its stages cannot be combined, or it differs in something that the space does not vary"]
 
     def decode(self, values: Mapping[str, Value]) -> Spec:
-        """The network that values by choice name describe.
+        """The network described by values by choice name.
 
         Raises:
             SpecError: if a value is missing or not legal.
         """
-        for choice in self.choices:
-            if values.get(choice.name) not in choice.values:
-                raise SpecError(
-                    f"{choice.name} {values.get(choice.name)!r}: legal are {', '.join(map(str, choice.values))}"
-                )
+        for name, legal, _ in self.choices:
+            if values.get(name) not in legal:
+                raise SpecError(f"{name}: {values.get(name)!r}; legal: {', '.join(map(str, legal))}")
         kind, stages = str(values["resampling"]), []
         for i, name in enumerate(self.stage_names):
             splits = (

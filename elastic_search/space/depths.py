@@ -1,4 +1,4 @@
-"""All depths at which a split costs what a target says: the paper's way from a base to an Elastic network."""
+"""All depths at which a network with a split meets a target cost: the paper's way from a base to an Elastic network."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Matches:
     """The depths that match.
 
     Attributes:
-        band: of costs.
-        params: bounds on the parameters, or None.
-        found: how many match.
-        networks: the nearest of them, nearest first.
+        band: the allowed costs.
+        params: bounds on the number of parameters, or None.
+        found: number of networks that match.
+        networks: those nearest to the target, nearest first.
     """
 
     band: Band
@@ -51,32 +51,32 @@ def match(
     input: tuple[int, int, int] = INPUT,
     limit: int | None = None,
 ) -> Matches:
-    """All depths at which ``base`` with a split in every block that may scale costs what a target says.
+    """Find all depths at which ``base``, with a split in every block that may scale, meets a target cost.
 
-    Every depth tuple with at least one block a stage is considered; costs are exact.
+    Considers every combination of depths with at least one block per stage; costs are exact.
 
     Args:
-        base: gives all but the depths and splits.
-        split: of every block that may scale.
-        target: cost in the convention's unit; the base's own unless given.
-        tolerance: distance in cost to the target, as a share of it.
-        params_tolerance: the same for the base's number of parameters; not bounded unless given.
-        convention: whose counting rules, as a value or by name.
+        base: provides everything but the depths and splits.
+        split: split of every block that may scale.
+        target: cost in the convention's unit; None for the base's own cost.
+        tolerance: allowed distance from the target, as a share of it.
+        params_tolerance: the same for the base's number of parameters; None for no limit.
+        convention: the counting rules, or their name.
         input: shape of the image.
         limit: most networks to list, or None for all.
 
     Raises:
         NothingFitsError: if no depths match; names the nearest costs.
-        SpecError: if too many depths fit to be listed, or the base cannot have the split.
+        SpecError: if too many depths match to be listed, or the base cannot have the split.
 
-    Wang et al. 2019, section 3: an Elastic network gets other depths, so that it costs what its base costs.
+    Wang et al. 2019, section 3: an Elastic network gets other depths, so that it costs as much as its base.
     """
     if not isinstance(base, Spec):
         raise TypeError(f"match takes a spec, not {base!r}: published(name) or load_spec(file)")
     rules, shape = tools.convention(convention), Shape(*input)
     own = tally(base.graph(), shape, rules)
     band = Band(own.total if target is None else target, tolerance, rules, shape)
-    # Depths that cost a quarter more are listed too, so that an empty band can name what lies above it.
+    # Up to a quarter above the band too, so that the error for an empty band can name what is there.
     space = all_depths(base, as_split(split), band.high + band.target // 4, rules, shape)
     matcher = Matcher(space, rules, shape)
     found, bounds = matcher.some(band), None
@@ -92,10 +92,10 @@ def match(
 
 
 def all_depths(base: Spec, split: Split, most: int, convention: Convention, input: Shape) -> Space:
-    """Every depth tuple with at least one block a stage that costs at most ``most``, by bounds per stage.
+    """A space that has every combination of depths that costs at most ``most``, with at least one block per stage.
 
-    A stage's deepest choice is what fits while all others have one block; block costs are positive, so
-    nothing that fits is left out.
+    A stage is at most as deep as it can be while all others have one block; block costs are positive, so nothing that
+    fits is left out.
     """
     parts = Parts(base, (Quantity(convention, input),))
 
@@ -110,7 +110,10 @@ def all_depths(base: Spec, split: Split, most: int, convention: Convention, inpu
         while cost(i, fails) <= most:
             fits, fails = fails, 2 * fails
             if fails > MAX_DEPTH:
-                raise SpecError(f"more than {MAX_DEPTH} blocks of {base.stage_name(i)} fit: too many depths to match")
+                raise SpecError(
+                    f"{base.stage_name(i)}: a depth above {MAX_DEPTH} fits the target: too many depths to match",
+                    "lower --target",
+                )
         while fails - fits > 1:
             middle = (fits + fails) // 2
             fits, fails = (middle, fails) if cost(i, middle) <= most else (fits, middle)

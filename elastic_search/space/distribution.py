@@ -1,9 +1,9 @@
-"""Exact distributions of sums: which sums a set of ways has, and how many ways have each.
+"""Exact distributions of sums: which sums a set of ways has, and how many ways have each sum.
 
-A distribution is an atom (a list of ways, each with its sum and weight) or a union of products: one way of a left
-distribution followed by one of a right one, whose sums add up. So it is a small circuit that stands for a set which
-may be far too large to list. Its ways are numbered: the weight of a sum is the number of its ranks, and ``way`` turns
-a rank into the way. Counts are whole numbers, of Python's where 64 bits do not hold them; never floats.
+A distribution is an atom (a list of ways, each with its sum and weight) or a union of products: a way of the left
+distribution followed by a way of the right one, whose sums are added. So it is a small circuit that stands for a set
+that may be far too large to list. Its ways are numbered: a sum has as many ranks as its weight, and ``way`` turns a
+rank into the way. Counts are integers, Python's own where 64 bits are not enough; never floats.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 from elastic_search.errors import SpecError
 
 Sums = NDArray[np.int64]
-"""[N, Q]: quantities that add up; rows are sorted."""
+"""[N, Q]: the sum of each of Q quantities; rows are sorted."""
 
 Counts = NDArray[Any]
-"""[N]: int64, or Python's whole numbers."""
+"""[N]: int64, or Python's integers."""
 
 SAFE = 1 << 62
-"""Totals below fit 64 bits."""
+"""Totals below this fit into 64 bits."""
 
 LISTED = 1 << 20
-"""Products of at most so many pairs keep each pair, which makes finding a way a look-up."""
+"""Products of at most this many pairs keep every pair, so that finding a way is a look-up."""
 
 CHUNK = 1 << 21
-"""Pairs that are formed at once."""
+"""Number of pairs that are formed at once."""
 
 MAX_PAIRS = 150_000_000
-"""Most pairs of sums that one distribution is made of."""
+"""Most pairs of sums that one distribution may be made of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +42,11 @@ class Distribution:
     """A set of ways by their sums.
 
     Attributes:
-        sums: of the ways, sorted.
-        counts: weight of the ways with each sum.
-        payloads: what an atom's ways are, one for each row; () in a product.
+        sums: the sums of the ways, sorted.
+        counts: total weight of the ways with each sum.
+        payloads: the ways of an atom, one for each row; () in a product.
         sources: pairs of distributions whose products are united; () in an atom.
-        order: for each row its number among all pairs of the sources, if equal sums were not merged.
+        order: for each row its number among all pairs of the sources; None if equal sums were merged.
     """
 
     sums: Sums
@@ -60,12 +60,12 @@ class Distribution:
 
     @cached_property
     def total(self) -> int:
-        """Weight of all ways."""
+        """Total weight of all ways."""
         return int(self.counts.sum())
 
     @cached_property
     def cumulative(self) -> Counts:
-        """[N + 1]: weight of the rows before each."""
+        """[N + 1]: total weight of the rows before each."""
         return ends_of(self.counts)
 
     def find(self, wanted: Sums) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -82,7 +82,7 @@ class Distribution:
         return at, rows
 
     def rows(self, wanted: Sums) -> NDArray[np.int64]:
-        """[M]: the row of each of M sums, all of which it has; equal sums are one row."""
+        """[M]: the rows of M sums, all of which exist; equal sums must have been merged."""
         if self.sums.shape[1] == 1:
             return np.searchsorted(self.sums[:, 0], wanted[:, 0])
         found = np.empty(len(wanted), np.int64)
@@ -91,7 +91,7 @@ class Distribution:
         return found
 
     def way(self, row: int, rank: int) -> list[Any]:
-        """The payloads of the way of this rank, from 0 to below the row's count, in order."""
+        """The payloads, in order, of the way with a rank, which is at least 0 and below the row's count."""
         found: list[Any] = []
         todo: list[tuple[Distribution, int, int]] = [(self, row, rank)]
         while todo:
@@ -105,7 +105,7 @@ class Distribution:
         return found
 
     def _pair(self, row: int, rank: int) -> tuple[Distribution, Distribution, int, int, int]:
-        """The pair of rows that holds this rank of a row, and the rank within the pair."""
+        """The pair of rows that has a rank of a row, and the rank within the pair."""
         if self.order is not None:
             number = int(self.order[row])
             for left, right in self.sources:
@@ -138,7 +138,7 @@ def ends_of(weights: Counts) -> Counts:
 
 
 def times(left: Counts, right: Counts, bound: int) -> Counts:
-    """Product of counts whose total is at most ``bound``."""
+    """The product of counts, whose total is at most ``bound``."""
     if bound >= SAFE:
         left = left.astype(object)
     product: Counts = left * right
@@ -146,7 +146,7 @@ def times(left: Counts, right: Counts, bound: int) -> Counts:
 
 
 def atom(ways: Sequence[tuple[tuple[int, ...], int, Any]]) -> Distribution:
-    """A distribution of (sum, weight, payload)."""
+    """A distribution of ways, each given as (sum, weight, payload)."""
     ways = sorted(ways, key=lambda way: way[0])
     weights = [weight for _, weight, _ in ways]
     counts = np.array(weights, np.int64 if sum(weights) < SAFE else object)
@@ -155,18 +155,18 @@ def atom(ways: Sequence[tuple[tuple[int, ...], int, Any]]) -> Distribution:
 
 
 def product(sources: Sequence[tuple[Distribution, Distribution]], merge: bool = False) -> Distribution:
-    """The union of products of distributions, whose ways are known to be distinct.
+    """The union of products of distributions, whose ways must be distinct.
 
     Args:
         sources: pairs of distributions; a way is one of the left followed by one of the right.
-        merge: whether equal sums become one row even where there are few pairs.
+        merge: whether to merge equal sums into one row even if there are few pairs.
 
     Raises:
         SpecError: if there are more than MAX_PAIRS pairs.
     """
     pairs = sum(len(left) * len(right) for left, right in sources)
     if pairs > MAX_PAIRS:
-        raise SpecError(f"{pairs:,} pairs of costs are too many to count exactly", "fewer choices, or fewer quantities")
+        raise SpecError(f"{pairs:,} pairs of costs are too many to count exactly", "use fewer choices or fewer limits")
     total = sum(left.total * right.total for left, right in sources)
     if pairs <= LISTED and not merge:
         parts = list(_pairs(sources, total))
@@ -194,12 +194,12 @@ def _pairs(sources: Sequence[tuple[Distribution, Distribution]], total: int) -> 
 
 
 def sorted_rows(sums: Sums) -> NDArray[np.int64]:
-    """The order that sorts rows, by the first quantity first; equal rows stay in their order."""
+    """The order that sorts rows by their first quantity, then the next; the sort is stable."""
     if sums.shape[1] == 1 and len(sums):
         column, bits = sums[:, 0], len(sums).bit_length()
         low = int(column.min())
         if (int(column.max()) - low).bit_length() + bits < 63:
-            # Sum and number in one integer: sorting values is several times quicker than sorting places.
+            # Sum and number in one integer: sorting values is several times faster than sorting indices.
             packed = (column - low) << bits
             packed |= np.arange(len(sums))
             packed.sort()

@@ -1,4 +1,4 @@
-"""Independent draws from the networks of a band, by their exact numbers."""
+"""Independent draws from the networks of a band, with exact probabilities."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from elastic_search.space.join import Join, Place
 
 
 class Draws:
-    """The networks of a band by rank: each has as many ranks as its weight.
+    """The networks of a band by rank; each has as many ranks as its weight.
 
     Args:
-        joins: of the space.
-        low: smallest cost inside.
-        high: largest cost inside.
+        joins: the joins of the space.
+        low: smallest cost in the band.
+        high: largest cost in the band.
     """
 
     def __init__(self, joins: Sequence[Join], low: int, high: int) -> None:
         self._joins = joins
         self._windows = [join.window(low, high) for join in joins]
         self._ends = [ends_of(join.weights(beside)) for join, (*_, beside) in zip(joins, self._windows, strict=True)]
-        # Weight of the joins before each, and of all.
+        # Total weight of the joins before each, and of all.
         self._before = [0, *accumulate(int(ends[-1]) for ends in self._ends)]
 
     @property
     def total(self) -> int:
-        """Weight of the band."""
+        """Total weight of the band."""
         return self._before[-1]
 
     def take(self, number: int, rng: np.random.Generator) -> list[Place]:
-        """Draws, each by itself with probability in proportion to its weight."""
+        """Independent draws, each network with a probability in proportion to its weight."""
         return [self._at(rank) for rank in uniform(self.total, number, rng)]
 
     def _at(self, rank: int) -> Place:
-        """The network of a rank, from 0 to below the band's weight."""
+        """The network with a rank, which is at least 0 and below the total weight."""
         number = bisect_right(self._before, rank) - 1
         join, ends, (first, last, beside) = self._joins[number], self._ends[number], self._windows[number]
         rank -= self._before[number]
@@ -58,7 +58,7 @@ class Draws:
 
 
 def uniform(total: int, number: int, rng: np.random.Generator) -> list[int]:
-    """Independent whole numbers from 0 to below ``total``, each equally likely."""
+    """Independent integers, at least 0 and below ``total``, all equally likely."""
     if total < 1 << 62:
         drawn: list[int] = rng.integers(0, total, number).tolist()
         return drawn

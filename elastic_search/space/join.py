@@ -1,7 +1,7 @@
-"""The two halves of a chain: what of the second fits a row of the first, and the network nearest to a cost.
+"""The two halves of a chain: which rows of the second fit a row of the first, and the network nearest to a cost.
 
-The sums of either half are sorted, so what fits by cost is found by bisection (meet in the middle). Where other
-quantities are bounded too, the pairs that fit by cost are looked through.
+The sums of both halves are sorted, so the rows that fit by cost are found by bisection (meet in the middle). Where
+other quantities are limited, too, each pair that fits by cost is checked.
 """
 
 from __future__ import annotations
@@ -17,19 +17,16 @@ from elastic_search.space.band import Limit
 from elastic_search.space.distribution import CHUNK, Counts, Distribution, ranges, times
 
 MAX_LISTED = 2_000_000
-"""Most networks that are listed one by one."""
+"""Most networks that are listed."""
 
 MAX_LOOKED = 500_000_000
-"""Most pairs of sums that are looked through for bounds on other quantities."""
+"""Most pairs of sums that are checked against limits on other quantities."""
 
 Rows = NDArray[np.int64]
 
-Window = tuple[Rows, Rows, Counts]
-"""For each row of the first half the range of rows of the second beside it, and the weight of those that fit."""
-
 
 class Join(NamedTuple):
-    """The ways of the first half of an arm, and those of the second that may follow them, within limits."""
+    """The ways through the first half of an arm and those through the second that may follow, within limits."""
 
     arm: int
     left: Distribution
@@ -38,7 +35,7 @@ class Join(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Weight of all ways through both halves."""
+        """Total weight of all ways through both halves."""
         return self.left.total * self.right.total
 
     @property
@@ -67,13 +64,13 @@ class Join(NamedTuple):
         """Pairs of rows in [low, high] that keep all limits, in parts.
 
         Raises:
-            SpecError: if there are too many to look through.
+            SpecError: if there are too many to check.
         """
         first, last = self.range(low, high)
         ends = np.cumsum(last - first)
         if len(ends) and ends[-1] > (MAX_LOOKED if self.limits else 2 * MAX_LISTED):
             raise SpecError(
-                f"{ends[-1]:,} pairs of costs to look through are too many", "narrow the band or the choices"
+                f"{ends[-1]:,} pairs of costs are too many to check", "use a smaller tolerance or fewer choices"
             )
         start = 0
         while start < len(first):
@@ -87,8 +84,8 @@ class Join(NamedTuple):
             yield left, right
             start = stop
 
-    def window(self, low: int, high: int) -> Window:
-        """What fits beside each row of the first half."""
+    def window(self, low: int, high: int) -> tuple[Rows, Rows, Counts]:
+        """For each row of the first half the range of rows of the second that fit by cost, and the weight that fits."""
         first, last = self.range(low, high)
         if not self.limits:
             ends = self.right.cumulative
@@ -99,7 +96,7 @@ class Join(NamedTuple):
         return first, last, weights
 
     def weights(self, beside: Counts) -> Counts:
-        """For each row of the first half, the weight of the ways through it and what fits beside it."""
+        """For each row of the first half, the weight of the ways through it and through what fits it."""
         return times(self.left.counts, beside, self.total)
 
 
@@ -123,24 +120,24 @@ class Place(NamedTuple):
 
 
 def nearest(joins: Sequence[Join], cost: int, side: int) -> Place | None:
-    """A network within the limits whose cost is the nearest to ``cost``, on one side of it or equal, or None.
+    """The network within the limits with the cost nearest to ``cost``, on one side or equal; None if there is none.
 
     Args:
-        joins: of the space.
-        cost: to be near.
-        side: 1 for costs from ``cost`` up, -1 for those down from it.
+        joins: the joins of the space.
+        cost: the cost to be near to.
+        side: 1 for costs of at least ``cost``, -1 for costs of at most ``cost``.
     """
     places = (_beside(join, cost, side) for join in joins)
     return _first(places, side) if not joins[0].limits else _limited(joins, cost, side)
 
 
 def _first(places: Iterable[Place | None], side: int) -> Place | None:
-    """The cheapest where costs go up, else the dearest."""
+    """The first place in the direction of ``side``: the cheapest for 1, the most expensive for -1."""
     return min((place for place in places if place), key=lambda place: side * place.cost, default=None)
 
 
 def _beside(join: Join, cost: int, side: int) -> Place | None:
-    """The nearest of a join without limits: beside each row of the first half the nearest of the second."""
+    """The nearest of a join without limits, from the nearest row of the second half to each row of the first."""
     wanted, right = cost - join.left.sums[:, 0], join.right.sums[:, 0]
     after = np.searchsorted(right, wanted, "left") if side > 0 else np.searchsorted(right, wanted, "right") - 1
     (rows,) = np.nonzero((after >= 0) & (after < len(right)))
@@ -151,7 +148,7 @@ def _beside(join: Join, cost: int, side: int) -> Place | None:
 
 
 def _limited(joins: Sequence[Join], cost: int, side: int) -> Place | None:
-    """The nearest within limits, by looking through wider and wider windows."""
+    """The nearest within limits, searched in wider and wider windows."""
     least, most = min(join.cost(0, 0) for join in joins), max(join.cost(-1, -1) for join in joins)
     start, width = (max(cost, least) if side > 0 else min(cost, most)), 1 + cost // 1000
     while least <= start <= most:

@@ -1,4 +1,4 @@
-"""How many networks of a band have each value of each choice, exactly."""
+"""The exact number of networks in a band that have each value of each choice."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _pull(tops: Sequence[tuple[Distribution, Counts]], bound: int) -> Iterator[t
 
 
 def _children_last(tops: Sequence[Distribution]) -> list[Distribution]:
-    """Every distribution under ``tops``, each before those it is made of."""
+    """Every distribution under ``tops``, each before those that it is made of."""
     order: list[Distribution] = []
     seen: set[int] = set()
     todo: list[tuple[Distribution, bool]] = [(top, False) for top in tops]

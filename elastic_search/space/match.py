@@ -1,4 +1,4 @@
-"""The networks of a space whose cost lies in a band: counted, listed, drawn, the nearest. All exact."""
+"""The networks of a space whose cost is in a band: counts them, lists them, draws from them. All exact."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from elastic_search.space.parts import Parts, Quantity
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A network of the space with its exact cost, in the band's convention.
+    """A network of the space with its exact cost.
 
     Attributes:
-        cost: in the band's convention.
-        arm: number of the arm that it was found under.
+        cost: its cost in the matcher's convention.
+        arm: number of the arm in which it was found.
         options: one for each stage.
-        stages: the network's stages.
-        matcher: that found it.
+        stages: its stages.
+        matcher: the matcher that found it.
         is_first: whether no earlier arm has the network.
     """
 
@@ -43,9 +43,9 @@ class Candidate:
 
     @cached_property
     def values(self) -> dict[str, Value]:
-        """Values of the space's choices; equal networks have equal values."""
+        """Its values by choice name; equal networks have equal values."""
         space = self.matcher.space
-        # Draws from the prior may come from an arm that is not the network's first.
+        # Draws from the prior may come from another arm than the first that has the network.
         for number in range(0 if self.is_first else self.arm):
             arm = space.arms[number]
             if arm.base == space.arms[self.arm].base and (options := space.options_of(arm, self.stages)):
@@ -59,7 +59,7 @@ class Candidate:
 
     @cached_property
     def params(self) -> int:
-        """Parameters."""
+        """Number of parameters."""
         return self.matcher.cost(self, None)
 
 
@@ -69,9 +69,9 @@ class Matcher:
 
     Attributes:
         space: the space.
-        convention: of the cost.
+        convention: the counting rules of the cost.
         input: shape of the image.
-        limits: bounds that networks must keep beside that on their cost.
+        limits: what networks must keep besides the band on their cost.
     """
 
     space: Space
@@ -89,7 +89,7 @@ class Matcher:
         return self._chains[measure]
 
     def cost(self, candidate: Candidate, convention: Convention | None) -> int:
-        """Cost of a network of the space under any convention, or without one its parameters, from its parts."""
+        """Cost of a network of the space under any convention, or its number of parameters for None, from its parts."""
         base = self.space.arms[candidate.arm].base
         if (id(base), convention) not in self._parts:
             self._parts[id(base), convention] = Parts(base, (Quantity(convention, self.input),))
@@ -103,33 +103,33 @@ class Matcher:
 
     @cached_property
     def bounds(self) -> tuple[int, int]:
-        """Smallest and largest cost in the space, whatever other quantities are."""
+        """Smallest and largest cost in the space, limits aside."""
         low, high = self.extremes
         return low.cost, high.cost
 
     @cached_property
     def extremes(self) -> tuple[Candidate, Candidate]:
-        """A network of the smallest cost and one of the largest."""
+        """A network with the smallest cost and one with the largest, limits aside."""
         low = min((Place(join, 0, 0) for join in self._joins()), key=lambda place: place.cost)
         ends = (Place(join, len(join.left) - 1, len(join.right) - 1) for join in self._joins())
         return self._candidate(low), self._candidate(max(ends, key=lambda place: place.cost))
 
     def count(self, low: int, high: int, measure: str = "uniform") -> int:
-        """Number (or weight) of the distinct networks whose cost is in [low, high] and that keep all limits."""
+        """Number (or weight) of the distinct networks that cost from ``low`` to ``high`` and keep all limits."""
         return sum(int(join.weights(join.window(low, high)[2]).sum()) for join in self._joins(measure))
 
     def some(self, band: Band) -> int:
-        """Number of the networks in a band that must not be empty.
+        """Number of networks in a band, which must not be empty.
 
         Raises:
-            NothingFitsError: if it is; names the nearest below and above.
+            NothingFitsError: if it is empty; names the nearest costs below and above.
         """
         if inside := self.count(band.low, band.high):
             return inside
         raise self.nothing_fits(band)
 
     def _candidate(self, place: Place, is_first: bool = True) -> Candidate:
-        """The network at a place between two halves."""
+        """The network at a place."""
         options: list[Option] = []
         stages: list[Stage] = []
         blocks: dict[int, BlockWay] = {}
@@ -147,14 +147,14 @@ class Matcher:
         return Candidate(place.cost, place.join.arm, tuple(options), tuple(stages), self, is_first)
 
     def inside(self, band: Band, limit: int | None = None) -> list[Candidate]:
-        """The networks in the band, nearest to its target first.
+        """The networks in a band, nearest to its target first.
 
         Args:
-            band: of costs.
+            band: the allowed costs.
             limit: most networks to return, or None for all.
 
         Raises:
-            SpecError: if there are more than MAX_LISTED to look through.
+            SpecError: if there are more than MAX_LISTED.
         """
         low, high = self._narrowed(band, limit)
         joins = self._joins()
@@ -174,11 +174,11 @@ class Matcher:
         return candidates
 
     def _narrowed(self, band: Band, limit: int | None) -> tuple[int, int]:
-        """Bounds around the target that still hold the ``limit`` nearest of the band."""
+        """Bounds around the target that still include the ``limit`` nearest networks of the band."""
         if limit is None:
             if (count := self.count(band.low, band.high)) > MAX_LISTED:
                 raise SpecError(
-                    f"{count:,} networks are in the band: too many to list", "narrow the tolerance or the choices"
+                    f"{count:,} networks are in the band: too many to list", "use a smaller tolerance or fewer choices"
                 )
             return band.low, band.high
         width = max(band.high - band.target, 1)
@@ -189,18 +189,18 @@ class Matcher:
     def sample(
         self, band: Band, number: int, rng: np.random.Generator | int, measure: str = "uniform"
     ) -> list[Candidate]:
-        """Independent draws from the networks of the band.
+        """Independent draws from the networks in a band.
 
         Args:
-            band: of costs.
-            number: of draws.
+            band: the allowed costs.
+            number: number of draws.
             rng: source of randomness, or its seed.
-            measure: "uniform": each distinct network with the same probability, which the deepest dominate;
-                "prior": as if every choice were drawn uniformly by itself, again and again until the network is
-                in the band.
+            measure: "uniform" draws each distinct network with the same probability, so that deep ones dominate;
+                "prior" draws as if every choice were made uniformly and independently, again and again until the
+                network is in the band.
 
         Raises:
-            NothingFitsError: if the band is empty; names the nearest below and above.
+            NothingFitsError: if the band is empty; names the nearest costs below and above.
         """
         key = band.low, band.high, measure
         if key not in self._draws:
@@ -212,39 +212,35 @@ class Matcher:
         return [self._candidate(place, measure == "uniform") for place in places]
 
     def marginals(self, band: Band) -> dict[str, dict[Value, int]]:
-        """For each choice and value, the number of networks of the band that have it."""
+        """For each choice and value, the number of networks in the band that have it."""
         return marginals(self.space, self._joins(), band.low, band.high)
 
     def below(self, cost: int) -> Candidate | None:
-        """A network that keeps all limits and has the largest cost up to ``cost``, or None."""
-        return self._nearest(cost, -1)
+        """The network with the largest cost of at most ``cost`` that keeps all limits, or None."""
+        return (place := nearest(self._joins(), cost, -1)) and self._candidate(place)
 
     def above(self, cost: int) -> Candidate | None:
-        """A network that keeps all limits and has the smallest cost from ``cost``, or None."""
-        return self._nearest(cost, 1)
-
-    def _nearest(self, cost: int, side: int) -> Candidate | None:
-        place = nearest(self._joins(), cost, side)
-        return place and self._candidate(place)
+        """The network with the smallest cost of at least ``cost`` that keeps all limits, or None."""
+        return (place := nearest(self._joins(), cost, 1)) and self._candidate(place)
 
     def around(self, band: Band) -> tuple[int | None, int | None]:
-        """Largest cost below the band and smallest above it."""
+        """The largest cost below a band and the smallest above it."""
         below, above = self.below(band.low - 1), self.above(band.high + 1)
         return None if below is None else below.cost, None if above is None else above.cost
 
     def nothing_fits(self, band: Band) -> NothingFitsError:
-        """The error for an empty band, with the nearest that exists on either side."""
+        """The error for an empty band, with the nearest costs on both sides."""
         low, high = self.bounds
         kept = "".join(f" and has {limit}" for limit in self.limits)
         alone = Matcher(self.space, self.convention, self.input).count(band.low, band.high) if self.limits else 0
         if alone:
             return NothingFitsError(
-                f"of {self.size:,} networks {alone:,} cost {band}, but none of these{kept.replace(' and', '', 1)}",
-                "widen the bounds beside that on the cost",
+                f"{alone:,} of {self.size:,} networks cost {band}, but none of these{kept.replace(' and', '', 1)}",
+                "widen the limits besides the one on the cost",
             )
         near = [f"{cost:,} ({band.change(cost):+.3%})" for cost in self.around(band) if cost is not None]
-        elsewhere = f"the nearest cost {' and '.join(near)}" if near else "nor at any other cost"
+        elsewhere = f"the nearest cost {' and '.join(near)}" if near else "no other cost fits either"
         return NothingFitsError(
             f"none of {self.size:,} networks costs {band}{kept}; {elsewhere}",
-            f"the space reaches {low:,} to {high:,}: widen the tolerance or the choices",
+            f"costs in the space range from {low:,} to {high:,}; use a larger tolerance or more choices",
         )

@@ -1,8 +1,8 @@
 """What the parts of a network cost: a stage of plain blocks, and what a split adds to one of its blocks.
 
-A block's output has the same shape whatever its split is, so a stage costs what its plain form costs and what each
-block's own split adds. Several quantities are counted at once: costs under conventions and input sizes, and
-parameters. What flows between stages is one shape for each input size.
+A block's output has the same shape with any split, so a stage costs as much as its plain form plus what the split of
+each block adds. Several quantities are counted at once: parameters, and costs under several conventions and at several
+input sizes. One shape for each input size flows between the stages.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Vector = tuple[int, ...]
 
 
 class Quantity(NamedTuple):
-    """Something that a network has an amount of: a cost at an input size; without a convention, parameters."""
+    """Something to count: the cost at an input size under a convention or, without a convention, the parameters."""
 
     convention: Convention | None
     input: Shape
@@ -36,7 +36,7 @@ def plus(left: Vector, right: Vector) -> Vector:
 
 
 class Parts:
-    """Costs of the parts of networks that differ from ``base`` in their stages only. Everything is kept."""
+    """Costs of the parts of networks that differ from ``base`` only in their stages. Results are cached."""
 
     def __init__(self, base: Spec, quantities: tuple[Quantity, ...]) -> None:
         self.base, self.quantities = base, quantities
@@ -53,7 +53,7 @@ class Parts:
         return self._count(self.base.head_graph(shapes[0].channels), shapes)[0]
 
     def plain(self, stage: int, width: int, shapes: Shapes, depth: int) -> tuple[Vector, Shapes]:
-        """A stage of plain blocks on the given shapes, and the shapes that leave it."""
+        """Cost of a stage of plain blocks on the given shapes, and the shapes that leave it."""
         if not self.base.IS_CHAIN:
             return self._tree(stage, width, shapes, (PLAIN,) * self.base.blocks(depth))
         total, out = self._before(stage, width, shapes, depth)
@@ -64,9 +64,9 @@ class Parts:
         return plus(total, added), out
 
     def added(self, stage: int, width: int, shapes: Shapes, block: int, split: Split) -> Vector:
-        """What a split adds to a block over a plain one."""
+        """What a split adds to the cost of a plain block."""
         chain = self.base.IS_CHAIN
-        # All blocks of a tree but the first have the same input.
+        # All blocks of a tree except the first have the same input.
         inner, first = (self._before(stage, width, shapes, block)[1], block == 0) if chain else (shapes, False)
         key = (stage, width, inner, first, split)
         if key not in self._added:
@@ -83,7 +83,7 @@ class Parts:
         return self._added[key]
 
     def run(self, stage: int, width: int, shapes: Shapes, split: Split, blocks: int) -> list[Vector]:
-        """What a split adds to a stage's first 0, 1, … ``blocks`` blocks, as far as they may scale."""
+        """What a split adds to the first 0, 1, … ``blocks`` blocks of a stage, in those that may scale."""
         sums = [(0,) * len(self.quantities)]
         inner: Shapes | None = None
         for block in range(blocks):
@@ -93,7 +93,7 @@ class Parts:
             entering = self._before(stage, width, shapes, block)[1] if self.base.IS_CHAIN else shapes
             more = self.added(stage, width, shapes, block, split)
             if block > 1 and entering == inner and all(self.base.may_scale(stage, j) for j in range(block, blocks)):
-                # A block that leaves its input's shape as it is, is followed by equal ones.
+                # A block that does not change the shape of its input is followed by equal blocks.
                 rest = range(1, blocks - block + 1)
                 return [*sums, *(tuple(a + n * b for a, b in zip(sums[-1], more, strict=True)) for n in rest)]
             inner = entering
@@ -101,7 +101,7 @@ class Parts:
         return sums
 
     def stage(self, stage: int, of: Stage, depth: int, shapes: Shapes) -> tuple[Vector, Shapes]:
-        """A stage on the given shapes, and the shapes that leave it."""
+        """Cost of a stage on the given shapes, and the shapes that leave it."""
         cost, out = self.plain(stage, of.width, shapes, depth)
         for j, split in enumerate(of.splits):
             if split is not PLAIN:
@@ -109,12 +109,9 @@ class Parts:
         return cost, out
 
     def network(self, stages: Sequence[Stage], depths: Sequence[int], keep: bool = True) -> Vector:
-        """A whole network.
+        """Cost of a whole network from its stages and their depths.
 
-        Args:
-            stages: its stages.
-            depths: of the stages.
-            keep: whether to keep what its stages cost; those whose blocks choose are too many.
+        ``keep`` is whether to cache the costs of its stages; where blocks choose, there are too many of them.
         """
         total, shapes = self.stem()
         for i, (stage, depth) in enumerate(zip(stages, depths, strict=True)):
@@ -126,7 +123,7 @@ class Parts:
         return plus(total, self.head(shapes))
 
     def _before(self, stage: int, width: int, shapes: Shapes, block: int) -> tuple[Vector, Shapes]:
-        """The blocks before one in a chain of plain ones, and the shapes that enter it."""
+        """Cost of the blocks before one in a chain of plain blocks, and the shapes that enter it."""
         before = self._plain.setdefault((stage, width, shapes), [((0,) * len(self.quantities), shapes)])
         spec = self._spec(stage, width)
         while len(before) <= block:

@@ -75,7 +75,7 @@ def test_every_mistake_of_a_space_is_named_at_once(tmp_path):
     assert "splits.choices[2]" in message
     assert "band.tolerance: write a share as text" in message
     assert "band.convention: 'flops'; legal: 'fvcore', 'macs', 'torch', 'ptflops'" in message
-    assert "depths.layer5: unknown stage; legal are layer1, layer2, layer3, layer4" in message
+    assert "depths.layer5: unknown stage; legal: layer1, layer2, layer3, layer4" in message
     assert "depths.layer1: missing" in message
     assert "splits.choices[1]: share 1/3 of 32 paths is 10.67" in message
 

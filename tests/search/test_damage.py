@@ -254,7 +254,7 @@ def checkpoint():
 
     def load(content):
         run = Run(proxy, 1, loop, identity, content)
-        return run.curve, run.seconds, run._net.state_dict()
+        return run.state["curve"], run.state["seconds"], run._net.state_dict()
 
     return keeper.checkpoint, load
 
