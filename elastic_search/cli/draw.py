@@ -19,7 +19,7 @@ SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mer
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="File to write; its suffix (.svg, .dot or .mmd) sets the format.")  # fmt: skip
 @click.option(
-    "--format", "fmt", type=click.Choice(["svg", "dot", "mermaid"]), help="Format to write, whatever the suffix."
+    "--format", "fmt", type=click.Choice(["svg", "dot", "mermaid"]), help="Format to write; overrides the suffix."
 )
 @option("--by", type=click.Choice(["stage", "block", "branch"]), default="branch", help="Level of detail.")
 @input_option

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.atomic import write_atomically
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from elastic_search.arch.network import Network
 
 
@@ -28,5 +27,7 @@ def write_output(output: Path, data: bytes) -> None:
     Raises:
         EnvironmentFault: if it cannot be written.
     """
+    from elastic_search.atomic import write_atomically
+
     write_atomically(output, data, "choose a file in an existing, writable folder", parents=False)
     click.echo(f"wrote {output}", err=True)

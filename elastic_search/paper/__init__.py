@@ -1,1 +1,1 @@
-"""The paper's tables and figures beside ours. What it prints is data, never passed off as computed."""
+"""The paper's tables and figures next to ours. Printed figures are data, never passed off as computed."""

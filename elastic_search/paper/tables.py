@@ -68,7 +68,7 @@ class Tables:
 
 @lru_cache(maxsize=1)
 def tables() -> Tables:
-    """The printed figures, read from ``tables.toml`` beside this file."""
+    """The printed figures, read from ``tables.toml`` next to this file."""
     import tomllib
     from pathlib import Path
 

@@ -260,10 +260,8 @@ def test_validate_names_the_first_difference_and_exits_with_1(monkeypatch):
 
 
 def test_dead_parameters_of_dla_are_named(command):
-    assert (
-        "the results of level3.project, level4.project, level4.tree1.project are not"
-        in command("flops", "dla_x60").stdout
-    )
+    text = command("flops", "dla_x60").stdout
+    assert "the results of level3.project, level4.project, level4.tree1.project are not" in text
     (network,) = json.loads(command("flops", "dla_x60", "--json").stdout)["networks"]
     dead = sum(before * after + 2 * after for before, after in ((128, 256), (256, 512), (256, 512)))
     assert (network["params"], network["params_live"]) == (17_649_816, 17_649_816 - dead)
