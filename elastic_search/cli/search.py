@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 ENDINGS = {
     "trials": "all trials are done",
-    "time": "time limit reached",
-    "exhausted": "all networks in the band tried, the best ones with more seeds",
+    "time": "the time limit is reached",
+    "exhausted": "every network in the band has been tried, the best ones with more seeds",
     "signal": "interrupted",
 }
 

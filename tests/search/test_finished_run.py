@@ -62,7 +62,7 @@ def test_more_trials_go_on_from_it(command, folder):
     before = files(folder)
     done = command(*SEARCH, "20")
     assert "resuming" in done.stderr
-    assert "every network of the band has been tried" in done.stdout
+    assert "every network in the band has been tried" in done.stdout
     after = files(folder)
     assert {path: after[path] for path in before if path.name != "spent.json"} == {
         path: content for path, content in before.items() if path.name != "spent.json"
