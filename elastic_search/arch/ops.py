@@ -30,6 +30,9 @@ class Shape(NamedTuple):
         return f"{self.channels}x{self.height}x{self.width}"
 
 
+DTYPES = {"fp32": 4, "bf16": 2, "fp16": 2}
+"""Bytes of an element, by the name of its type."""
+
 Size = int | tuple[int, int]
 """A length along both axes, or (height, width)."""
 

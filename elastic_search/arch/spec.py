@@ -129,7 +129,11 @@ class Spec(ABC):
 
     @property
     def halved(self) -> bool:
-        """Whether the authors build its blocks as two halves, of which both may work at full resolution."""
+        """Whether the authors build its blocks as two halves, of which both may work at full resolution.
+
+        Their plain ResNeXt block is two bottlenecks of 16 paths whose outputs are added; here it is one branch of 32
+        paths. So its last convolution has twice the inputs of theirs, and starts with their deviation all the same.
+        """
         return any(not split.is_plain for stage in self.stages for split in stage.splits)
 
     @property

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from elastic_search.arch.ops import DTYPES
+from elastic_search.arch.split import LEGAL_RESAMPLING
 from elastic_search.arch.written import is_number, parse_amount, parse_percent, parse_size
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-CONVENTIONS = ["macs", "fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo", "authors"]
-DTYPES = ["fp32", "bf16", "fp16"]
 DEVICES = ["auto", "cuda", "mps", "cpu"]
 FORMATS = ["table", "json", "csv", "markdown", "latex"]
 
@@ -79,12 +79,14 @@ def device_option(help: str = "Device to run on.") -> Callable[[Command], Comman
 
 
 def dtype_option(help: str) -> Callable[[Command], Command]:
-    """--dtype; its values are the names of ``cost.memory.DTYPES``."""
-    return option("--dtype", type=click.Choice(DTYPES), default=DTYPES[0], help=help)
+    """--dtype, by name."""
+    return option("--dtype", type=click.Choice(list(DTYPES)), default="fp32", help=help)
 
 
 def convention_option(*more: str) -> Callable[[Command], Command]:
     """--convention, by name, or one of ``more``."""
+    from elastic_search.cost.tools import CONVENTIONS
+
     help = "Counting rules to use; macs are always shown too."
     return option("--convention", type=click.Choice([*CONVENTIONS, *more]), default="fvcore", help=help)
 
@@ -99,8 +101,8 @@ def format_options(command: Command) -> Command:
 def edit_options(command: Command) -> Command:
     """--split, --down and --up."""
     split = "Branches of every block that can be split, such as 1/2,1/2 or 1/2@1,1/2@1/2."
-    down = click.option("--down", type=click.Choice(["avgpool", "trained"]), help="How low branches are down-sampled.")
-    ups = click.Choice(["bilinear", "nearest", "trained"])
+    downs, ups = (click.Choice(list(dict.fromkeys(types))) for types in zip(*LEGAL_RESAMPLING, strict=True))
+    down = click.option("--down", type=downs, help="How low branches are down-sampled.")
     up = click.option("--up", type=ups, help="How low branches are up-sampled.")
     return click.option("--split", metavar="SPLIT", help=split)(down(up(command)))
 

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.ops import BatchNorm, Shape
+from elastic_search.arch.ops import DTYPES, BatchNorm, Shape
 from elastic_search.cost.storages import INDEX_BYTES, Value, Walk, parameters
 from elastic_search.errors import UnknownNameError
-
-DTYPES = {"fp32": 4, "bf16": 2, "fp16": 2}
-"""Bytes of an element."""
 
 OPTIMIZERS = {"none": 0, "sgd": 1, "adamw": 2}
 """Copies of the parameters that an optimiser keeps, in their dtype; "sgd" is SGD with momentum."""

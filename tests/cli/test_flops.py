@@ -203,3 +203,32 @@ def test_layer_classes_of_the_user_are_named_where_tools_see_them(command, tmp_p
     assert said not in command(*arguments).stdout
     (network,) = json.loads(command(*arguments, "--convention", "all", "--json").stdout)["networks"]
     assert network["own_layers"] == ["Own"]
+
+
+def test_depth_divides_by_nested_modules(command):
+    rows = json.loads(command("flops", "resnext50", "--depth", "2", "--json").stdout)["networks"][0]["parts"]
+    paths = [row["path"] for row in rows]
+    assert paths[:2] == ["stem.conv1", "stem.bn1"]
+    assert "layer1.0" in paths
+    assert "layer1" not in paths
+    whole = json.loads(command("flops", "resnext50", "--json").stdout)["networks"][0]
+    assert sum(row["macs"] for row in rows) == whole["macs"]
+    assert "--by" in command("flops", "resnext50", "--depth", "2", "--by", "op", check=2).stderr
+
+
+def test_spec_file_may_have_other_channels(command, tmp_path):
+    text = 'schema = 1\nfamily = "resnet"\nin_channels = 1\nclasses = 10\n[[stages]]\nwidth = 64\ndepth = 2\n'
+    (tmp_path / "grey.toml").write_text(text)
+    (found,) = json.loads(command("flops", "grey.toml", "--input", "32", "--by", "op", "--json").stdout)["networks"]
+    assert found["parts"][0]["params"] == 7 * 7 * 64
+    (tmp_path / "grey.toml").write_text(text.replace("= 1\nclasses", "= 0\nclasses"))
+    assert "in_channels: 0" in command("flops", "grey.toml", check=2).stderr
+
+
+@pytest.mark.parametrize("name", ("resnet101", "resnet18"))
+def test_resnet_has_nothing_to_split_and_no_hint_that_fails(command, name):
+    said = command("flops", name, "--elastic", check=2).stderr
+    assert "one path" in said
+    hint = said.rpartition("hint: ")[2].rpartition(": ")[2].split()
+    assert hint[0] == "flops"
+    command(*hint)
