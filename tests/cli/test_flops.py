@@ -228,7 +228,7 @@ def test_spec_file_may_have_other_channels(command, tmp_path):
 @pytest.mark.parametrize("name", ("resnet101", "resnet18"))
 def test_resnet_has_nothing_to_split_and_no_hint_that_fails(command, name):
     said = command("flops", name, "--elastic", check=2).stderr
-    assert "one path" in said
+    assert "single path" in said
     hint = said.rpartition("hint: ")[2].rpartition(": ")[2].split()
     assert hint[0] == "flops"
     command(*hint)
