@@ -1,20 +1,18 @@
 """What the README and the docs show is what the commands print."""
 
 import re
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from console_blocks import refreshed
 
+from elastic_search.arch.zoo import FAMILIES
 from elastic_search.cli.main import COMMANDS, cli
-from elastic_search.files import parse_space
+from elastic_search.files import load_spec, parse_space
 from elastic_search.files.space_schema import SpaceModel
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-
-from console_blocks import refreshed  # noqa: E402
 
 
 @pytest.mark.parametrize("name", ("README.md", "docs/commands.md", "docs/conventions.md", "docs/memory.md"))
@@ -43,7 +41,7 @@ def test_python_example_of_the_readme_runs():
 
 def test_space_files_are_documented_key_by_key():
     text = (ROOT / "docs/spaces.md").read_text()
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    example, _ = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     plan = parse_space(example, "example", "docs/spaces.md")
     assert plan.limits
     shown = tomllib.loads(example)
@@ -52,3 +50,10 @@ def test_space_files_are_documented_key_by_key():
         model = SpaceModel.model_fields[name].annotation
         model = next(m for m in (model, *getattr(model, "__args__", ())) if hasattr(m, "model_fields"))
         assert set(shown[name]) == set(model.model_fields)
+
+
+def test_spec_file_of_the_docs_is_read(tmp_path):
+    _, example = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/spaces.md").read_text(), re.DOTALL)
+    (tmp_path / "example.toml").write_text(example)
+    assert load_spec(tmp_path / "example.toml").elastic_blocks == 0  # its only stage is the last
+    assert set(re.findall(r'"(\w+)"', next(line for line in example.splitlines() if "family" in line))) == set(FAMILIES)
