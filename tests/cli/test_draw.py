@@ -46,7 +46,7 @@ def test_name_of_a_file_is_escaped_everywhere(command, tmp_path):
         ("draw resnext5 -o net.svg", 2, "did you mean resnext50"),
         ("draw resnext50 -o net.png", 2, "use one of .svg"),
         ("draw resnext50 -o nowhere/net.svg", 3, "cannot be written"),
-        ("draw densenet201 --input 16 -o net.svg", 2, "without room"),
+        ("draw densenet201 --input 16 -o net.svg", 2, "does not fit"),
         ("draw resnext50 --format png", 2, "svg"),
     ),
 )
