@@ -223,7 +223,8 @@ def whole_groups(share: Fraction, paths: int, where: str) -> int:
     """
     count = share * paths
     if paths == 1 and share != 1:
-        raise SplitError(f"split at {where}: a block of one path, as in a ResNet, cannot be divided", "leave it out")
+        rule = f"split at {where}: a block of one path, as in a ResNet, cannot be divided"
+        raise SplitError(rule, "take a network with several paths per block, such as resnext50")
     if count.denominator != 1:
         legal = [Fraction(n, d) for d in (2, 3, 4, 5, 6, 8, 10, 16, 32) if d <= paths for n in range(1, d)]
         whole = {s for s in legal if (s * paths).denominator == 1}
