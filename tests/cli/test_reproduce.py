@@ -1,45 +1,19 @@
 """``reproduce`` and ``doctor`` on a run that the real command made."""
 
 import json
-import shutil
-
-import pytest
 
 from elastic_search.atomic import sealed
-from tests.cli.test_search import SPACE
+from tests.cli.staging import made, run  # noqa: F401
 
 
-@pytest.fixture
-def run(command, tmp_path, made):
-    shutil.copytree(made, tmp_path / "runs/tiny")
-    return tmp_path / "runs/tiny"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The folder of a small run."""
-    import os
-    import subprocess
-    import sys
-
-    from tests.conftest import ONE_THREAD
-
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "tiny.toml").write_text(SPACE)
-    args = ("search", "tiny.toml", "--trials", "2", "--device", "cpu")
-    environment = {**os.environ, **ONE_THREAD}
-    subprocess.run([sys.executable, "-m", "elastic_search", *args], cwd=folder, env=environment, check=True)
-    return folder / "runs/tiny"
-
-
-def test_trial_is_the_same_again(command, run):
+def test_trial_is_the_same_again(command, run):  # noqa: F811
     done = command("reproduce", "tiny", "1", "--device", "cpu", "--json")
     data = json.loads(done.stdout)
     assert data["equal"]
     assert data["again"] == json.loads((run / "trials/1.json").read_text())["curve"]
 
 
-def test_other_curve_is_exit_1_and_other_versions_are_named(command, run):
+def test_other_curve_is_exit_1_and_other_versions_are_named(command, run):  # noqa: F811
     result = json.loads((run / "trials/0.json").read_text())
     del result["sha256"], result["schema"]
     result["curve"][0] += 0.125
@@ -53,6 +27,6 @@ def test_other_curve_is_exit_1_and_other_versions_are_named(command, run):
     assert "NO" in done.stdout
 
 
-def test_trial_that_is_not_there_is_refused(command, run):
+def test_trial_that_is_not_there_is_refused(command, run):  # noqa: F811
     assert "recorded: base, 0, 1" in command("reproduce", "tiny", "7", check=2).stderr
     assert "no run 'other'" in command("reproduce", "other", "0", check=2).stderr

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from datetime import datetime
 
@@ -15,52 +14,8 @@ import pytest
 
 from elastic_search.cli.search import seconds_until
 from elastic_search.search.store.ranking import pareto_front
+from tests.cli.staging import SPACE, launch, space, wait_for  # noqa: F401
 from tests.conftest import ONE_THREAD
-
-SPACE = """
-schema = 1
-base = "resnext50"
-[depths]
-layer1 = "3..8"
-layer2 = "4..9"
-layer3 = "4..7"
-layer4 = [3]
-[splits]
-choices = ["1/2,1/2", "1/4,3/4"]
-per = "network"
-[band]
-input = 64
-[proxy]
-width = "1/32"
-input = 16
-epochs = 3
-train_images = 40
-test_images = 20
-batch = 20
-"""
-
-
-@pytest.fixture
-def space(tmp_path):
-    (tmp_path / "tiny.toml").write_text(SPACE)
-    return tmp_path
-
-
-def launch(folder, *args):
-    command = [sys.executable, "-m", "elastic_search", "search", "tiny.toml", "--device", "cpu", *args]
-    environment = {**os.environ, **ONE_THREAD}
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(path, process, more=lambda path: True):
-    for _ in range(1200):
-        if path.exists() and more(path):
-            return
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    raise AssertionError(f"{path} did not appear")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +40,7 @@ def results(folder, name):
     return done, [{key: value for key, value in network.items() if key != "seconds"} for network in networks]
 
 
-def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space):
+def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space):  # noqa: F811
     args = ("search", "tiny.toml", "--trials", "3", "--device", "cpu")
     done = command(*args)
     assert "networks: " in done.stderr
@@ -108,7 +63,7 @@ def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space
     assert best["fvcore"] == data["networks"][1]["cost"]
 
 
-def test_finished_run_is_shown_and_not_overwritten(command, space):
+def test_finished_run_is_shown_and_not_overwritten(command, space):  # noqa: F811
     first = command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
     before = {path: path.stat().st_mtime_ns for path in (space / "runs/tiny/trials").iterdir()}
     spent = (space / "runs/tiny/spent.json").read_text()
@@ -121,7 +76,7 @@ def test_finished_run_is_shown_and_not_overwritten(command, space):
 
 
 @pytest.mark.parametrize(("sent", "code"), ((signal.SIGINT, 130), (signal.SIGTERM, 143)))
-def test_signal_ends_cleanly_and_the_same_command_resumes(space, whole, sent, code):
+def test_signal_ends_cleanly_and_the_same_command_resumes(space, whole, sent, code):  # noqa: F811
     process = launch(space, "--trials", "3", "--name", "stopped")
     wait_for(space / "runs/stopped/checkpoints/0.pt", process)
     process.send_signal(sent)
@@ -134,7 +89,7 @@ def test_signal_ends_cleanly_and_the_same_command_resumes(space, whole, sent, co
     assert resumed == whole
 
 
-def killed_search(space, kills, seed):
+def killed_search(space, kills, seed):  # noqa: F811
     """Run a search to its end through ``kills`` SIGKILLs at random moments; the epochs that were trained."""
     rng, redone = random.Random(seed), 0
     path, pattern = space / "runs/killed", "*.json"
@@ -155,14 +110,14 @@ def killed_search(space, kills, seed):
     return redone
 
 
-def test_kills_at_random_moments_lose_no_result(space, whole):
+def test_kills_at_random_moments_lose_no_result(space, whole):  # noqa: F811
     assert killed_search(space, 2, seed=1)
     _, killed = results(space, "killed")
     assert killed == whole
 
 
 @pytest.mark.full
-def test_twenty_kills_lose_no_result(space):
+def test_twenty_kills_lose_no_result(space):  # noqa: F811
     text = (space / "tiny.toml").read_text()
     (space / "tiny.toml").write_text(text.replace("epochs = 3", "epochs = 30").replace("= 40", "= 200"))
     assert killed_search(space, 20, seed=2) >= 15
@@ -171,7 +126,7 @@ def test_twenty_kills_lose_no_result(space):
     assert killed == whole
 
 
-def test_dry_run_prints_the_plan_and_writes_nothing(command, space):
+def test_dry_run_prints_the_plan_and_writes_nothing(command, space):  # noqa: F811
     done = command("search", "tiny.toml", "--minutes", "1", "--device", "cpu", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert plan["rungs"] == [1, 3]
@@ -182,7 +137,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(command, space):
     assert datetime.fromisoformat(plan["end"]).tzinfo is not None
 
 
-def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_run_would(command, space):
+def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_run_would(command, space):  # noqa: F811
     args = ("search", "tiny.toml", "--device", "cpu")
     command(*args, "--trials", "2")
     plan = json.loads(command(*args, "--minutes", "10", "--dry-run", "--json").stdout)
@@ -193,12 +148,12 @@ def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_r
     assert "another seed (0)" in refused.stderr
 
 
-def test_time_too_short_for_the_base_is_said(command, space):
+def test_time_too_short_for_the_base_is_said(command, space):  # noqa: F811
     done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu")
     assert "no network finished training" in done.stderr
 
 
-def test_full_disk_ends_with_a_message_and_the_run_resumes(space):
+def test_full_disk_ends_with_a_message_and_the_run_resumes(space):  # noqa: F811
     """A limit on the size of files stands in for the disk: checkpoints do not fit."""
     code = (
         "import resource, runpy, sys\nresource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))\n"
@@ -221,7 +176,7 @@ def test_full_disk_ends_with_a_message_and_the_run_resumes(space):
     assert "resuming" in done.stderr
 
 
-def test_sweep_searches_every_band_and_shows_the_curve(command, space):
+def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa: F811
     args = ("search", "tiny.toml", "--targets", "350M,335M", "--trials", "1", "--minutes", "5", "--device", "cpu")
     done = command(*args)
     assert "the best of 2 bands" in done.stdout
@@ -254,12 +209,12 @@ def test_until_is_the_next_time_a_clock_shows_it(text, seconds):
     assert seconds_until(text, datetime(2026, 7, 1, 23, 0).astimezone()) == seconds
 
 
-def test_time_of_day_that_is_none_is_refused(command, space):
+def test_time_of_day_that_is_none_is_refused(command, space):  # noqa: F811
     done = command("search", "tiny.toml", "--until", "25:00", check=2)
     assert "write it as 07:30" in done.stderr
 
 
-def test_search_without_torch_says_how_to_get_it(space):
+def test_search_without_torch_says_how_to_get_it(space):  # noqa: F811
     code = (
         "import sys\nfrom importlib import util\nfind = util.find_spec\n"
         "util.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest)\n"

@@ -12,7 +12,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.cli.test_search import launch, space, wait_for  # noqa: F401
+from tests.cli.staging import launch, space, wait_for  # noqa: F401
 
 
 def children(process):

@@ -19,8 +19,7 @@ from elastic_search.search.evaluator import (
     Verdict,
 )
 from tests.proxy.staging import Keeper
-from tests.search.test_odd import Steps
-from tests.search.test_search import Trainer
+from tests.search.staging import Steps, Trainer
 
 SPEC = published("resnext50").with_depths((1, 2, 1, 1))
 OTHER = published("resnext50").with_depths((2, 1, 1, 1))

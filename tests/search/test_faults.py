@@ -8,8 +8,7 @@ from optuna.storages import RDBStorage
 from elastic_search import atomic
 from elastic_search.search.store.integrity import examine
 from elastic_search.search.store.study import open_study
-from tests.search.test_search import Trainer, proposals, start  # noqa: F401
-from tests.search.test_strategies import KilledError
+from tests.search.staging import KilledError, Trainer, counted, outcome, proposals, start  # noqa: F401
 
 WRITES = ("create_new_study", "_create_new_trial", "_set_trial_param", "set_", "record_")
 STORED = sorted(name for name in vars(RDBStorage) if name.startswith(WRITES) and not name.endswith("_without_commit"))
@@ -66,19 +65,9 @@ class Points:
             self.kill_at = None
 
 
-def outcome(search):
-    folder = search.folder
-    found = {number: folder.result(number) for number in (None, *folder.trials())}
-    return found, proposals(search), folder.best_file.read_text().splitlines()[1:]
-
-
 @pytest.fixture
 def points(monkeypatch):
     return Points(monkeypatch)
-
-
-def counted(spec):
-    return ("a tool", 1, 1)
 
 
 def check(points, start, kills, name, whole, **options):  # noqa: F811

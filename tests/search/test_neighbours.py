@@ -12,8 +12,7 @@ from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.integrity import examine
 from elastic_search.search.store.result import Result
 from elastic_search.search.store.study import open_study
-from tests.search.test_search import TEXT, Trainer, proposals, start  # noqa: F401
-from tests.search.test_strategies import KilledError, killed_at
+from tests.search.staging import TEXT, KilledError, Trainer, killed_at, proposals, start  # noqa: F401
 
 
 def test_writers_of_one_file_never_tear_it(tmp_path):

@@ -10,8 +10,7 @@ import pytest
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.store.integrity import examine
 from elastic_search.search.trials.loop import MAX_FAILURES, EnvironmentFault
-from tests.search.test_search import Trainer, proposals, start  # noqa: F401
-from tests.search.test_strategies import KilledError
+from tests.search.staging import KilledError, Steps, Trainer, proposals, start  # noqa: F401
 
 
 class UnspeakableError(Exception):
@@ -158,21 +157,6 @@ def clock(monkeypatch):
     monkeypatch.setattr(time, "monotonic", lambda: Clock.now)
     monkeypatch.setattr(time, "time", lambda: rng.choice((0.0, 1e9, 2e9)) + rng.random())
     return Clock
-
-
-class Steps(Trainer):
-    """Makes ten steps an epoch, of a second each; ``fault`` hears of every step."""
-
-    def __init__(self, clock, fault=lambda step: None):
-        super().__init__()
-        self.clock, self.each, self.steps = clock, fault, 0
-
-    def steps_of_epoch(self, monitor):
-        for _ in range(10):
-            self.steps += 1
-            self.clock.now += 1
-            self.each(self.steps)
-            monitor.step()
 
 
 def test_time_of_day_does_not_matter(start, clock):  # noqa: F811

@@ -13,7 +13,7 @@ from elastic_search.cost.tally import tally
 from elastic_search.files import load_space, parse_space
 from elastic_search.search.propose.density import Density
 from elastic_search.search.propose.strategies import START, STRATEGIES
-from tests.search.test_search import TEXT
+from tests.search.staging import TEXT
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))

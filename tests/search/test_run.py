@@ -13,7 +13,7 @@ from elastic_search.files import parse_space
 from elastic_search.search.evaluator import Named
 from elastic_search.search.run import Silent
 from elastic_search.search.run import search as function
-from tests.search.test_search import TEXT, Trainer
+from tests.search.staging import TEXT, Trainer
 
 SPACE = parse_space(TEXT, "small", "small.toml")
 OPTIONS = {"counter": None, "halving": False}

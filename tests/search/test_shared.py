@@ -19,8 +19,7 @@ from elastic_search.search.shared import SharedStudy, checked_url
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.loop import Search, Settings
-from tests.search.test_search import TEXT, Silent, Trainer
-from tests.search.test_strategies import KilledError, killed_at
+from tests.search.staging import TEXT, KilledError, Silent, Trainer, killed_at
 
 PLAN = parse_space(TEXT, "small", "small.toml")
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))

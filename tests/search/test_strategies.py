@@ -10,19 +10,7 @@ from elastic_search.errors import MismatchError
 from elastic_search.search.evaluator import TrialError
 from elastic_search.search.propose.strategies import START, STRATEGIES
 from elastic_search.search.store.study import open_study
-from tests.search.test_search import Trainer, proposals, start  # noqa: F401
-
-
-class KilledError(BaseException):
-    """Stands for a SIGKILL: nothing of the program runs after it."""
-
-
-def killed_at(*epochs):
-    def fault(epoch):
-        if epoch in epochs:
-            raise KilledError
-
-    return fault
+from tests.search.staging import KilledError, Trainer, killed_at, proposals, start  # noqa: F401
 
 
 @pytest.mark.parametrize("halving", (False, True), ids=("whole", "halving"))

@@ -15,7 +15,7 @@ from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import DEATHS, HUNG, Supervisor
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.signals import StopSignal
-from tests.search.test_search import TEXT, Silent
+from tests.search.staging import TEXT, Silent
 
 PENDING = {"number": 4, "values": {}, "id": "x", "cost": 1, "params": 2, "seed": 0}
 STARTED = json.dumps({"event": "started", "pending": PENDING, "depths": [3, 4], "again": False})

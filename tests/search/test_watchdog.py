@@ -13,7 +13,7 @@ from elastic_search.search.store.result import Result
 from elastic_search.search.supervisor import HUNG
 from elastic_search.search.trials.watchdog import HungError, Watchdog
 from tests.conftest import ONE_THREAD
-from tests.search.test_search import Trainer, proposals, start  # noqa: F401
+from tests.search.staging import Trainer, proposals, start  # noqa: F401
 
 
 def nothing(reason):
@@ -87,7 +87,7 @@ BLOCKED = """
 import sys, time
 from pathlib import Path
 from elastic_search.search.trials import loop, watchdog
-from tests.search.test_search import Trainer, starter
+from tests.search.staging import Trainer, starter
 
 def hang(epoch):
     if epoch == int(sys.argv[2]):
