@@ -6,7 +6,7 @@ A ``Graph`` is a frozen value; a node of it holds a primitive op or another Grap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -40,10 +40,6 @@ class Node:
         if isinstance(self.op, Graph) and len(self.op.outputs) > 1:
             return (self.name, *(f"{self.name}:{i}" for i in range(1, len(self.op.outputs))))
         return (self.name,)
-
-
-Step = tuple[Node, tuple[str, ...], tuple[str, ...]]
-"""A node, the names of its results, and those of the values that it is the last to read."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +81,7 @@ class Graph:
             inputs: a value (a shape, a tensor, bytes: the caller's choice) for each of the graph's inputs.
             apply: (node, its input values) -> its output values: one for an op, one per output for a nested graph.
             dead: also visit the nodes whose result is never read.
-            drop: called with every value but the outputs, after its last reader.
+            drop: called with every value but the outputs, after its last reader; without it all are kept until the end.
 
         Returns:
             The values of the graph's outputs.
@@ -94,36 +90,41 @@ class Graph:
             ShapeError: the one that ``apply`` raised, with the node's path.
         """
         values = dict(zip(self.inputs, inputs, strict=True))
-        for node, results, spent in self._steps if dead else self._live_steps:
-            # No local name holds a value: a tensor is freed after its last reader.
+        spent = (self._spent if dead else self._live_spent) if drop else None
+        for i, node in enumerate(self.nodes if dead else self._live_nodes):
             try:
-                values.update(zip(results, apply(node, tuple([values[name] for name in node.inputs])), strict=True))
+                found = apply(node, tuple([values[name] for name in node.inputs]))
             except ShapeError as error:
                 raise error.inside(node.name) from None
-            for name in spent:
-                if drop is None:
-                    del values[name]
-                else:
+            if len(found) == 1:
+                values[node.name] = found[0]
+            else:
+                values.update(zip(node.results, found, strict=True))
+            del found  # so that a tensor is freed after its last reader
+            if drop and spent:
+                for name in spent[i]:
                     drop(values.pop(name))
         return tuple([values[name] for name in self.outputs])
 
     @cached_property
-    def _steps(self) -> tuple[Step, ...]:
-        return self._plan(self.nodes)
+    def _live_nodes(self) -> tuple[Node, ...]:
+        return tuple([node for node in self.nodes if node.name in self.live])
 
     @cached_property
-    def _live_steps(self) -> tuple[Step, ...]:
-        return self._plan([node for node in self.nodes if node.name in self.live])
+    def _spent(self) -> tuple[tuple[str, ...], ...]:
+        return self._last_reads(self.nodes)
 
-    def _plan(self, nodes: Sequence[Node]) -> tuple[Step, ...]:
-        steps = []
-        needed = set(self.outputs)
+    @cached_property
+    def _live_spent(self) -> tuple[tuple[str, ...], ...]:
+        return self._last_reads(self._live_nodes)
+
+    def _last_reads(self, nodes: tuple[Node, ...]) -> tuple[tuple[str, ...], ...]:
+        """For each node the values that it is the last to read, or that nothing reads after it."""
+        spent, needed = [], set(self.outputs)
         for node in reversed(nodes):
-            results = node.results
-            spent = tuple([name for name in dict.fromkeys((*node.inputs, *results)) if name not in needed])
-            needed.update(spent)
-            steps.append((node, results, spent))
-        return tuple(reversed(steps))
+            spent.append(tuple([n for n in dict.fromkeys((*node.inputs, *node.results)) if n not in needed]))
+            needed.update(spent[-1])
+        return tuple(reversed(spent))
 
     @cached_property
     def params(self) -> int:

@@ -121,7 +121,7 @@ class Split:
         """Whether any branch works below the block's resolution."""
         return any(branch.factor > 1 for branch in self.branches)
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether this is the base network's block: one branch, full resolution, no dilation."""
         return self.branches == (Branch(Fraction(1)),)

@@ -10,6 +10,10 @@ from elastic_search.errors import SpecError
 from elastic_search.nn import layers
 
 
+def _forget(value: Tensor) -> None:
+    """Free a value after its last reader."""
+
+
 class Net(nn.Module):
     """Runs a Graph. Each nested graph is a Net, and children are named as the graph's nodes.
 
@@ -42,7 +46,7 @@ class Net(nn.Module):
                 self.add_module(node.name, child)
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
-        outputs = self.graph.run(inputs, self._visit, dead=self.dead)
+        outputs = self.graph.run(inputs, self._visit, dead=self.dead, drop=_forget)
         return outputs if len(outputs) > 1 else outputs[0]
 
     def _visit(self, node: Node, values: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
