@@ -68,7 +68,7 @@ class Spec(ABC):
     in_channels: int = 3
 
     RANK: ClassVar[int] = 100
-    """Where people are shown the family's networks, among the families."""
+    """Position of the family's networks where all are listed."""
 
     BLOCK_KIND: ClassVar[str] = "block"
     """Kind of the graphs of its blocks."""
@@ -78,7 +78,7 @@ class Spec(ABC):
     given here."""
 
     RELEASED_NAMES: ClassVar[tuple[tuple[str, str | Callable[[Any], str]], ...]] = ()
-    """(pattern, replacement) that make the authors' names of weights of ours, in the sense of ``re.sub``."""
+    """(pattern, replacement) pairs for ``re.sub`` that turn our names of weights into the authors'."""
 
     LAST_CONV: ClassVar[str] = "conv3"
     """Name of a branch's last convolution."""
@@ -119,20 +119,20 @@ class Spec(ABC):
 
     @abstractmethod
     def initial(self, path: str, op: Op, halves: int) -> tuple[Initial, Initial]:
-        """How the weight and the bias of a layer start, as the authors' do.
+        """Initial weight and bias of a layer, as in the authors' code.
 
         Args:
             path: of the layer's node.
-            op: the layer; learned resampling is not asked for.
-            halves: 2 in a branch that is both of the halves of which the authors build a block, else 1.
+            op: the layer; never a learned resampling.
+            halves: 2 for a branch that holds both halves of one of the authors' blocks, otherwise 1; see ``halved``.
         """
 
     @property
     def halved(self) -> bool:
-        """Whether the authors build its blocks as two halves, of which both may work at full resolution.
+        """Whether the authors build its blocks from two halves, which may both work at full resolution.
 
         Their plain ResNeXt block is two bottlenecks of 16 paths whose outputs are added; here it is one branch of 32
-        paths. So its last convolution has twice the inputs of theirs, and starts with their deviation all the same.
+        paths. So its last convolution has twice the inputs of theirs, but starts with the same deviation.
         """
         return any(not split.is_plain for stage in self.stages for split in stage.splits)
 

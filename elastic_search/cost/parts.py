@@ -1,4 +1,4 @@
-"""What a network costs under macs and one more convention, in total and by stage, block or op. No torch."""
+"""What a network costs under macs and one more convention, in total and by stage, block, op or module. No torch."""
 
 from __future__ import annotations
 

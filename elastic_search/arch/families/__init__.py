@@ -30,10 +30,10 @@ class Published(Frozen):
 
     Attributes:
         make: makes the spec.
-        tables: of the paper, that report it.
+        tables: numbers of the paper's tables that report it.
         elastic: name of its published Elastic variant, if there is one.
-        note: what a reader should know of where the description comes from.
-        head: what it ends in, if that is not the spec's own.
+        note: what a reader should know about the source of the description.
+        head: its head, if it is not the one that ``make`` gives.
     """
 
     make: Callable[[], Spec]
