@@ -87,10 +87,13 @@ class FixedElementwise(Fixed):
     """Arithmetic as in ``Elementwise``, where shapes of more axes meet."""
 
 
-class MatMul(Fixed):
-    """Product of two tensors: each element of the first meets ``columns`` of the second."""
+class Product(Fixed):
+    """An operation of ``macs`` multiply-adds on tensors of any axes.
 
-    columns: int = 1
+    A product of matrices, attention, a recurrent layer, a convolution of three dimensions or on many maps at once.
+    """
+
+    macs: int = 0
 
 
 class Custom(Fixed):

@@ -51,7 +51,11 @@ class Child(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def count(
-    op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention, spelling: str = "module"
+    op: Op | Graph,
+    inputs: tuple[Shape, ...],
+    convention: Convention,
+    spelling: str = "module",
+    recorded: tuple[tuple[str, int], ...] = (),
 ) -> tuple[Count, tuple[Shape, ...]]:
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
@@ -62,8 +66,8 @@ def count(
             total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
         return Count(total, params, acts), outputs
     output = op.shape(*inputs)
-    total = convention.count(Call(op, inputs, output, spelling))
-    return Count(total, op.params, activations(op, output)), (output,)
+    call = Call(op, inputs, output, spelling, recorded)
+    return Count(convention.count(call), op.params, activations(call)), (output,)
 
 
 def children(
@@ -79,7 +83,7 @@ def children(
     found: list[Child] = []
 
     def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        cost, outputs = count(node.op, shapes, convention, node.spelling)
+        cost, outputs = count(node.op, shapes, convention, node.spelling, node.recorded)
         if node.weights_of is not None:
             cost = cost._replace(params=0)
         counts = counted and (convention.counts_dead or node.name in graph.live)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections import OrderedDict
-from copy import deepcopy
+from collections.abc import Iterator
 
-import torch
 from torch import nn
 
 from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
 from elastic_search.errors import ElasticError, SpecError
-from elastic_search.nn.trace.exported import by_export
 from elastic_search.nn.trace.factory import said
 from elastic_search.nn.trace.nesting import IMAGE, Item, Nesting, levels, live
-from elastic_search.nn.trace.reader import Reader
-from elastic_search.nn.trace.symbolic import Tracer, by_fx
+from elastic_search.nn.trace.reader import Reader, image
+from elastic_search.nn.trace.recorder import record
 
 
 def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
@@ -34,24 +31,30 @@ def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
     """
     if any(nn.parameter.is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         raise SpecError("the module has lazy layers that have no shape yet", "run it once on an image first")
-    reasons = []
-    for way, read in (("torch.fx", by_fx), ("torch.export", by_export)):
-        try:
-            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
-                # Weights are shared with the user's module, and never written.
-                twin = deepcopy(module, {id(p): p for p in module.parameters()}).eval()
-                if Tracer().is_leaf_module(twin, ""):
-                    twin = nn.Sequential(OrderedDict({type(twin).__name__.lower(): twin}))
-                return _graph(read(twin, Shape(*input)), twin)
-        except ElasticError:
-            raise
-        except Exception as error:
-            reasons.append(f"{way}: {said(error)}")
-    raise SpecError(
-        f"cannot read {type(module).__name__} at {input}; {'; '.join(reasons)}",
-        "it must run on one image of this size; move control flow over tensors into modules with a registered rule",
-    )
+    try:
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), evaluating(module):
+            warnings.simplefilter("ignore")
+            reader, _ = record(module, (image(module, Shape(*input)),), {}, lambda: Reader(module, Shape(*input)))
+    except ElasticError:
+        raise
+    except Exception as error:
+        raise SpecError(
+            f"cannot read {type(module).__name__} at {input}: {said(error)}",
+            "it must run on one image of this size",
+        ) from error
+    return _graph(reader, module)
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """The module in eval mode; each of its parts is as it was afterwards."""
+    before = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
 
 
 def own_layers(module: nn.Module) -> tuple[str, ...]:
