@@ -10,6 +10,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from elastic_search.nn.trace.hollow import Hollow
+
 aten = torch.ops.aten
 
 
@@ -34,8 +36,10 @@ class Dispatched(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         return False  # nothing is compiled here, and to say so to torch's compiler would import it
 
-    def __init__(self) -> None:
+    def __init__(self, hollow: Hollow | None = None) -> None:
+        """``hollow`` runs the operators on shapes; without it they run."""
         super().__init__()
+        self.hollow = hollow
         self.flops = self.aten = 0
         self.unknown: list[str] = []
 
@@ -47,7 +51,7 @@ class Dispatched(TorchDispatchMode):
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
-        result = func(*args, **kwargs)
+        result = self.hollow.run(func, args, kwargs) if self.hollow else func(*args, **kwargs)
         formula = flop_registry.get(packet)
         if formula is not None:
             self.flops += int(formula(*args, **kwargs, out_val=result))

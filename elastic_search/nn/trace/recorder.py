@@ -18,12 +18,13 @@ from unittest import mock
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses import FakeTensorMode
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted
 from elastic_search.nn.trace.dispatched import Dispatched
+from elastic_search.nn.trace.hollow import Hollow, NumbersAsked
 from elastic_search.nn.trace.reader import Reader
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES
 
@@ -51,20 +52,19 @@ def record(module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], make:
         make: makes the reader that hears the calls.
         tracing: whether the module's code is told that ``torch.jit.trace`` runs it.
     """
+    hollow = Hollow()
     try:
-        fake = FakeTensorMode(allow_non_fake_inputs=True)
-        with fake:
-            given = torch.utils._pytree.tree_map_only(Tensor, fake.from_tensor, (tuple(args), kwargs))
-            return _run(module, *given, make(), tracing)
+        given = tree_map_only(Tensor, hollow.empty, (tuple(args), kwargs))
+        return _run(module, *given, make(), tracing, hollow)
     except Exception:
         # Numbers were asked for, or an operator does not say what it returns: zeros have both.
-        reader, ran = _run(module, tuple(args), kwargs, make(), tracing)
+        reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
         return reader, ran._replace(on_numbers=True)
 
 
 def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reader: Reader,
-         tracing: bool) -> tuple[Reader, Run]:  # fmt: skip
-    recorder, asked = Recorder(reader), False
+         tracing: bool, hollow: Hollow | None) -> tuple[Reader, Run]:  # fmt: skip
+    recorder, asked = Recorder(reader, hollow), False
 
     def is_tracing() -> bool:
         nonlocal asked
@@ -91,9 +91,9 @@ def _compiled(module: nn.Module) -> bool:
 class Recorder(TorchFunctionMode):
     """Hears calls of functions by torch's own protocol, and of modules by ``called``."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, hollow: Hollow | None) -> None:
         super().__init__()
-        self.reader, self.dispatched = reader, Dispatched()
+        self.reader, self.dispatched = reader, Dispatched(hollow)
         self.paths: dict[int, str] = {}
         for path, part in reader.module.named_modules():
             self.paths.setdefault(id(part), path)
@@ -194,6 +194,8 @@ class Recorder(TorchFunctionMode):
                 return opened(*args, **kwargs)
         if self.inside:
             return func(*args, **kwargs)
+        if self.dispatched.hollow and getattr(func, "__name__", "") in _READS_MEMORY and self.dispatched.hollow.is_hollow(args[0]):
+            raise NumbersAsked(func.__name__)
         written_as = _written_as(sys._getframe(1))
         self.dispatched.take()
         result = func(*args, **kwargs)
@@ -234,6 +236,8 @@ def _opened(func: Any) -> FunctionType | None:
     return opened
 
 
+_READS_MEMORY = frozenset(("numpy", "tolist", "data_ptr", "__array__", "__dlpack__", "__repr__", "__format__"))
+"""Methods that read numbers, or give them away, without an operator of torch."""
 _OPERATORS = frozenset(code for name, code in opcode.opmap.items() if name.startswith(("BINARY_OP", "UNARY_")))
 
 
