@@ -119,7 +119,17 @@ class Reader:
             name = type(call.module).__name__.lower()
         spelling = _spelling(op, call)
         shapes = tuple(map(self.shape, sources))
-        item = Item(around, name, op, sources, output, value.weights, None, spelling, self.recorded(op, shapes, output, spelling, ran))
+        item = Item(
+            around,
+            name,
+            op,
+            sources,
+            output,
+            value.weights,
+            None,
+            spelling,
+            self.recorded(op, shapes, output, spelling, ran),
+        )
         at = self.put(item)
         is_view = known(call) in VIEWS
         for i, tensor in enumerate(results):
@@ -136,7 +146,9 @@ class Reader:
             self.write(call.written if call.written is not None else read[0], at)
 
     @staticmethod
-    def recorded(op: Op, shapes: tuple[Shape, ...], output: Shape, spelling: str, ran: Ran) -> tuple[tuple[str, int], ...]:
+    def recorded(
+        op: Op, shapes: tuple[Shape, ...], output: Shape, spelling: str, ran: Ran
+    ) -> tuple[tuple[str, int], ...]:
         """The counts of a call that ran that are not those of the conventions' rules."""
         if isinstance(op, traced_ops.Custom):
             return ()
@@ -258,7 +270,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
         yield from tensors(vars(value))
 
 
-def image(module: nn.Module, input: Shape) -> Tensor:
+def image(module: nn.Module, input: tuple[int, ...]) -> Tensor:
     """A batch of one image of zeros, of the module's dtype and device."""
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     return torch.zeros(1, *input, dtype=like.dtype, device=like.device)

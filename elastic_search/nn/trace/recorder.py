@@ -33,11 +33,11 @@ class Run(NamedTuple):
     """What a run showed besides the calls.
 
     Attributes:
-        on_numbers: whether the module's code asked for numbers, so that it ran on zeros.
+        numbers: the operation by which the module's code asked for numbers, so that it ran on zeros; "" if it did not.
         asked_tracing: whether it asked if it was being traced.
     """
 
-    on_numbers: bool
+    numbers: str
     asked_tracing: bool
 
 
@@ -56,10 +56,12 @@ def record(module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], make:
     try:
         given = tree_map_only(Tensor, hollow.empty, (tuple(args), kwargs))
         return _run(module, *given, make(), tracing, hollow)
+    except NumbersAsked as error:
+        asked = str(error)
     except Exception:
-        # Numbers were asked for, or an operator does not say what it returns: zeros have both.
-        reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
-        return reader, ran._replace(on_numbers=True)
+        asked = ""  # perhaps an operator that cannot say what it returns: on zeros it need not
+    reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
+    return reader, ran._replace(numbers=asked)
 
 
 def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reader: Reader,
@@ -81,7 +83,7 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reade
         recorder.listening(),
     ):
         reader.end(module(*args, **kwargs))
-    return reader, Run(False, asked)
+    return reader, Run("", asked)
 
 
 def _compiled(module: nn.Module) -> bool:
@@ -102,7 +104,6 @@ class Recorder(TorchFunctionMode):
         self.whole = {function.__code__: function for function in (*rules.RULED.values(), *_elastic())}
         self.inside: list[tuple[Any, ...]] = []
         recorder = self
-
 
         def called(part: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return recorder.module(part, args, kwargs)
@@ -194,7 +195,11 @@ class Recorder(TorchFunctionMode):
                 return opened(*args, **kwargs)
         if self.inside:
             return func(*args, **kwargs)
-        if self.dispatched.hollow and getattr(func, "__name__", "") in _READS_MEMORY and self.dispatched.hollow.is_hollow(args[0]):
+        if (
+            self.dispatched.hollow
+            and getattr(func, "__name__", "") in _READS_MEMORY
+            and self.dispatched.hollow.is_hollow(args[0])
+        ):
             raise NumbersAsked(func.__name__)
         written_as = _written_as(sys._getframe(1))
         self.dispatched.take()

@@ -5,56 +5,136 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
 from elastic_search.arch.ops import Shape
+from elastic_search.cost.tally import count, tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import ElasticError, SpecError
 from elastic_search.nn.trace.factory import said
 from elastic_search.nn.trace.nesting import IMAGE, Item, Nesting, levels, live
-from elastic_search.nn.trace.reader import Reader, image
+from elastic_search.nn.trace.call import shape_of
+from elastic_search.nn.trace.reader import Reader, image, tensors
 from elastic_search.nn.trace.recorder import record
+from elastic_search.nn.unchanged import unchanged
 
 
-def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
-    """Read a module in eval mode on one image; the module itself is not changed.
+Input = tuple[int, ...] | Tensor
+"""A shape without the batch, or a tensor with it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read from a module.
+
+    Attributes:
+        graph: what it ran, nested like the modules; valid at this size only.
+        input: shape of the image, the first input.
+        notes: what a reader of its counts should know, a sentence each.
+    """
+
+    graph: Graph
+    input: Shape
+    notes: tuple[str, ...] = ()
+
+
+def trace(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -> Graph:
+    """The graph of ``read``: what a module runs on one image."""
+    return read(module, input, **keywords).graph
+
+
+def read(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -> Reading:
+    """Run a module once, in eval mode, and read what it does; the module itself is not changed.
 
     Args:
-        module: takes one batch of images and returns a tensor, or several in a tuple, list or dict.
-        input: (channels, height, width) of the image; the graph is valid for this size only.
+        module: takes a batch of one image, and whatever else is given, and returns tensors.
+        input: (channels, height, width) of the image; a tensor that is passed as it is; or several of both, for a
+            module of several inputs, where a shape is that of one image's part of the batch.
+        keywords: inputs that the module takes by name, written as ``input`` is.
 
     Raises:
-        SpecError: if neither torch.fx nor torch.export can read it; says why.
+        SpecError: if the module does not run on these inputs; says why.
     """
     if any(nn.parameter.is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         raise SpecError("the module has lazy layers that have no shape yet", "run it once on an image first")
-    try:
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), evaluating(module):
-            warnings.simplefilter("ignore")
-            reader, _ = record(module, (image(module, Shape(*input)),), {}, lambda: Reader(module, Shape(*input)))
-    except ElasticError:
-        raise
-    except Exception as error:
+    args, named = inputs(module, input), {name: one_input(module, value) for name, value in keywords.items()}
+    first = next(tensors((args, named)), None)
+    if first is None:
         raise SpecError(
-            f"cannot read {type(module).__name__} at {input}: {said(error)}",
-            "it must run on one image of this size",
-        ) from error
-    return _graph(reader, module)
+            f"{type(module).__name__} is given no tensor", "give the shape of an image, such as (3, 224, 224)"
+        )
+    shape = shape_of(first)
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), unchanged(module):
+        warnings.simplefilter("ignore")
+        try:
+            reader, ran = record(module, args, named, lambda: Reader(module, shape))
+        except ElasticError:
+            raise
+        except Exception as error:
+            vector = (
+                args[0].flatten(1) if shape[1:] == (1, 1) and isinstance(first, Tensor) and first.ndim == 4 else None
+            )
+            if vector is not None and len(args) == 1 and not named:
+                with contextlib.suppress(Exception):
+                    return read(module, vector)
+            raise SpecError(*_refusal(module, args, named, error)) from error
+        notes = (
+            [f"counted as it ran on an image of zeros: its code reads numbers ({ran.numbers})"] if ran.numbers else []
+        )
+        graph = _graph(reader, module)
+        if ran.asked_tracing:
+            traced, _ = record(module, args, named, lambda: Reader(module, shape), tracing=True)
+            graph, note = _while_traced(graph, _graph(traced, module), shape, reader, module)
+            notes += note
+    return Reading(graph, shape, tuple(notes))
 
 
-@contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in eval mode; each of its parts is as it was afterwards."""
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in before:
-            part.training = training
+def inputs(module: nn.Module, input: Input | Sequence[Input]) -> tuple[Tensor, ...]:
+    """The tensors that ``read`` gives a module by position."""
+    if isinstance(input, Tensor) or all(isinstance(size, int) for size in input):
+        more = getattr(input, "more", ())
+        return one_input(module, input), *(one_input(module, shape) for shape in more)
+    return tuple(one_input(module, one) for one in input)
+
+
+def one_input(module: nn.Module, value: Input) -> Tensor:
+    """A tensor as it is, or a batch of one of a shape."""
+    return value if isinstance(value, Tensor) else image(module, value)
+
+
+def _refusal(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], error: Exception) -> tuple[str, str]:
+    """Why a module does not run, and what to do."""
+    given = ", ".join("x".join(map(str, tensor.shape[1:])) for tensor in tensors((args, named)))
+    text, hint = f"{type(module).__name__} does not run at {given}: {said(error)}", "give the size that it takes"
+    if isinstance(error, TypeError) and "missing" in str(error) and "argument" in str(error):
+        hint = "give a shape for every input, such as 3x224x224+1x64; in Python (3, 224, 224), (1, 64) in a list"
+    return text, hint
+
+
+def _while_traced(
+    graph: Graph, traced: Graph, input: Shape, reader: Reader, module: nn.Module
+) -> tuple[Graph, list[str]]:
+    """The graph with fvcore's count of what runs while torch.jit.trace runs the module, as fvcore has it."""
+    ours, theirs = tally(graph, input, FVCORE), tally(traced, input, FVCORE)
+    if (ours.total, ours.activations) == (theirs.total, theirs.activations):
+        return graph, []
+    item = reader.items[reader.outputs[0]]
+    own = count(item.op, tuple(map(reader.shape, item.sources)), FVCORE, item.spelling, item.recorded)[0]
+    kept = dict(item.recorded) | {
+        FVCORE.name: own.total + theirs.total - ours.total,
+        "activations": own.activations + theirs.activations - ours.activations,
+    }
+    item.recorded = tuple(kept.items())
+    graph = Nesting(reader.items, reader.outputs, module).graph()
+    return graph, [
+        f"fvcore traces the module, whose code then does something else: {theirs.total - ours.total:+,} by fvcore"
+    ]
 
 
 def own_layers(module: nn.Module) -> tuple[str, ...]:
