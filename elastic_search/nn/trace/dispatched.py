@@ -29,7 +29,7 @@ class Ran(NamedTuple):
     unknown: tuple[str, ...] = ()
 
 
-class Dispatched(TorchDispatchMode):
+class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the aten operators of everything that runs inside."""
 
     @classmethod
@@ -38,7 +38,7 @@ class Dispatched(TorchDispatchMode):
 
     def __init__(self, hollow: Hollow | None = None) -> None:
         """``hollow`` runs the operators on shapes; without it they run."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.hollow = hollow
         self.flops = self.aten = 0
         self.unknown: list[str] = []
@@ -74,22 +74,23 @@ class Dispatched(TorchDispatchMode):
 
 _MULTIPLY = frozenset(
     getattr(aten, name)
-    for name in """
-    _cdist_forward _embedding_bag _fft_c2c _fft_c2r _fft_r2c _int_mm _linalg_eigh _linalg_solve_ex _linalg_svd
-    _native_multi_head_attention _thnn_fused_gru_cell _thnn_fused_lstm_cell _transformer_encoder_layer_fwd _trilinear
-    addbmm addmv addr dot linalg_inv_ex linalg_lu_factor_ex linalg_qr mkldnn_rnn_layer mv vdot
-    """.split()
+    for name in (
+        "_cdist_forward", "_embedding_bag", "_fft_c2c", "_fft_c2r", "_fft_r2c", "_int_mm", "_linalg_eigh",
+        "_linalg_solve_ex", "_linalg_svd", "_native_multi_head_attention", "_thnn_fused_gru_cell",
+        "_thnn_fused_lstm_cell", "_transformer_encoder_layer_fwd", "_trilinear", "addbmm", "addmv", "addr", "dot",
+        "linalg_inv_ex", "linalg_lu_factor_ex", "linalg_qr", "mkldnn_rnn_layer", "mv", "vdot",
+    )
     if hasattr(aten, name)
-)
+)  # fmt: skip
 """Operators that multiply matrices, of which FlopCounterMode knows nothing."""
 
 
 def _product(args: tuple[Any, ...], result: Any) -> int:
-    return args[0].numel() * int(args[1].shape[-1])
+    return int(args[0].numel() * args[1].shape[-1])
 
 
 def _addmm(args: tuple[Any, ...], result: Tensor) -> int:
-    return args[1].numel() * int(args[2].shape[1]) + (result.numel() if args[0] is not None else 0)
+    return int(args[1].numel() * args[2].shape[1] + (result.numel() if args[0] is not None else 0))
 
 
 def _convolution(args: tuple[Any, ...], result: Tensor) -> int:

@@ -7,7 +7,6 @@ writes, as large as the largest of them. What is computed from parameters and co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 from typing import Any
 
 import torch
@@ -18,8 +17,11 @@ _SMALL = 1 << 20
 """Elements up to which numbers are kept that do not depend on the image."""
 
 
-class NumbersAsked(Exception):
-    """The module's code asks for a number that a hollow tensor does not have."""
+class NumbersAsked(BaseException):
+    """A number is asked for that a hollow tensor does not have; the text names what the module's code asks with.
+
+    Code that catches every ``Exception`` must not catch this one: it would take another branch.
+    """
 
 
 class Hollow:
@@ -40,7 +42,7 @@ class Hollow:
         size = extent * like.element_size() if like.numel() else 0
         memory = self.memory.get(device)
         if memory is None or memory.nbytes() < size:
-            memory = self.memory[device] = torch.UntypedStorage(max(size, 1), device=device)
+            memory = self.memory[device] = torch.empty(max(size, 1), dtype=torch.uint8, device=device).untyped_storage()
             self._mark(memory)
         return torch.empty(0, dtype=like.dtype, device=device).set_(memory, 0, like.size(), like.stride())
 
@@ -59,20 +61,21 @@ class Hollow:
         """
         operands = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         views = func.is_view or torch.Tag.inplace_view in func.tags
-        if views or all(tensor.device.type == "meta" for tensor in operands) and operands:
+        if views or (all(tensor.device.type == "meta" for tensor in operands) and operands):
             return func(*args, **kwargs)
         if not any(map(self.is_hollow, operands)) and sum(tensor.numel() for tensor in operands) <= _SMALL:
             return func(*args, **kwargs)
-        if func in _NUMBERS:
-            raise NumbersAsked(str(func))
+        if _asks(func, operands):
+            raise NumbersAsked(str(func).removesuffix(".default"))
         device = kwargs.get("device")
         if device is None:
             device = next((tensor.device for tensor in operands if tensor.ndim), operands[0].device)
         shadow = {**kwargs, "device": torch.device("meta")} if kwargs.get("device") is not None else kwargs
         try:
             result = func(*tree_map_only(Tensor, self._meta, args), **tree_map_only(Tensor, self._meta, shadow))
-        except NotImplementedError as error:
-            raise NumbersAsked(str(error)) from None
+        except Exception:
+            # The operator has no rule for shapes, or refuses these: on zeros it runs, or says so itself.
+            raise NumbersAsked from None
         written = list(self._written(func, args, kwargs))
         if written:
             return self._write(written, result)
@@ -95,15 +98,17 @@ class Hollow:
         shapes = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         for tensor, new in zip(written, shapes, strict=False):
             if tensor.shape != new.shape:
-                tensor.set_(self.empty(new, tensor.device))
+                larger = self.empty(new, tensor.device)
+                tensor.set_(larger.untyped_storage(), 0, larger.size(), larger.stride())
             self._mark(tensor.untyped_storage())
         return tuple(written) if isinstance(result, (tuple, list)) else written[0] if shapes else result
 
 
-aten = torch.ops.aten
-_NUMBERS = frozenset((
-    aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default, aten.nonzero.default,
-    aten.masked_select.default, aten._unique2.default, aten.unique_dim.default, aten.unique_consecutive.default,
-    aten.bincount.default, aten.repeat_interleave.Tensor,
-))  # fmt: skip
-"""Operators whose result, or its shape, depends on numbers."""
+_ASKS = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
+
+
+def _asks(func: Any, operands: list[Tensor]) -> bool:
+    """Whether an operator's result, or its shape, depends on numbers."""
+    if func is torch.ops.aten.index.Tensor:
+        return any(tensor.dtype in (torch.bool, torch.uint8) for tensor in operands[1:])
+    return any(tag in func.tags for tag in _ASKS)

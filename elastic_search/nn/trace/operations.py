@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.nn.trace.call import ARITHMETIC, Call, Converter, shape_of
+from elastic_search.nn.trace.call import ARITHMETIC, Call, Converter
 from elastic_search.nn.trace.layers import line_of, size_of
 
 

@@ -54,12 +54,12 @@ def record(module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], make:
     """
     hollow = Hollow()
     try:
-        given = tree_map_only(Tensor, hollow.empty, (tuple(args), kwargs))
-        return _run(module, *given, make(), tracing, hollow)
+        without, named = tree_map_only(Tensor, hollow.empty, (tuple(args), kwargs))
+        return _run(module, without, named, make(), tracing, hollow)
     except NumbersAsked as error:
         asked = str(error)
     except Exception:
-        asked = ""  # perhaps an operator that cannot say what it returns: on zeros it need not
+        asked = ""  # the user's own error comes again
     reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
     return reader, ran._replace(numbers=asked)
 
@@ -101,7 +101,8 @@ class Recorder(TorchFunctionMode):
             self.paths.setdefault(id(part), path)
         self.stack: list[str] = []
         self.calls = Counter[str]()
-        self.whole = {function.__code__: function for function in (*rules.RULED.values(), *_elastic())}
+        ruled = [function for function in rules.RULED.values() if isinstance(function, FunctionType)]
+        self.whole = {function.__code__: function for function in (*ruled, *_elastic())}
         self.inside: list[tuple[Any, ...]] = []
         recorder = self
 
@@ -172,11 +173,11 @@ class Recorder(TorchFunctionMode):
             with torch._C.DisableTorchFunction():
                 result = type(part).forward(part, *given, **named)
             self.inside.pop()
-            if isinstance(result, Tensor) and any(result is tensor for tensor in (*given, *named.values())):
-                if not getattr(part, "inplace", False):
-                    # What reads this module's result is told from what reads its input.
-                    with torch._C.DisableTorchFunction():
-                        result = result.view_as(result)
+            same = any(result is value for value in (*given, *named.values())) and isinstance(result, Tensor)
+            if same and not getattr(part, "inplace", False):
+                # What reads this module's result is told from what reads its input.
+                with torch._C.DisableTorchFunction():
+                    result = result.view_as(result)
             call = Call.of_module(part, given, named, result)
             self.reader.read(call, stack, self.dispatched.take())
             return result
@@ -231,12 +232,11 @@ def _opened(func: Any) -> FunctionType | None:
     if func in _OPENED:
         return _OPENED[func]
     opened = None
-    if isinstance(func, FunctionType) and func.__module__ == "torch.nn.functional":
-        if func.__name__ not in FUNCTIONS and func.__name__ not in FREE_FUNCTIONS:
-            opened = FunctionType(
-                func.__code__, {**func.__globals__, **_CHECKS}, func.__name__, func.__defaults__, func.__closure__
-            )
-            opened.__kwdefaults__ = func.__kwdefaults__
+    of_torch = isinstance(func, FunctionType) and func.__module__ == "torch.nn.functional"
+    if of_torch and func.__name__ not in FUNCTIONS and func.__name__ not in FREE_FUNCTIONS:
+        unasked = {**func.__globals__, **_CHECKS}
+        opened = FunctionType(func.__code__, unasked, func.__name__, func.__defaults__, func.__closure__)
+        opened.__kwdefaults__ = func.__kwdefaults__
     _OPENED[func] = opened
     return opened
 

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -17,13 +17,12 @@ from elastic_search.arch.ops import Shape
 from elastic_search.cost.tally import count, tally
 from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import ElasticError, SpecError
+from elastic_search.nn.trace.call import shape_of
 from elastic_search.nn.trace.factory import said
 from elastic_search.nn.trace.nesting import IMAGE, Item, Nesting, levels, live
-from elastic_search.nn.trace.call import shape_of
 from elastic_search.nn.trace.reader import Reader, image, tensors
 from elastic_search.nn.trace.recorder import record
 from elastic_search.nn.unchanged import unchanged
-
 
 Input = tuple[int, ...] | Tensor
 """A shape without the batch, or a tensor with it."""
@@ -97,10 +96,12 @@ def read(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -
 
 def inputs(module: nn.Module, input: Input | Sequence[Input]) -> tuple[Tensor, ...]:
     """The tensors that ``read`` gives a module by position."""
-    if isinstance(input, Tensor) or all(isinstance(size, int) for size in input):
-        more = getattr(input, "more", ())
-        return one_input(module, input), *(one_input(module, shape) for shape in more)
-    return tuple(one_input(module, one) for one in input)
+    if isinstance(input, Tensor):
+        return (input,)
+    if all(isinstance(size, int) for size in input):
+        shapes: list[Any] = [input, *getattr(input, "more", ())]
+        return tuple(one_input(module, shape) for shape in shapes)
+    return tuple(one_input(module, cast("Input", one)) for one in input)
 
 
 def one_input(module: nn.Module, value: Input) -> Tensor:

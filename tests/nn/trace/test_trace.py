@@ -122,7 +122,7 @@ def test_branches_on_sizes_are_those_that_the_module_takes():
 
 
 def test_module_that_does_not_take_the_image_is_refused():
-    with pytest.raises(ElasticError, match="does not run at 12x10x14.*expected"):
+    with pytest.raises(ElasticError, match=r"does not run at 12x10x14.*expected"):
         trace(nn.Sequential(nn.Conv2d(5, 3, 1)), INPUT)
 
 
