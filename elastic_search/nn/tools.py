@@ -1,7 +1,7 @@
 """Independent counters, run on a built module. Most need the ``search`` or ``tools`` extra.
 
-Each takes a module in eval mode and one image [1, C, H, W], and returns counts by the tool's operator names, or
-``{"": total}`` if the tool only gives a total.
+Each takes a module in eval mode and its inputs, one image [1, C, H, W] for most, and returns counts by the tool's
+operator names, or ``{"": total}`` if the tool only gives a total. They run as their users run them: with gradients.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import torch
@@ -25,20 +27,20 @@ from elastic_search.errors import EnvironmentFault, missing_extra
 Counts = dict[str, int]
 
 
-def fvcore_counts(module: nn.Module, image: torch.Tensor) -> tuple[Counts, int]:
+def fvcore_counts(module: nn.Module, *inputs: torch.Tensor) -> tuple[Counts, int]:
     """fvcore's count per operator, and its activations."""
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # fvcore relies on torch.jit, which torch has deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         fvcore = _from("fvcore.nn", "search")
-        flops, activations = fvcore.FlopCountAnalysis(module, image), fvcore.ActivationCountAnalysis(module, image)
+        flops, activations = fvcore.FlopCountAnalysis(module, inputs), fvcore.ActivationCountAnalysis(module, inputs)
         for analysis in (flops, activations):
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         return {name: int(count) for name, count in flops.by_operator().items() if count}, int(activations.total())
 
 
-def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def authors_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """FLOPs by module class as the paper's own counter adds them up, from a forward pass of the built module.
 
     A second reading of the counter, independent of ``cost.tools.AUTHORS``: it never sees the graph, only the module
@@ -65,43 +67,51 @@ def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     hooks = [leaf.register_forward_hook(hear) for leaf in leaves]
     try:
         with torch.no_grad():
-            module(image)
+            module(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
     return counts
 
 
-def torch_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def torch_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """FlopCounterMode's FLOPs per aten operator of one forward pass."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(image)
+    with FlopCounterMode(display=False) as counter, torch.enable_grad():
+        module(*inputs)
     return {
         str(name).rpartition(".")[2]: int(count) for name, count in counter.get_flop_counts().get("Global", {}).items()
     }
 
 
-def ptflops_counts(module: nn.Module, image: torch.Tensor, backend: str = "pytorch") -> Counts:
+def ptflops_counts(module: nn.Module, *inputs: torch.Tensor, backend: str = "pytorch") -> Counts:
     """ptflops' multiply-adds by one of its two back ends, "pytorch" or "aten"."""
     get_model_complexity_info = _from("ptflops").get_model_complexity_info
     # The tool prints, and leaves attributes behind in the module.
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         total, _ = get_model_complexity_info(
-            deepcopy(module), tuple(image.shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend
-        )
+            deepcopy(module), tuple(inputs[0].shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend,
+            input_constructor=partial(_by_name, module, inputs) if len(inputs) > 1 else None,
+        )  # fmt: skip
+    if total is None:
+        raise RuntimeError("the tool could not run the module")  # it prints why, and goes on
     return {"": int(total)}
 
 
-def thop_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def _by_name(module: nn.Module, inputs: tuple[torch.Tensor, ...], _: object) -> dict[str, torch.Tensor]:
+    """Several inputs as ptflops takes them: by the names of the module's arguments."""
+    return dict(zip(signature(module.forward).parameters, inputs, strict=False))
+
+
+def thop_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """thop's MACs."""
     profile = _from("thop").profile
     # It leaves buffers behind in the module.
-    return {"": int(profile(deepcopy(module), inputs=(image,), verbose=False)[0])}
+    return {"": int(profile(deepcopy(module), inputs=inputs, verbose=False)[0])}
 
 
-def torchinfo_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def torchinfo_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """torchinfo's mult-adds."""
-    return {"": int(_from("torchinfo").summary(module, input_data=image, verbose=0).total_mult_adds)}
+    return {"": int(_from("torchinfo").summary(module, input_data=list(inputs), verbose=0).total_mult_adds)}
 
 
 def _from(tool: str, extra: str = "tools") -> Any:
@@ -116,11 +126,11 @@ def _from(tool: str, extra: str = "tools") -> Any:
         raise EnvironmentFault(f"{tool} cannot be imported: {error}") from None
 
 
-TOOLS: dict[str, tuple[str, Callable[[nn.Module, torch.Tensor], Counts]]] = {
-    "fvcore": ("fvcore", lambda module, image: fvcore_counts(module, image)[0]),
+TOOLS: dict[str, tuple[str, Callable[..., Counts]]] = {
+    "fvcore": ("fvcore", lambda module, *inputs: fvcore_counts(module, *inputs)[0]),
     "torch": ("FlopCounterMode", torch_counts),
     "ptflops": ("ptflops", ptflops_counts),
-    "ptflops-aten": ("ptflops", lambda module, image: ptflops_counts(module, image, "aten")),
+    "ptflops-aten": ("ptflops", partial(ptflops_counts, backend="aten")),
     "thop": ("thop", thop_counts),
     "torchinfo": ("torchinfo", torchinfo_counts),
     "authors": ("module hooks", authors_counts),

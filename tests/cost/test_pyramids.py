@@ -108,7 +108,7 @@ def test_a_row_is_what_fvcore_counts_on_the_real_layer(name, x):
     net = empty_net(graph(name, x))
     images = tuple(torch.zeros(1, *shape) for shape in inputs(name, x))
     assert sum(image.shape[1] for image in images) == x.c
-    operators, _ = fvcore_counts(net, images)
+    operators, _ = fvcore_counts(net, *images)
     flops, params = cost(name, x)
     assert operators["conv"] == flops
     assert sum(p.numel() for p in net.parameters()) == params
@@ -126,7 +126,7 @@ def test_a_size_that_r_does_not_divide_is_padded(name):
     images = tuple(torch.zeros(1, *shape) for shape in inputs(name, x))
     net = empty_net(graph(name, x))
     assert net(*images).shape == (1, 3, 7, 7)
-    operators, _ = fvcore_counts(net, images)
+    operators, _ = fvcore_counts(net, *images)
     real = built(name, x)
     assert (real.conv, real.net) == (operators["conv"], sum(operators.values()))
     if name == "elastic":
