@@ -10,7 +10,7 @@ from elastic_search.arch.graph import Graph
 from elastic_search.arch.spec import Spec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from elastic_search.nn.elastic.elasticize import Elasticized
 
@@ -25,6 +25,8 @@ class Network(Frozen):
             stages and holds at one input size only.
         module: the torch module that the graph was read from, if it was read from one.
         own_layers: classes of that module that some counters take for layers.
+        notes: what a reader of a module's counts should know, a sentence each.
+        given: the tensors on which the module was read.
         elasticized: what ``elasticize`` did to it, if it was made Elastic.
     """
 
@@ -33,6 +35,8 @@ class Network(Frozen):
     spec: Spec | None = None
     module: nn.Module | None = None
     own_layers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    given: tuple[Tensor, ...] = ()
     elasticized: Elasticized | None = None
 
     @property

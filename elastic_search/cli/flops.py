@@ -18,6 +18,7 @@ from elastic_search.cli.options import (
     format_options,
     is_code,
     load_graph,
+    made,
     option,
     require,
 )
@@ -25,6 +26,8 @@ from elastic_search.cli.output import tell_opaque
 from elastic_search.errors import OverBudgetError, UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
     from elastic_search.cost.parts import Costs
@@ -130,6 +133,7 @@ def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> 
     """The network and the variant that the options ask for, each with its role."""
     if is_code(name):
         return _modules(name, elastic, edits, input)
+
     from elastic_search.arch.network import Network
     from elastic_search.arch.split import parse_split
     from elastic_search.arch.zoo import find, published
@@ -170,21 +174,30 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         raise UsageError(f"{options}: a module of your own has no stages to edit", hint)
     networks = [("base", load_graph(name, input))]
     if elastic:
-        from elastic_search.arch.network import Network
         from elastic_search.arch.split import parse_split, resampling_pair
         from elastic_search.nn.elastic.elasticize import elasticize
-        from elastic_search.nn.trace.factory import load_module
-        from elastic_search.nn.trace.tracing import own_layers, trace
+        from elastic_search.nn.trace.tracing import network
         from elastic_search.report.notes import left_notes
 
         split = parse_split(edits.get("split", "1/2,1/2"), *resampling_pair(edits.get("down"), edits.get("up")))
-        module = load_module(name)
+        module = _copied(name)
         change = elasticize(module, split, input=input)
         click.echo("\n".join(left_notes(change)), err=True)
-        label, graph, classes = f"{name} --elastic {split.short}", trace(module, input), own_layers(module)
-        variant = Network(label, graph, module=module, own_layers=classes, elasticized=change)
-        networks.append(("elastic", variant))
+        variant = network(f"{name} --elastic {split.short}", module, input)
+        networks.append(("elastic", variant.edited(elasticized=change)))
     return networks
+
+
+def _copied(name: str) -> nn.Module:
+    """Another module like the one that a factory makes."""
+    from copy import deepcopy
+
+    from elastic_search.nn.trace.factory import load_module
+
+    try:
+        return deepcopy(made(name))
+    except Exception:
+        return load_module(name)  # some modules cannot be copied
 
 
 def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:

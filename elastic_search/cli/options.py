@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from elastic_search.arch.ops import DTYPES
 from elastic_search.arch.split import LEGAL_RESAMPLING
-from elastic_search.arch.written import is_number, parse_amount, parse_percent, parse_size
+from elastic_search.arch.written import is_number, parse_amount, parse_inputs, parse_percent, parse_size
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
     from elastic_search.arch.spec import Spec
@@ -51,7 +54,7 @@ def _depths(text: str) -> tuple[int, ...]:
 
 
 def _images(text: str) -> tuple[Shape, ...]:
-    return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
+    return tuple(dict.fromkeys(parse_inputs(part.strip()) for part in text.split(",")))
 
 
 SIZE = Written("H or HxW", lambda text: parse_size(text)[1:])
@@ -140,15 +143,21 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
 
     if is_code(name):
         require("torch")
-        from elastic_search.arch.ops import Shape, image
-        from elastic_search.nn.trace.factory import load_module
-        from elastic_search.nn.trace.tracing import own_layers, trace
+        from elastic_search.arch.ops import image
+        from elastic_search.nn.trace.tracing import network
 
-        shape = image(*size) if len(size) == 2 else Shape(*size)
-        module = load_module(name)
-        return Network(name, trace(module, shape), module=module, own_layers=own_layers(module))
+        shape = image(*size) if len(size) == 2 else size
+        return network(name, made(name), shape)
     label, spec = load_network(name)
     return Network(label, spec.graph(), spec)
+
+
+@cache
+def made(name: str) -> nn.Module:
+    """The module that a factory makes; a command calls it once."""
+    from elastic_search.nn.trace.factory import load_module
+
+    return load_module(name)
 
 
 def load_network(name: str) -> tuple[str, Spec]:

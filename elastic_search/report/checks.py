@@ -21,16 +21,22 @@ def checks_report(results: list[tuple[str, list[Check]]], input: Shape) -> Repor
     rows: list[Record | None] = []
     networks = []
     for name, checks in results:
-        keys = ("quantity", "ours", "tool", "theirs", "equal")
+        keys = ("quantity", "ours", "tool", "theirs", "equal", "failed")
         entries = [{key: getattr(check, key) for key in keys} for check in checks]
+        for entry in entries:
+            entry["equal"] = None if entry["failed"] else entry["equal"]
         networks.append({"name": name, "checks": entries})
         rows += [None] * bool(rows) + [{"network": name, **entry} for entry in entries]
-    equal = [check.equal for _, checks in results for check in checks]
+    equal = [check.equal for _, checks in results for check in checks if not check.failed]
     fields = [Field("network", "network"), Field("quantity", "quantity"), Field("ours", "elastic-search", "number")]
     fields += [Field("theirs", "tool's", "number"), Field("tool", "tool"), Field("equal", "equal", "check")]
     note = f"{sum(equal)} of {len(equal)} quantities equal"
+    notes = [
+        note,
+        *(f"{name}: {one.tool} fails: {one.failed}" for name, found in results for one in found if one.failed),
+    ]
     head = {"input": list(input), "networks": networks}
-    return Report(f"Counts of the built modules at {size(input)}", fields, rows, [note], head)
+    return Report(f"Counts of the built modules at {size(input)}", fields, rows, notes, head)
 
 
 def findings_report(findings: list[Record], title: str) -> Report:

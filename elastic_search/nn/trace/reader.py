@@ -38,7 +38,7 @@ class Reader:
         self.values: dict[int, Value] = {}
         self.bases: dict[int, Tensor] = {}
         self.kept: list[Tensor] = []
-        self.sizes: dict[int, dict[int, None]] = {}
+        self.sizes: dict[int | torch.Size, dict[int, None]] = {}
         self.made_from: list[int] = []
         self.outputs: tuple[int, ...] = ()
         self.names: dict[str, str] = {}
@@ -246,11 +246,16 @@ def _spelling(op: Op, call: Call) -> str:
 _SIZES = frozenset(("shape", "size", "numel", "nelement", "len"))
 
 
-def _numbers(value: Any) -> Iterator[int]:
-    """The numbers above 1 among some arguments: a size of 1 says nothing about where it comes from."""
+def _numbers(value: Any) -> Iterator[int | torch.Size]:
+    """What some arguments hold of a tensor's size: the sizes, and the numbers above 1.
+
+    A 1 says nothing about where it comes from, but a part of a tensor's shape does.
+    """
     if type(value) is int and value > 1:
         yield value
     elif isinstance(value, (tuple, list)):
+        if isinstance(value, torch.Size):
+            yield from (value[start:end] for start in range(len(value)) for end in range(start + 1, len(value) + 1))
         for part in value:
             yield from _numbers(part)
 

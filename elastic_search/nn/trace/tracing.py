@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
+from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
 from elastic_search.cost.tally import count, tally
 from elastic_search.cost.tools import FVCORE
@@ -35,12 +36,21 @@ class Reading:
     Attributes:
         graph: what it ran, nested like the modules; valid at this size only.
         input: shape of the image, the first input.
+        given: the tensors on which it ran, by position.
         notes: what a reader of its counts should know, a sentence each.
     """
 
     graph: Graph
     input: Shape
+    given: tuple[Tensor, ...]
     notes: tuple[str, ...] = ()
+
+
+def network(label: str, module: nn.Module, input: Input | Sequence[Input]) -> Network:
+    """A module under its name, read as ``read`` does."""
+    found = read(module, input)
+    own = own_layers(module)
+    return Network(label, found.graph, module=module, own_layers=own, notes=found.notes, given=found.given)
 
 
 def trace(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -> Graph:
@@ -91,7 +101,7 @@ def read(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -
             traced, _ = record(module, args, named, lambda: Reader(module, shape), tracing=True)
             graph, note = _while_traced(graph, _graph(traced, module), shape, reader, module)
             notes += note
-    return Reading(graph, shape, tuple(notes))
+    return Reading(graph, shape, args, tuple(notes))
 
 
 def inputs(module: nn.Module, input: Input | Sequence[Input]) -> tuple[Tensor, ...]:
