@@ -11,8 +11,7 @@ import io
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -23,6 +22,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from elastic_search.errors import EnvironmentFault, missing_extra
+from elastic_search.nn.unchanged import unchanged
 
 Counts = dict[str, int]
 
@@ -30,7 +30,7 @@ Counts = dict[str, int]
 def fvcore_counts(module: nn.Module, *inputs: torch.Tensor) -> tuple[Counts, int]:
     """fvcore's count per operator, and its activations."""
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _as_users_do(module):
         # fvcore relies on torch.jit, which torch has deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         fvcore = _from("fvcore.nn", "search")
@@ -76,7 +76,7 @@ def authors_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
 
 def torch_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """FlopCounterMode's FLOPs per aten operator of one forward pass."""
-    with FlopCounterMode(display=False) as counter, torch.enable_grad():
+    with _as_users_do(module), FlopCounterMode(display=False) as counter:
         module(*inputs)
     return {
         str(name).rpartition(".")[2]: int(count) for name, count in counter.get_flop_counts().get("Global", {}).items()
@@ -87,9 +87,9 @@ def ptflops_counts(module: nn.Module, *inputs: torch.Tensor, backend: str = "pyt
     """ptflops' multiply-adds by one of its two back ends, "pytorch" or "aten"."""
     get_model_complexity_info = _from("ptflops").get_model_complexity_info
     # The tool prints, and leaves attributes behind in the module.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with _as_users_do(module), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         total, _ = get_model_complexity_info(
-            deepcopy(module), tuple(inputs[0].shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend,
+            module, tuple(inputs[0].shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend,
             input_constructor=partial(_by_name, module, inputs) if len(inputs) > 1 else None,
         )  # fmt: skip
     if total is None:
@@ -105,13 +105,22 @@ def _by_name(module: nn.Module, inputs: tuple[torch.Tensor, ...], _: object) -> 
 def thop_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """thop's MACs."""
     profile = _from("thop").profile
-    # It leaves buffers behind in the module.
-    return {"": int(profile(deepcopy(module), inputs=inputs, verbose=False)[0])}
+    with _as_users_do(module):  # it leaves buffers behind
+        return {"": int(profile(module, inputs=inputs, verbose=False)[0])}
 
 
 def torchinfo_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """torchinfo's mult-adds."""
-    return {"": int(_from("torchinfo").summary(module, input_data=list(inputs), verbose=0).total_mult_adds)}
+    summary = _from("torchinfo").summary
+    with _as_users_do(module):
+        return {"": int(summary(module, input_data=list(inputs), verbose=0).total_mult_adds)}
+
+
+@contextlib.contextmanager
+def _as_users_do(module: nn.Module) -> Iterator[None]:
+    """In eval mode and with gradients; what a tool leaves behind in the module is taken away."""
+    with unchanged(module), torch.enable_grad():
+        yield
 
 
 def _from(tool: str, extra: str = "tools") -> Any:

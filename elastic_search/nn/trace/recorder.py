@@ -102,7 +102,7 @@ class Recorder(TorchFunctionMode):
         self.stack: list[str] = []
         self.calls = Counter[str]()
         ruled = [function for function in rules.RULED.values() if isinstance(function, FunctionType)]
-        self.whole = {function.__code__: function for function in (*ruled, *_elastic())}
+        self.whole = {function.__code__: function for function in (*ruled, *_elastic(reader.module))}
         self.inside: list[tuple[Any, ...]] = []
         recorder = self
 
@@ -210,10 +210,12 @@ class Recorder(TorchFunctionMode):
         return result
 
 
-def _elastic() -> list[FunctionType]:
-    """The functions of an Elastic convolution that are operations of their own."""
-    made = sys.modules.get("elastic_search.nn.elastic.elastic_conv")
-    return [vars(made)[label.rpartition(".")[2]] for label in FUNCTIONS if made and label.startswith(made.__name__)]
+def _elastic(module: nn.Module) -> list[FunctionType]:
+    """The functions of Elastic convolutions that are operations of their own, if a module has such convolutions."""
+    home = "elastic_search.nn.elastic.elastic_conv"
+    if not any(type(part).__module__ == home for part in module.modules()):
+        return []
+    return [vars(sys.modules[home])[label.rpartition(".")[2]] for label in FUNCTIONS if label.startswith(home)]
 
 
 _CALL = nn.Module.__call__
