@@ -15,7 +15,7 @@ def unchanged(module: nn.Module) -> Iterator[None]:
 
     What the module holds in objects of its own, such as a list, is not looked at.
     """
-    parts = [(part, dict(vars(part)), dict(part._buffers)) for part in module.modules()]
+    parts = [(part, dict(vars(part)), _registries(part)) for part in module.modules()]
     numbers = [(buffer, buffer.clone()) for buffer in module.buffers() if not buffer.is_meta]
     devices = sorted({parameter.device.index for parameter in module.parameters() if parameter.is_cuda})
     try:
@@ -24,11 +24,17 @@ def unchanged(module: nn.Module) -> Iterator[None]:
                 part.training = False
             yield
     finally:
-        for part, attributes, buffers in parts:
+        for part, attributes, registries in parts:
             vars(part).clear()
             vars(part).update(attributes)
-            part._buffers.clear()
-            part._buffers.update(buffers)
+            for name, entries in registries.items():
+                attributes[name].clear()
+                attributes[name].update(entries)
         for buffer, saved in numbers:
             if not torch.equal(buffer, saved):
                 buffer.copy_(saved)
+
+
+def _registries(part: nn.Module) -> dict[str, dict[str, object]]:
+    """Its buffers, hooks and the like, by the name of the dict that holds them."""
+    return {name: dict(value) for name, value in vars(part).items() if name.startswith("_") and isinstance(value, dict)}

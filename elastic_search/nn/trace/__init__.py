@@ -8,6 +8,7 @@ the input size at which it was read.
 
 A tensor [1, C, H, W] is a Shape; [1, C] is C×1×1 and [1, A, B] is A×1×B; the first of more axes are merged.
 
-An operation of which nobody knows what it multiplies, such as a custom operator, becomes an ``Opaque`` node, which counts
-as zero and is listed by ``opaque_nodes`` until ``register_rule`` gives its cost. Parameters that no operation reads are in a dead node ``unused``.
+An operation of which nobody knows what it multiplies, such as a custom operator, becomes an ``Opaque`` node, which
+counts as zero and is listed by ``opaque_nodes`` until ``register_rule`` gives its cost. Parameters that no operation
+reads are in a dead node ``unused``.
 """

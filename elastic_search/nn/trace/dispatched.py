@@ -75,7 +75,7 @@ class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
 _MULTIPLY = frozenset(
     getattr(aten, name)
     for name in (
-        "_cdist_forward", "_embedding_bag", "_fft_c2c", "_fft_c2r", "_fft_r2c", "_int_mm", "_linalg_eigh",
+        "_cdist_forward", "_fft_c2c", "_fft_c2r", "_fft_r2c", "_int_mm", "_linalg_eigh",
         "_linalg_solve_ex", "_linalg_svd", "_native_multi_head_attention", "_thnn_fused_gru_cell",
         "_thnn_fused_lstm_cell", "_transformer_encoder_layer_fwd", "_trilinear", "addbmm", "addmv", "addr", "dot",
         "linalg_inv_ex", "linalg_lu_factor_ex", "linalg_qr", "mkldnn_rnn_layer", "mv", "vdot",

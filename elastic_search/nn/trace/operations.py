@@ -113,6 +113,12 @@ def _product(position: int, *names: str) -> Converter:
     return convert
 
 
+def _attention(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
+    """Each query meets every key, and the weights of that every value."""
+    query, keys = call.get(0, "query"), int(call.get(1, "key").shape[-2])
+    return traced_ops.Product(call.name, inputs, output, macs=(query.numel() + call.result.numel()) * keys)
+
+
 def _free_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
     if isinstance(call.module, (nn.Identity, nn.modules.dropout._DropoutNd)):
         return traced_ops.Activation("identity" if isinstance(call.module, nn.Identity) else "dropout")
@@ -164,6 +170,7 @@ FUNCTIONS: dict[str, Converter] = {
     **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
     "mean": _mean,
     **dict.fromkeys(("matmul", "mm", "bmm", "mv", "dot"), _product(0, "input")),
+    "scaled_dot_product_attention": _attention,
     **dict.fromkeys(("addmm", "baddbmm"), _product(1, "mat1", "batch1")),
     **{name: _arithmetic(kind) for name, kind in ARITHMETIC.items()},
     **{name: _activation(name) for name in ACTIVATIONS},

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost.convention import Call as Counted
-from elastic_search.cost.tools import CONVENTIONS, PTFLOPS_ATEN, TORCH
+from elastic_search.cost.convention import activations
+from elastic_search.cost.tools import CONVENTIONS, FVCORE, PTFLOPS, PTFLOPS_ATEN, THOP, TORCH, TORCHINFO
 from elastic_search.errors import ShapeError, UsageError
 from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, shape_of
 from elastic_search.nn.trace.dispatched import Ran
 from elastic_search.nn.trace.factory import users_code
+from elastic_search.nn.trace.heard import Counts
 from elastic_search.nn.trace.nesting import IMAGE, Item, levels
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES, OF_WEIGHTS, VIEWS, known
 
@@ -80,7 +82,7 @@ class Reader:
         sources = tuple(source for value in values for source in value.sources)
         return Value(sources, tuple(dict.fromkeys(weight for value in values for weight in value.weights)))
 
-    def read(self, call: Call, stack: tuple[str, ...], ran: Ran) -> None:
+    def read(self, call: Call, stack: tuple[str, ...], ran: Ran, heard: Counts) -> None:
         """Add what a call does, and remember the tensors that it returns."""
         read, results = list(tensors((call.args, call.kwargs))), list(tensors(call.result))
         if call.written is not None:
@@ -88,7 +90,7 @@ class Reader:
         if not results:
             self.measure(call, read)
             return
-        if call.module is None and not call.mutates and any(results[0] is tensor for tensor in read):
+        if call.module is None and not call.mutates and not heard and any(results[0] is tensor for tensor in read):
             return  # one of its arguments, unchanged
         value = self.gathered(read)
         value = value._replace(sources=(*value.sources, *self.sized(call, value)))
@@ -97,7 +99,7 @@ class Reader:
             prefix = f"{path}." if path else ""
             own = (self.names[f"{prefix}{name}"] for name, _ in call.module.named_parameters())
             value = value._replace(weights=(*value.weights, *own))
-        elif not value.sources and not ran.flops and known(call) in OF_WEIGHTS:
+        elif not value.sources and not ran.flops and not heard and known(call) in OF_WEIGHTS:
             # Made of weights alone: its readers have the weights.
             for tensor in results:
                 self.set(tensor, value)
@@ -118,17 +120,8 @@ class Reader:
             name = type(call.module).__name__.lower()
         spelling = _spelling(op, call)
         shapes = tuple(map(self.shape, sources))
-        item = Item(
-            around,
-            name,
-            op,
-            sources,
-            output,
-            value.weights,
-            None,
-            spelling,
-            self.recorded(op, shapes, output, spelling, ran),
-        )
+        recorded = self.recorded(Counted(op, shapes, output, spelling), ran, heard)
+        item = Item(around, name, op, sources, output, value.weights, None, spelling, recorded)
         at = self.put(item)
         is_view = known(call) in VIEWS
         for i, tensor in enumerate(results):
@@ -145,15 +138,25 @@ class Reader:
             self.write(call.written if call.written is not None else read[0], at)
 
     @staticmethod
-    def recorded(
-        op: Op, shapes: tuple[Shape, ...], output: Shape, spelling: str, ran: Ran
-    ) -> tuple[tuple[str, int], ...]:
+    def recorded(counted: Counted, ran: Ran, heard: Counts) -> tuple[tuple[str, int], ...]:
         """The counts of a call that ran that are not those of the conventions' rules."""
-        if isinstance(op, traced_ops.Custom):
+        if isinstance(counted.op, traced_ops.Custom):
             return ()
-        counted = Counted(op, shapes, output, spelling)
         found = {TORCH.name: ran.flops, PTFLOPS_ATEN.name: ran.aten}
-        return tuple((name, count) for name, count in found.items() if CONVENTIONS[name].count(counted) != count)
+        found |= {name: heard[name] for name in (FVCORE.name, PTFLOPS.name, THOP.name, TORCHINFO.name)}
+        new = [(name, count) for name, count in found.items() if CONVENTIONS[name].count(counted) != count]
+        if activations(counted) != heard["activations"]:
+            new.append(("activations", heard["activations"]))
+        return tuple(new)
+
+    def layer(self, kind: str, result: Any, stack: tuple[str, ...], heard: Counts) -> None:
+        """Add what some tools count for a module that they take for a layer, beside the calls that it makes."""
+        tensor = next((tensor for tensor in tensors(result) if self.value(tensor).sources), None)
+        if tensor is not None:
+            source = self.value(tensor).sources[0]
+            op = traced_ops.Fixed("layer", (self.shape(source),), self.shape(source))
+            item = Item(levels(stack), kind.lower(), op, (source,), op.output, recorded=tuple(sorted(heard.items())))
+            self.set(tensor, Value((self.put(item), *self.value(tensor).sources[1:])))
 
     def op(self, call: Call, value: Value, output: Shape, ran: Ran) -> tuple[Op, tuple[int, ...]]:
         """The op of a call and the sources it reads."""

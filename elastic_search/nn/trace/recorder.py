@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_map_only
 from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted
 from elastic_search.nn.trace.dispatched import Dispatched
+from elastic_search.nn.trace.heard import Counts, of_function, of_module, parents
 from elastic_search.nn.trace.hollow import Hollow, NumbersAsked
 from elastic_search.nn.trace.reader import Reader
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES
@@ -104,6 +105,7 @@ class Recorder(TorchFunctionMode):
         ruled = [function for function in rules.RULED.values() if isinstance(function, FunctionType)]
         self.whole = {function.__code__: function for function in (*ruled, *_elastic(reader.module))}
         self.inside: list[tuple[Any, ...]] = []
+        self.heard, self.parents = Counts(), parents(reader.module)
         recorder = self
 
         def called(part: nn.Module, *args: Any, **kwargs: Any) -> Any:
@@ -136,7 +138,7 @@ class Recorder(TorchFunctionMode):
             args, ran = self.inside.pop(), self.dispatched.take()
             if not self.inside:
                 call = Call.of_function(self.whole[frame.f_code], args, {}, result, "")
-                self.reader.read(call, tuple(self.stack), ran)
+                self.reader.read(call, tuple(self.stack), ran, Counts())
 
     def module(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a module: one that is an operation of its own is read as a whole, others by the calls that they make."""
@@ -150,7 +152,12 @@ class Recorder(TorchFunctionMode):
         try:
             if self.is_whole(part):
                 return self.layer(part, args, kwargs)
-            return _CALL(part, *args, **kwargs)
+            result = _CALL(part, *args, **kwargs)
+            with torch._C.DisableTorchFunction():
+                heard = of_module(part, args, result, counted_by=self.parents[id(part)])
+                if heard:
+                    self.reader.layer(type(part).__name__, result, tuple(self.stack), heard)
+            return result
         finally:
             if path:
                 self.stack.pop()
@@ -170,16 +177,17 @@ class Recorder(TorchFunctionMode):
             del vars(part)["forward"]
             self.dispatched.take()
             self.inside.append(given)
-            with torch._C.DisableTorchFunction():
-                result = type(part).forward(part, *given, **named)
+            self.heard.clear()
+            result = type(part).forward(part, *given, **named)
             self.inside.pop()
-            same = any(result is value for value in (*given, *named.values())) and isinstance(result, Tensor)
-            if same and not getattr(part, "inplace", False):
-                # What reads this module's result is told from what reads its input.
-                with torch._C.DisableTorchFunction():
+            with torch._C.DisableTorchFunction():
+                same = any(result is value for value in (*given, *named.values())) and isinstance(result, Tensor)
+                if same and not getattr(part, "inplace", False):
+                    # What reads this module's result is told from what reads its input.
                     result = result.view_as(result)
-            call = Call.of_module(part, given, named, result)
-            self.reader.read(call, stack, self.dispatched.take())
+                heard = self.heard + of_module(part, given, result, counted_by=self.parents[id(part)])
+                call = Call.of_module(part, given, named, result)
+                self.reader.read(call, stack, self.dispatched.take(), heard)
             return result
 
         vars(part)["forward"] = forward
@@ -195,7 +203,9 @@ class Recorder(TorchFunctionMode):
             with self:
                 return opened(*args, **kwargs)
         if self.inside:
-            return func(*args, **kwargs)
+            result = func(*args, **kwargs)
+            self.heard += of_function(Call.of_function(func, args, kwargs, result, _written_as(sys._getframe(1))))
+            return result
         if (
             self.dispatched.hollow
             and getattr(func, "__name__", "") in _READS_MEMORY
@@ -206,7 +216,7 @@ class Recorder(TorchFunctionMode):
         self.dispatched.take()
         result = func(*args, **kwargs)
         call = Call.of_function(func, args, kwargs, result, written_as)
-        self.reader.read(call, tuple(self.stack), self.dispatched.take())
+        self.reader.read(call, tuple(self.stack), self.dispatched.take(), of_function(call))
         return result
 
 
