@@ -8,6 +8,7 @@ the tools count that hook modules.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Container
 from functools import lru_cache
@@ -47,7 +48,7 @@ def of_module(module: nn.Module, args: tuple[Any, ...], result: Any, *, counted_
         counted_by: how often each tool adds the module up: once for each parent.
     """
     counts, kind = Counts(), type(module)
-    for name, rules in ((PTFLOPS.name, _PTFLOPS_MODULES), (THOP.name, _THOP)):
+    for name, rules in ((PTFLOPS.name, _ptflops_layers()), (THOP.name, _THOP)):
         rule = rules.get(kind)
         if rule is not None and args and counted_by[name]:
             with contextlib.suppress(Exception):  # as the tool itself fails
@@ -73,8 +74,8 @@ def parents(root: nn.Module) -> dict[int, Counter[str]]:
 
     visit(root, "hooks", ())
     visit(root, THOP.name, _THOP)
-    if type(root) not in _PTFLOPS_MODULES:
-        visit(root, PTFLOPS.name, _PTFLOPS_MODULES)
+    if type(root) not in _ptflops_layers():
+        visit(root, PTFLOPS.name, _ptflops_layers())
     else:
         found[id(root)][PTFLOPS.name] = 1
     for times in found.values():
@@ -313,6 +314,17 @@ _PTFLOPS_MODULES: dict[type, ModuleRule] = {
     **dict.fromkeys((nn.RNNCell, nn.GRUCell, nn.LSTMCell), _ptflops_cell),
     nn.MultiheadAttention: _ptflops_attention,
 }
+
+
+def _ptflops_attention_of_timm(module: Any, args: tuple[Any, ...], result: Any) -> int:
+    (batch, tokens, _), width = args[0].shape, module.head_dim * module.num_heads
+    return int(batch * (tokens * width + 2 * tokens**2 * width + module.num_heads * tokens**2))
+
+
+def _ptflops_layers() -> dict[type, ModuleRule]:
+    """Its layers, with timm's attention if that is loaded."""
+    timm = sys.modules.get("timm.models.vision_transformer")
+    return _PTFLOPS_MODULES if timm is None else {**_PTFLOPS_MODULES, timm.Attention: _ptflops_attention_of_timm}
 
 
 # thop, by exact class.

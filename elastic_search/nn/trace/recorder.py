@@ -76,7 +76,8 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reade
 
     reader.begin(args, kwargs)
     with (
-        torch.no_grad(),
+        # Kernels are chosen by whether there is a gradient, and counters run with gradients.
+        torch.set_grad_enabled(hollow is not None),
         mock.patch.object(nn.Module, "__call__", recorder.called),
         mock.patch.object(torch.jit, "is_tracing", is_tracing),
         torch.compiler.set_stance("force_eager") if _compiled(module) else contextlib.nullcontext(),

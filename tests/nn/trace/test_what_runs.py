@@ -52,7 +52,7 @@ LOOKS = {
     "device": lambda y: y.device == torch.device("cpu") and not y.is_meta,
     "dtype": lambda y: y.dtype is torch.float32 and y.is_floating_point(),
     "contiguous": lambda y: y.is_contiguous(),
-    "grad": lambda y: not torch.is_grad_enabled() and not y.requires_grad,
+    "grad": lambda y: torch.is_grad_enabled() and y.requires_grad,
     "a number of weights": lambda y: torch.linspace(0, 1, 3).tolist() == [0, 0.5, 1],
     "a number of a constant": lambda y: bool((torch.ones(3) * 2).sum() == 6),
 }
@@ -69,7 +69,7 @@ def test_code_that_looks_at_its_tensors_takes_the_branch_that_it_takes(look):
     "look",
     [
         lambda y: y.sum() == 0, lambda y: y.mean().item() == 0, lambda y: float(y.max()) == 0,
-        lambda y: not y.any(), lambda y: y.flatten().tolist()[0] == 0, lambda y: y.numpy().sum() == 0,
+        lambda y: not y.any(), lambda y: y.flatten().tolist()[0] == 0, lambda y: y.detach().numpy().sum() == 0,
         lambda y: len(y.nonzero()) == 0, lambda y: torch.equal(y, y * 2), lambda y: y[y > 0].numel() == 0,
         lambda y: f"{y[0, 0, 0, 0]:.1f}" == "0.0",
     ],

@@ -1,0 +1,249 @@
+"""Count public models by every convention, and by every real tool; write docs/models.md.
+
+    python tools/public_models.py build/models.jsonl --write docs/models.md
+
+torchvision and timm must be installed (extra ``models``). Each model is made without weights in a process of its own,
+which has no network, and counted at its own input size. The first file gathers a line for each model, and a run goes on
+from it. A model of more than 10 G multiply-adds is left out: the real tools run it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from elastic_search.cost.tally import tally
+from elastic_search.cost.tools import CONVENTIONS
+
+TOOLS = ("fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo")
+SECONDS, MOST_MACS, OF_A_MODULE = 300, 10 * 10**9, 3
+SMALL = (
+    "atto",
+    "femto",
+    "pico",
+    "nano",
+    "xxs",
+    "xx_small",
+    "extra_tiny",
+    "tiny",
+    "xs",
+    "small",
+    "_s",
+    "18",
+    "26",
+    "t_",
+)
+STATES = ("exact", "noted", "refused", "wrong", "tool fails")
+
+
+def stub_torchvision() -> None:
+    """torchvision's wheels are built for one torch; beside another the import asks for two operators."""
+    for name in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+
+def names() -> Iterator[str]:
+    """All of torchvision's classifiers and segmentation networks, and the smallest of every module of timm."""
+    import timm
+    import torchvision
+
+    for module in (torchvision.models, torchvision.models.segmentation):
+        yield from (f"torchvision:{name}" for name in torchvision.models.list_models(module=module))
+    for module in timm.list_modules():
+        found = timm.list_models(module=module)
+        smallest = sorted(found, key=lambda name: (min((name.find(w) < 0, i) for i, w in enumerate(SMALL)), len(name)))
+        yield from (f"timm:{name}" for name in sorted(smallest[:OF_A_MODULE]))
+
+
+def made(name: str) -> tuple[torch.nn.Module, tuple[int, int, int]]:
+    """A model and the shape of its image."""
+    library, _, model = name.partition(":")
+    if library == "timm":
+        import timm
+
+        module = timm.create_model(model, pretrained=False)
+        return module, module.pretrained_cfg.get("input_size", (3, 224, 224))
+    import torchvision
+
+    more = (
+        {"weights_backbone": None} if model in torchvision.models.list_models(torchvision.models.segmentation) else {}
+    )
+    more |= {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
+    return torchvision.models.get_model(model, weights=None, **more), (3, 299, 299) if model == "inception_v3" else (
+        3,
+        224,
+        224,
+    )
+
+
+def counted(name: str) -> dict[str, Any]:
+    """Our counts of a model and the tools', with the CPU seconds of both."""
+    from elastic_search.arch.network import opaque_nodes
+    from elastic_search.errors import ElasticError
+    from elastic_search.nn.tools import TOOLS as COUNTERS
+    from elastic_search.nn.tools import fvcore_counts
+    from elastic_search.nn.trace.tracing import read
+
+    module, size = made(name)
+    module.eval()
+    found: dict[str, Any] = {"model": name, "input": list(size), "params": sum(p.numel() for p in module.parameters())}
+    started = time.process_time()
+    try:
+        reading = read(module, size)
+    except ElasticError as error:
+        return found | {"refused": str(error), "theirs": {}, "ours": {}}
+    found["ours"] = {
+        key: tally(reading.graph, size, rules).total for key, rules in CONVENTIONS.items() if key != "authors"
+    }
+    found["ours"]["activations"] = tally(reading.graph, size, "fvcore").activations
+    found["our_seconds"] = time.process_time() - started
+    found |= {"counted_params": reading.graph.params, "notes": [*reading.notes], "opaque": opaque_nodes(reading.graph)}
+    if found["ours"]["macs"] > MOST_MACS:
+        return found | {"large": True}
+    image, theirs, seconds = torch.zeros(1, *size), {}, {}
+    for tool in TOOLS:
+        started = time.process_time()
+        try:
+            theirs[tool] = sum(COUNTERS[tool][1](module, image).values())
+            if tool == "fvcore":
+                theirs["activations"] = fvcore_counts(module, image)[1]
+        except Exception as error:
+            theirs[tool] = f"{type(error).__name__}: {str(error)[:120]}"
+        seconds[tool] = time.process_time() - started
+    return found | {"theirs": theirs, "their_seconds": seconds}
+
+
+def in_a_process(name: str) -> dict[str, Any]:
+    """What ``counted`` returns, from a process that can neither hang nor take this one with it."""
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(ours)
+        signal.alarm(SECONDS)
+        socket.socket = None  # type: ignore[misc, assignment]
+        try:
+            text = json.dumps(counted(name))
+        except BaseException as error:
+            text = json.dumps({"model": name, "failed": f"{type(error).__name__}: {str(error)[:300]}"})
+        with open(theirs, "w") as out:
+            out.write(text)
+        os._exit(0)
+    os.close(theirs)
+    with open(ours) as said:
+        text = said.read()
+    os.waitpid(child, 0)
+    return dict(json.loads(text)) if text else {"model": name, "failed": f"no answer in {SECONDS} s"}
+
+
+def state(found: dict[str, Any], convention: str) -> str:
+    """What became of a model under a convention."""
+    if "refused" in found:
+        return "refused"
+    theirs = found["theirs"]["torch" if convention == "macs" else convention]
+    if isinstance(theirs, str):
+        return "tool fails"
+    if convention == "macs":
+        # FlopCounterMode leaves some products out; where it does, ours is compared with what it has.
+        same = 2 * found["ours"]["macs"] == theirs or found["ours"]["torch"] == theirs
+    else:
+        same = found["ours"][convention] == theirs
+    return "exact" if same else "noted" if found["notes"] or found["opaque"] else "wrong"
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """The page: totals, then every model."""
+    good = [found for found in results if "failed" not in found and "large" not in found]
+    columns = ("macs", *TOOLS)
+    lines = [
+        "# Public models, counted",
+        "",
+        f"{len(good)} models of torchvision and timm, without weights, at their own input size, under every convention but the",
+        "authors': what we say after one run without numbers, against what each real tool says of the module. `macs` is compared",
+        "with half of FlopCounterMode. The page is made by `python tools/public_models.py build/models.jsonl --write docs/models.md`;",
+        "CI counts 20 of the models (`tests/nn/trace/test_public_models.py`).",
+        "",
+        "| | " + " | ".join(columns) + " |",
+        "|:--" * (len(columns) + 1) + "|",
+    ]
+    totals = {column: Counter(state(found, column) for found in good) for column in columns}
+    names = {"wrong": "silently wrong"}
+    for one in STATES:
+        lines.append(f"| {names.get(one, one)} | " + " | ".join(str(totals[column][one]) for column in columns) + " |")
+    ours = sum(found["our_seconds"] for found in good if "our_seconds" in found)
+    theirs = sum(sum(found["their_seconds"].values()) for found in good if "their_seconds" in found)
+    lines += [
+        "",
+        f"Reading and counting took {ours:.0f} CPU seconds in all, the six tools {theirs:.0f} (one thread).",
+        "",
+    ]
+    lines += [
+        "| model | input | params M | macs G | " + " | ".join(columns) + " | |",
+        "|:--|:--|--:|--:" + "|:--" * (len(columns) + 1) + "|",
+    ]
+    for found in good:
+        size = "x".join(map(str, found["input"]))
+        if "refused" in found:
+            lines.append(
+                f"| {found['model']} | {size} | | | " + "refused | " * len(columns) + f"{found['refused'][:80]} |"
+            )
+            continue
+        states = [state(found, column) for column in columns]
+        off = [
+            f"{column} {found['ours'][column] - found['theirs'][column]:+,}"
+            for column, one in zip(columns[1:], states[1:], strict=True)
+            if one in ("noted", "wrong")
+        ]
+        told = "; ".join([*off, *found["notes"], *found["opaque"]])
+        lines.append(
+            f"| {found['model']} | {size} | {found['params'] / 1e6:.2f} | {found['ours']['macs'] / 1e9:.3f} | "
+            + " | ".join("=" if one == "exact" else names.get(one, one) for one in states)
+            + f" | {told} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Count what is not in the file yet, then write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--write", type=Path)
+    parser.add_argument("--only", nargs="*", help="names, such as timm:resnet50")
+    parser.add_argument("--share", default="0/1", help="i/n: every n-th model, from the i-th")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    stub_torchvision()
+    if options.results.exists():
+        results = [json.loads(line) for line in options.results.read_text().splitlines()]
+    else:
+        options.results.parent.mkdir(parents=True, exist_ok=True)
+        results = []
+    done = {found["model"] for found in results}
+    part, parts = map(int, options.share.split("/"))
+    for i, name in enumerate(options.only or list(names())):
+        if name in done or i % parts != part:
+            continue
+        found = in_a_process(name)
+        with options.results.open("a") as out:
+            out.write(json.dumps(found) + "\n")
+        results.append(found)
+        wrong = [c for c in ("macs", *TOOLS) if "theirs" in found and state(found, c) not in ("exact", "tool fails")]
+        print(name, found.get("failed") or found.get("refused") or wrong or "exact", file=sys.stderr, flush=True)
+    if options.write:
+        options.write.write_text(table(sorted(results, key=lambda found: str(found["model"]))))
+
+
+if __name__ == "__main__":
+    main()
