@@ -29,22 +29,8 @@ from elastic_search.cost.tools import CONVENTIONS
 
 TOOLS = ("fvcore", "torch", "ptflops", "ptflops-aten", "thop", "torchinfo")
 SECONDS, MOST_MACS, OF_A_MODULE = 300, 10 * 10**9, 3
-SMALL = (
-    "atto",
-    "femto",
-    "pico",
-    "nano",
-    "xxs",
-    "xx_small",
-    "extra_tiny",
-    "tiny",
-    "xs",
-    "small",
-    "_s",
-    "18",
-    "26",
-    "t_",
-)
+SMALL = ("atto", "femto", "pico", "nano", "xxs", "xx_small", "extra_tiny", "tiny", "xs", "small", "_s", "18", "26")
+"""What is in the name of a small model."""
 STATES = ("exact", "noted", "refused", "wrong", "tool fails")
 
 
@@ -73,19 +59,15 @@ def made(name: str) -> tuple[torch.nn.Module, tuple[int, int, int]]:
     if library == "timm":
         import timm
 
-        module = timm.create_model(model, pretrained=False)
+        module: Any = timm.create_model(model, pretrained=False)
         return module, module.pretrained_cfg.get("input_size", (3, 224, 224))
     import torchvision
 
-    more = (
-        {"weights_backbone": None} if model in torchvision.models.list_models(torchvision.models.segmentation) else {}
-    )
-    more |= {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
-    return torchvision.models.get_model(model, weights=None, **more), (3, 299, 299) if model == "inception_v3" else (
-        3,
-        224,
-        224,
-    )
+    more: dict[str, Any] = {"init_weights": False} if model in ("googlenet", "inception_v3") else {}
+    if model in torchvision.models.list_models(module=torchvision.models.segmentation):
+        more = {"weights_backbone": None}
+    edge = 299 if model == "inception_v3" else 224
+    return torchvision.models.get_model(model, weights=None, **more), (3, edge, edge)
 
 
 def counted(name: str) -> dict[str, Any]:
@@ -104,15 +86,15 @@ def counted(name: str) -> dict[str, Any]:
         reading = read(module, size)
     except ElasticError as error:
         return found | {"refused": str(error), "theirs": {}, "ours": {}}
-    found["ours"] = {
-        key: tally(reading.graph, size, rules).total for key, rules in CONVENTIONS.items() if key != "authors"
-    }
+    found["ours"] = {name: tally(reading.graph, size, name).total for name in CONVENTIONS if name != "authors"}
     found["ours"]["activations"] = tally(reading.graph, size, "fvcore").activations
     found["our_seconds"] = time.process_time() - started
     found |= {"counted_params": reading.graph.params, "notes": [*reading.notes], "opaque": opaque_nodes(reading.graph)}
     if found["ours"]["macs"] > MOST_MACS:
         return found | {"large": True}
-    image, theirs, seconds = torch.zeros(1, *size), {}, {}
+    image = torch.zeros(1, *size)
+    theirs: dict[str, int | str] = {}
+    seconds: dict[str, float] = {}
     for tool in TOOLS:
         started = time.process_time()
         try:
@@ -127,21 +109,21 @@ def counted(name: str) -> dict[str, Any]:
 
 def in_a_process(name: str) -> dict[str, Any]:
     """What ``counted`` returns, from a process that can neither hang nor take this one with it."""
-    ours, theirs = os.pipe()
+    reading, writing = os.pipe()
     child = os.fork()
     if not child:
-        os.close(ours)
+        os.close(reading)
         signal.alarm(SECONDS)
-        socket.socket = None  # type: ignore[misc, assignment]
+        vars(socket)["socket"] = None
         try:
             text = json.dumps(counted(name))
         except BaseException as error:
             text = json.dumps({"model": name, "failed": f"{type(error).__name__}: {str(error)[:300]}"})
-        with open(theirs, "w") as out:
+        with open(writing, "w") as out:
             out.write(text)
         os._exit(0)
-    os.close(theirs)
-    with open(ours) as said:
+    os.close(writing)
+    with open(reading) as said:
         text = said.read()
     os.waitpid(child, 0)
     return dict(json.loads(text)) if text else {"model": name, "failed": f"no answer in {SECONDS} s"}
@@ -162,56 +144,52 @@ def state(found: dict[str, Any], convention: str) -> str:
     return "exact" if same else "noted" if found["notes"] or found["opaque"] else "wrong"
 
 
+COLUMNS = ("macs", *TOOLS)
+NAMES = {"wrong": "silently wrong"}
+
+
 def table(results: list[dict[str, Any]]) -> str:
     """The page: totals, then every model."""
     good = [found for found in results if "failed" not in found and "large" not in found]
-    columns = ("macs", *TOOLS)
     lines = [
         "# Public models, counted",
         "",
-        f"{len(good)} models of torchvision and timm, without weights, at their own input size, under every convention but the",
-        "authors': what we say after one run without numbers, against what each real tool says of the module. `macs` is compared",
-        "with half of FlopCounterMode. The page is made by `python tools/public_models.py build/models.jsonl --write docs/models.md`;",
-        "CI counts 20 of the models (`tests/nn/trace/test_public_models.py`).",
+        f"{len(good)} models of torchvision and timm, without weights, at their own input size, under every convention but",
+        "the authors': what we say after one run without numbers, against what each real tool says of the module. `macs`",
+        "is compared with half of FlopCounterMode. This page is made by",
+        "`python tools/public_models.py build/models.jsonl --write docs/models.md`; CI counts 20 of the models.",
         "",
-        "| | " + " | ".join(columns) + " |",
-        "|:--" * (len(columns) + 1) + "|",
+        f"| | {' | '.join(COLUMNS)} |",
+        f"|:--{'|:--' * len(COLUMNS)}|",
     ]
-    totals = {column: Counter(state(found, column) for found in good) for column in columns}
-    names = {"wrong": "silently wrong"}
+    totals = {column: Counter(state(found, column) for found in good) for column in COLUMNS}
     for one in STATES:
-        lines.append(f"| {names.get(one, one)} | " + " | ".join(str(totals[column][one]) for column in columns) + " |")
-    ours = sum(found["our_seconds"] for found in good if "our_seconds" in found)
-    theirs = sum(sum(found["their_seconds"].values()) for found in good if "their_seconds" in found)
-    lines += [
-        "",
-        f"Reading and counting took {ours:.0f} CPU seconds in all, the six tools {theirs:.0f} (one thread).",
-        "",
+        lines.append(f"| {NAMES.get(one, one)} | {' | '.join(str(totals[column][one]) for column in COLUMNS)} |")
+    timed = [found for found in good if "their_seconds" in found]
+    ours = sum(found["our_seconds"] for found in timed)
+    theirs = sum(sum(found["their_seconds"].values()) for found in timed)
+    lines += ["", f"Reading and counting took {ours:.0f} CPU seconds, the six tools {theirs:.0f} (one thread).", ""]
+    lines += [f"| model | input | params M | macs G | {' | '.join(COLUMNS)} | |"]
+    lines += [f"|:--|:--|--:|--:{'|:--' * (len(COLUMNS) + 1)}|"]
+    return "\n".join([*lines, *map(row, good)]) + "\n"
+
+
+def row(found: dict[str, Any]) -> str:
+    """One model: how every column stands, by how much it is off, and what the notes say."""
+    size = "x".join(map(str, found["input"]))
+    if "refused" in found:
+        return f"| {found['model']} | {size} | | | {'refused | ' * len(COLUMNS)}{found['refused'][:80]} |"
+    states = {column: state(found, column) for column in COLUMNS}
+    off = [
+        f"{column} {found['ours'][column] - found['theirs'][column]:+,}"
+        for column, one in states.items()
+        if column != "macs" and one in ("noted", "wrong")
     ]
-    lines += [
-        "| model | input | params M | macs G | " + " | ".join(columns) + " | |",
-        "|:--|:--|--:|--:" + "|:--" * (len(columns) + 1) + "|",
-    ]
-    for found in good:
-        size = "x".join(map(str, found["input"]))
-        if "refused" in found:
-            lines.append(
-                f"| {found['model']} | {size} | | | " + "refused | " * len(columns) + f"{found['refused'][:80]} |"
-            )
-            continue
-        states = [state(found, column) for column in columns]
-        off = [
-            f"{column} {found['ours'][column] - found['theirs'][column]:+,}"
-            for column, one in zip(columns[1:], states[1:], strict=True)
-            if one in ("noted", "wrong")
-        ]
-        told = "; ".join([*off, *found["notes"], *found["opaque"]])
-        lines.append(
-            f"| {found['model']} | {size} | {found['params'] / 1e6:.2f} | {found['ours']['macs'] / 1e9:.3f} | "
-            + " | ".join("=" if one == "exact" else names.get(one, one) for one in states)
-            + f" | {told} |"
-        )
-    return "\n".join(lines) + "\n"
+    cells = ["=" if one == "exact" else NAMES.get(one, one) for one in states.values()]
+    cells = [f"{found['params'] / 1e6:.2f}", f"{found['ours']['macs'] / 1e9:.3f}", *cells]
+    return (
+        f"| {found['model']} | {size} | {' | '.join(cells)} | {'; '.join([*off, *found['notes'], *found['opaque']])} |"
+    )
 
 
 def main() -> None:
