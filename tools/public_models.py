@@ -154,9 +154,9 @@ def table(results: list[dict[str, Any]]) -> str:
     lines = [
         "# Public models, counted",
         "",
-        f"{len(good)} models of torchvision and timm, without weights, at their own input size, under every convention but",
-        "the authors': what we say after one run without numbers, against what each real tool says of the module. `macs`",
-        "is compared with half of FlopCounterMode. This page is made by",
+        f"{len(good)} models of torchvision and timm, without weights, at their own input size, by every convention but the",
+        "authors': what we say after one run without numbers, against what each real tool says of the module. `macs` is",
+        "compared with half of FlopCounterMode. This page is made by",
         "`python tools/public_models.py build/models.jsonl --write docs/models.md`; CI counts 20 of the models.",
         "",
         f"| | {' | '.join(COLUMNS)} |",
@@ -210,7 +210,7 @@ def main() -> None:
         results = []
     done = {found["model"] for found in results}
     part, parts = map(int, options.share.split("/"))
-    for i, name in enumerate(options.only or list(names())):
+    for i, name in enumerate(list(names()) if options.only is None else options.only):
         if name in done or i % parts != part:
             continue
         found = in_a_process(name)
