@@ -154,9 +154,9 @@ def table(results: list[dict[str, Any]]) -> str:
     lines = [
         "# Public models, counted",
         "",
-        f"{len(good)} models of torchvision and timm, without weights, at their own input size, by every convention but the",
-        "authors': what we say after one run without numbers, against what each real tool says of the module. `macs` is",
-        "compared with half of FlopCounterMode. This page is made by",
+        f"{len(good)} models of torchvision and timm, without weights, at their own input size, by every convention",
+        "but the authors': what we say after one run without numbers, against what each real tool says of the module.",
+        "`macs` is compared with half of FlopCounterMode. This page is made by",
         "`python tools/public_models.py build/models.jsonl --write docs/models.md`; CI counts 20 of the models.",
         "",
         f"| | {' | '.join(COLUMNS)} |",
