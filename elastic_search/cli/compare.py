@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import click
 
-from elastic_search.cli.options import convention_option, dtype_option, format_options, input_option, load_graph
+from elastic_search.cli.options import (
+    check_convention,
+    convention_option,
+    dtype_option,
+    format_options,
+    input_option,
+    load_graph,
+)
 from elastic_search.cli.output import tell_opaque
 
 SORTS = ["name", "params", "macs", "count", "activations", "bytes", "peak", "intensity", "depth", "field"]
@@ -44,6 +51,7 @@ def compare(
     from elastic_search.report.compare import comparison_report
     from elastic_search.report.emit import emit
 
+    check_convention(convention, names)
     networks = [load_graph(name, size) for name in names]
     key = sort and KEYS.get(sort, sort)
     found = compare(networks, image(*size), CONVENTIONS[convention], dtype, key, reverse)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from elastic_search.cli.options import convention_option, format_options, input_option, load_graph
+from elastic_search.cli.options import check_convention, convention_option, format_options, input_option, load_graph
 from elastic_search.cli.output import tell_opaque
 
 
@@ -27,6 +27,7 @@ def diff(a: str, b: str, exit_code: bool, size: tuple[int, int], convention: str
     from elastic_search.report.difference import difference_report
     from elastic_search.report.emit import emit
 
+    check_convention(convention, (a, b))
     first, second = (load_graph(name, size) for name in (a, b))
     found = differences(first.graph, second.graph, image(*size), CONVENTIONS[convention])
     if fmt in ("csv", "json"):

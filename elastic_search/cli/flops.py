@@ -10,6 +10,7 @@ from elastic_search.cli.options import (
     AMOUNT,
     DEPTHS,
     IMAGES,
+    check_convention,
     convention_option,
     device_option,
     dtype_option,
@@ -90,6 +91,7 @@ def flops(
     from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.emit import emit
 
+    check_convention(convention, (name,))
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
         raise UsageError("several sizes, --training, --latency and --convention all exclude one another", "give one")
     if depth is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +11,7 @@ import click
 from elastic_search.arch.ops import DTYPES
 from elastic_search.arch.split import LEGAL_RESAMPLING
 from elastic_search.arch.written import is_number, parse_amount, parse_inputs, parse_percent, parse_size
+from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,8 +127,9 @@ def require(*modules: str, extra: str = "search") -> None:
 
 
 def is_code(name: str) -> bool:
-    """Whether a name is ``package.module:factory``."""
-    return ":" in name and "/" not in name and not name.endswith(".toml")
+    """Whether a name is ``package.module:factory``, or ``timm:NAME`` or ``torchvision:NAME``."""
+    named = name.startswith(("timm:", "torchvision:"))
+    return named or (":" in name and "/" not in name and not name.endswith(".toml"))
 
 
 def load_graph(name: str, size: tuple[int, ...]) -> Network:
@@ -150,6 +152,20 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
         return network(name, made(name), shape)
     label, spec = load_network(name)
     return Network(label, spec.graph(), spec)
+
+
+def check_convention(convention: str, names: Iterable[str]) -> None:
+    """Refuse the authors' counter for a module: it sees few classes of layers, and would say too little of others.
+
+    Raises:
+        UsageError: if one of the names is code.
+    """
+    code = [name for name in names if is_code(name)]
+    if convention == "authors" and code:
+        raise UsageError(
+            f"--convention authors is for the paper's networks; of {code[0]} it would leave out what it does not know",
+            "give another convention, such as fvcore, or all",
+        )
 
 
 @cache
@@ -179,7 +195,6 @@ def read_split(text: str, down: str | None, up: str | None) -> Split:
         UsageError: if no branch would use the resampling.
     """
     from elastic_search.arch.split import parse_split, resampling_pair
-    from elastic_search.errors import UsageError
 
     split = parse_split(text, *resampling_pair(down, up))
     if (down or up) and not split.scales_down:
@@ -199,7 +214,6 @@ def edited(
         UsageError: if a resampling is given and no block has a low branch.
     """
     from elastic_search.arch.edit import elastic, with_resampling
-    from elastic_search.errors import UsageError
 
     if depths is not None:
         spec = spec.with_depths(depths)

@@ -13,15 +13,13 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import import_module
 from inspect import signature
-from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from elastic_search.errors import EnvironmentFault, missing_extra
+from elastic_search.nn.libraries import imported
 from elastic_search.nn.unchanged import unchanged
 
 Counts = dict[str, int]
@@ -33,7 +31,7 @@ def fvcore_counts(module: nn.Module, *inputs: torch.Tensor) -> tuple[Counts, int
     with warnings.catch_warnings(), _as_users_do(module):
         # fvcore relies on torch.jit, which torch has deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
-        fvcore = _from("fvcore.nn", "search")
+        fvcore = imported("fvcore.nn", "search")
         flops, activations = fvcore.FlopCountAnalysis(module, inputs), fvcore.ActivationCountAnalysis(module, inputs)
         for analysis in (flops, activations):
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
@@ -85,7 +83,7 @@ def torch_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
 
 def ptflops_counts(module: nn.Module, *inputs: torch.Tensor, backend: str = "pytorch") -> Counts:
     """ptflops' multiply-adds by one of its two back ends, "pytorch" or "aten"."""
-    get_model_complexity_info = _from("ptflops").get_model_complexity_info
+    get_model_complexity_info = imported("ptflops", "tools").get_model_complexity_info
     # The tool prints, and leaves attributes behind in the module.
     with _as_users_do(module), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         total, _ = get_model_complexity_info(
@@ -104,14 +102,14 @@ def _by_name(module: nn.Module, inputs: tuple[torch.Tensor, ...], _: object) -> 
 
 def thop_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """thop's MACs."""
-    profile = _from("thop").profile
+    profile = imported("thop", "tools").profile
     with _as_users_do(module):  # it leaves buffers behind
         return {"": int(profile(module, inputs=inputs, verbose=False)[0])}
 
 
 def torchinfo_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """torchinfo's mult-adds."""
-    summary = _from("torchinfo").summary
+    summary = imported("torchinfo", "tools").summary
     with _as_users_do(module):
         return {"": int(summary(module, input_data=list(inputs), verbose=0).total_mult_adds)}
 
@@ -121,18 +119,6 @@ def _as_users_do(module: nn.Module) -> Iterator[None]:
     """In eval mode and with gradients; what a tool leaves behind in the module is taken away."""
     with unchanged(module), torch.enable_grad():
         yield
-
-
-def _from(tool: str, extra: str = "tools") -> Any:
-    """A tool's module. Some import torchvision if it is installed, and fail if that does."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return import_module(tool)
-    except ModuleNotFoundError:
-        raise missing_extra(tool.partition(".")[0], extra) from None
-    except (ImportError, RuntimeError, OSError) as error:
-        raise EnvironmentFault(f"{tool} cannot be imported: {error}") from None
 
 
 TOOLS: dict[str, tuple[str, Callable[..., Counts]]] = {
