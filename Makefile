@@ -12,7 +12,7 @@ demo: $(VENV)/search.installed
 	$(VENV)/bin/elastic-search flops runs/demo/best.toml
 
 test: $(VENV)/dev.installed
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(TESTS)
 
 $(VENV)/%.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
