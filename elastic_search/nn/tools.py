@@ -28,9 +28,7 @@ Counts = dict[str, int]
 def fvcore_counts(module: nn.Module, *inputs: torch.Tensor) -> tuple[Counts, int]:
     """fvcore's count per operator, and its activations."""
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), _as_users_do(module):
-        # fvcore relies on torch.jit, which torch has deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with _as_users_do(module):
         fvcore = imported("fvcore.nn", "search")
         flops, activations = fvcore.FlopCountAnalysis(module, inputs), fvcore.ActivationCountAnalysis(module, inputs)
         for analysis in (flops, activations):
@@ -116,8 +114,9 @@ def torchinfo_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
 
 @contextlib.contextmanager
 def _as_users_do(module: nn.Module) -> Iterator[None]:
-    """In eval mode and with gradients; what a tool leaves behind in the module is taken away."""
-    with unchanged(module), torch.enable_grad():
+    """In eval mode and with gradients; what a tool leaves behind in the module, and what it warns of, is taken away."""
+    with unchanged(module), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
 
 
