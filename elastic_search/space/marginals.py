@@ -8,8 +8,9 @@ import numpy as np
 
 from elastic_search.space.chain import BlockWay, StageWay
 from elastic_search.space.choice import Space, Value
-from elastic_search.space.distribution import CHUNK, SAFE, Counts, Distribution
+from elastic_search.space.distribution import CHUNK, Counts, Distribution, block_sums, extents
 from elastic_search.space.join import Join
+from elastic_search.space.lattice import SAFE, Lattice, lattice
 
 
 def marginals(space: Space, joins: Sequence[Join], low: int, high: int) -> dict[str, dict[Value, int]]:
@@ -27,8 +28,11 @@ def marginals(space: Space, joins: Sequence[Join], low: int, high: int) -> dict[
 
     for number, arm in enumerate(space.arms):
         halves = [half for join in joins if join.arm == number for half in (join, join.swapped)]
-        tops = [(half.left, half.window(low, high)[2]) for half in halves]
-        total = sum(int((of.counts.astype(object) * weights).sum()) for of, weights in tops[::2])
+        tops = [(half.left, half.beside(low, high)) for half in halves]
+        total = sum(
+            int(block_sums(of.counts, beside, half.total).sum())
+            for half, (of, beside) in zip(halves[::2], tops[::2], strict=True)
+        )
         if not total:
             continue
         add(space.arm_values(arm), total)
@@ -51,32 +55,64 @@ def _pull(tops: Sequence[tuple[Distribution, Counts]], bound: int) -> Iterator[t
     kind = np.int64 if bound < SAFE else object
     outer: dict[int, Counts] = {}
     for top, weights in tops:
-        outer[id(top)] = outer.get(id(top), 0) + weights.astype(kind)
+        outer[id(top)] = outer[id(top)].astype(kind) + weights if id(top) in outer else weights
     for of in _children_last([top for top, _ in tops]):
         weights = outer.pop(id(of))
         if not of.sources:
-            yield of, of.counts * weights
+            yield of, of.counts.astype(kind) * weights
             continue
-        spread = weights
-        if of.order is not None:
-            spread = np.empty(len(of), kind)
-            spread[of.order] = weights
-        before = 0
-        for left, right in of.sources:
-            befores, afters = np.zeros(len(left), kind), np.zeros(len(right), kind)
-            step = max(1, CHUNK // max(len(right), 1))
-            for start in range(0, len(left), step):
-                rows = slice(start, min(start + step, len(left)))
-                if of.order is not None:
-                    inner = spread[before + rows.start * len(right) : before + rows.stop * len(right)]
-                else:
-                    inner = weights[of.rows((left.sums[rows, None] + right.sums[None]).reshape(-1, of.sums.shape[1]))]
-                grid = inner.reshape(-1, len(right))
-                befores[rows] += grid @ right.counts.astype(kind)
-                afters += left.counts[rows].astype(kind) @ grid
-            before += len(left) * len(right)
-            for child, added in ((left, befores), (right, afters)):
-                outer[id(child)] = outer.get(id(child), 0) + added
+        for child, added in _passed_on(of, weights, kind):
+            outer[id(child)] = outer.get(id(child), 0) + added
+
+
+def _passed_on(of: Distribution, weights: Counts, kind: type) -> Iterator[tuple[Distribution, Counts]]:
+    """The weights of a product's rows, as weights of the rows of the distributions that it is made of."""
+    cells = None if of.order is not None else lattice(extents(of.sources))
+    most = int(weights.max())
+    # Sums of products with as many bits of the weights fit into 64 bits.
+    bits = 62 - max(half.total for pair in of.sources for half in pair).bit_length() if kind is object else 62
+    if cells is not None and bits > 8:
+        at = cells.at(of.sums[:, 0])
+        spread = np.zeros(cells.cells, np.int64)
+        for shift in range(0, max(most.bit_length(), 1), bits):
+            spread[at] = weights >> shift & (1 << bits) - 1
+            for child, added in _through_cells(of, cells, spread):
+                yield child, added if kind is np.int64 else added.astype(object) << shift
+        return
+    weights = weights.astype(kind)
+    spread = weights
+    if of.order is not None:
+        spread = np.empty(len(of), weights.dtype)
+        spread[of.order] = weights
+    before = 0
+    for left, right in of.sources:
+        befores, afters = np.zeros(len(left), weights.dtype), np.zeros(len(right), weights.dtype)
+        step = max(1, CHUNK // max(len(right), 1))
+        for start in range(0, len(left), step):
+            rows = slice(start, min(start + step, len(left)))
+            if of.order is not None:
+                inner = spread[before + rows.start * len(right) : before + rows.stop * len(right)]
+            else:
+                inner = weights[of.rows((left.sums[rows, None] + right.sums[None]).reshape(-1, of.sums.shape[1]))]
+            grid = inner.reshape(-1, len(right))
+            befores[rows] += grid @ right.counts.astype(weights.dtype)
+            afters += left.counts[rows].astype(weights.dtype) @ grid
+        before += len(left) * len(right)
+        yield from ((left, befores), (right, afters))
+
+
+def _through_cells(of: Distribution, cells: Lattice, spread: Counts) -> Iterator[tuple[Distribution, Counts]]:
+    """What is passed on by weights that are spread over the cells of a product's lattice."""
+    for left, right in of.sources:
+        few, many = sorted((left, right), key=len)
+        found, others = np.zeros(len(few), np.int64), np.zeros(len(many), np.int64)
+        at, counts = cells.at(many.sums[:, 0] + few.sums[0, 0]), many.counts
+        shifts = (few.sums[:, 0] - few.sums[0, 0]) // cells.step
+        for row, (shift, count) in enumerate(zip(shifts.tolist(), few.counts.tolist(), strict=True)):
+            inner = spread[shift:].take(at)
+            found[row] = inner @ counts
+            others += count * inner
+        yield from ((few, found), (many, others))
 
 
 def _children_last(tops: Sequence[Distribution]) -> list[Distribution]:

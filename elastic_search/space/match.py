@@ -116,7 +116,7 @@ class Matcher:
 
     def count(self, low: int, high: int, measure: str = "uniform") -> int:
         """Number (or weight) of the distinct networks that cost from ``low`` to ``high`` and keep all limits."""
-        return sum(int(join.weights(join.window(low, high)[2]).sum()) for join in self._joins(measure))
+        return sum(int(join.blocks(low, high).sum()) for join in self._joins(measure))
 
     def some(self, band: Band) -> int:
         """Number of networks in a band, which must not be empty.
