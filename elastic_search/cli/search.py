@@ -77,6 +77,7 @@ def search(
     """
     from pathlib import Path
 
+    from elastic_search.cli.space import watched
     from elastic_search.files import load_space
     from elastic_search.search.plan import bands
 
@@ -84,7 +85,7 @@ def search(
     seconds = _seconds(hours, minutes, until)
     if seconds is None and trials is None:
         raise UsageError("no budget for the search", "give --minutes, --hours, --until or --trials")
-    plan = load_space(space)
+    plan = watched(load_space(space))
     title = plan.name if name is None else name
     plans = bands(plan, title, Path(root), targets)
     for one in plans.values():

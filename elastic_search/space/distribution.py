@@ -8,6 +8,7 @@ rank into the way. Counts are integers, Python's own where 64 bits are not enoug
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ Counts = NDArray[Any]
 CHUNK = 1 << 21
 """Number of pairs that are formed at once."""
 
-LIMB = (1 << 21) - 1
+LIMB = 21
+"""Bits of a part of a count that may exceed 64 bits in a product."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +160,10 @@ def block_sums(left: Counts, right: Counts, bound: int, size: int = LISTED) -> C
         if bound < SAFE or object in (one.dtype, other.dtype):
             found.append(np.add.reduceat(times(one, other, bound), starts))
             continue
-        # In limbs of 21 bits: the sum of 2^20 of their products fits into 64 bits.
+        # The sum of 2^20 products of two limbs fits into 64 bits.
         total = np.zeros(len(starts), object)
-        for i, j in itertools.product(range(0, 63, 21), repeat=2):
-            part = np.add.reduceat((one >> i & LIMB) * (other >> j & LIMB), starts)
+        for i, j in itertools.product(range(0, 63, LIMB), repeat=2):
+            part = np.add.reduceat(limb(one, i, LIMB) * limb(other, j, LIMB), starts)
             total += part.astype(object) << i + j
         found.append(total)
     return np.concatenate(found)
@@ -190,8 +192,8 @@ def product(sources: Sequence[tuple[Distribution, Distribution]], merge: bool = 
         sums, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = sorted_rows(sums)
         return Distribution(sums[order], counts[order], sources=tuple(sources), order=order)
-    if total < SAFE and (cells := lattice(extents(sources))):
-        return Distribution(*_in_cells(sources, cells), sources=tuple(sources))
+    if cells := lattice(extents(sources)):
+        return Distribution(*_in_cells(sources, cells, total), sources=tuple(sources))
     merged: list[tuple[Sums, Counts]] = []
     held = 0
     for part in _pairs(sources, total):
@@ -208,17 +210,35 @@ def extents(sources: Sequence[tuple[Distribution, Distribution]]) -> list[tuple[
     return [(left.extent, right.extent) for left, right in sources]
 
 
-def _in_cells(sources: Sequence[tuple[Distribution, Distribution]], cells: Lattice) -> tuple[Sums, Counts]:
+def _in_cells(sources: Sequence[tuple[Distribution, Distribution]], cells: Lattice, total: int) -> tuple[Sums, Counts]:
     """The merged sums and counts of products whose sums lie on a lattice."""
-    counts = np.zeros(cells.cells, np.int64)
+    # Totals beyond 64 bits are formed limb by limb: as many products of two limbs as are added to a cell fit.
+    bits = 62 if total < SAFE else (62 - sum(min(map(len, pair)) for pair in sources).bit_length()) // 2
+    found: dict[int, Counts] = {}
     for left, right in sources:
         few, many = sorted((left, right), key=len)
         at = cells.at(many.sums[:, 0] + few.sums[0, 0])
-        shifts = (few.sums[:, 0] - few.sums[0, 0]) // cells.step
-        for shift, count in zip(shifts.tolist(), few.counts.tolist(), strict=True):
-            np.add.at(counts[shift:], at, count * many.counts)
-    (rows,) = np.nonzero(counts)
-    return (cells.low + cells.step * rows)[:, None], counts[rows]
+        shifts = ((few.sums[:, 0] - few.sums[0, 0]) // cells.step).tolist()
+        limbs = itertools.product(range(0, widest(few.counts), bits), range(0, widest(many.counts), bits))
+        for low, other in limbs:
+            counts = found.setdefault(low + other, np.zeros(cells.cells, np.int64))
+            added = limb(many.counts, other, bits)
+            for shift, count in zip(shifts, limb(few.counts, low, bits).tolist(), strict=True):
+                if count:
+                    np.add.at(counts[shift:], at, count * added)
+    (rows,) = np.nonzero(functools.reduce(np.logical_or, found.values()))
+    parts = [counts[rows] if not low else counts[rows].astype(object) << low for low, counts in found.items()]
+    return (cells.low + cells.step * rows)[:, None], functools.reduce(np.add, parts)
+
+
+def widest(counts: Counts) -> int:
+    """Bits of the largest count."""
+    return int(counts.max()).bit_length()
+
+
+def limb(counts: Counts, low: int, bits: int) -> NDArray[np.int64]:
+    """[N]: some bits of the counts, from bit ``low`` on."""
+    return (counts >> low & (1 << bits) - 1).astype(np.int64)
 
 
 def _pairs(sources: Sequence[tuple[Distribution, Distribution]], total: int) -> Iterator[tuple[Sums, Counts]]:

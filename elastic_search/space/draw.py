@@ -11,7 +11,6 @@ import numpy as np
 from elastic_search.space.distribution import ends_of
 from elastic_search.space.join import Join, Place
 
-
 BLOCK = 64
 """Rows of a join whose weights are kept as one sum: a space may have tens of millions of rows."""
 

@@ -19,12 +19,17 @@ SAFE = 1 << 62
 LISTED = 1 << 20
 """Products of at most this many pairs keep every pair, so that finding a way is a look-up."""
 
+FEW = 1 << 12
+"""Fewer pairs than this are sorted."""
+
 MAX_CELLS = 1 << 24
 """Most cells of an array of sums."""
 
 SORTED, SLOW = 16, 64
-"""How much longer a pair takes that is sorted than one that is added to a cell; SLOW for several quantities, and for
-counts beyond 64 bits."""
+"""How much longer a pair takes that is sorted than one that is added to a cell; SLOW for several quantities."""
+
+LONG = 8
+"""How much longer a pair takes, and more memory a row, if counts exceed 64 bits."""
 
 
 class Lattice(NamedTuple):
@@ -83,16 +88,17 @@ def number(pairs: Pairs) -> int:
 
 def lattice(pairs: Pairs) -> Lattice | None:
     """The lattice of the sums of products; None where an array of its cells would not pay."""
-    whole = united(pairs)
-    if len(whole.low) > 1 or not whole.step[0]:
+    if number(pairs) < FEW or len(pairs[0][0].low) > 1:
         return None
-    cells = (whole.high[0] - whole.low[0]) // whole.step[0] + 1
-    return Lattice(whole.low[0], whole.step[0], cells) if cells <= min(MAX_CELLS, number(pairs)) else None
+    whole = united(pairs)
+    step = whole.step[0] or 1
+    cells = (whole.high[0] - whole.low[0]) // step + 1
+    return Lattice(whole.low[0], step, cells) if cells <= min(MAX_CELLS, number(pairs)) else None
 
 
 def effort(pairs: Pairs) -> int:
     """How long the union of products takes, in pairs that are added to cells (some nanoseconds each)."""
-    whole = united(pairs)
-    if len(whole.low) > 1 or whole.total >= SAFE:
+    if len(pairs[0][0].low) > 1:
         return SLOW * number(pairs)
-    return number(pairs) * (1 if lattice(pairs) else SORTED)
+    long = sum(left.total * right.total for left, right in pairs) >= SAFE
+    return number(pairs) * (1 if lattice(pairs) else SORTED) * (LONG if long else 1)

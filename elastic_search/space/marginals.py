@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,10 +10,13 @@ from elastic_search.space.chain import BlockWay, StageWay
 from elastic_search.space.choice import Space, Value
 from elastic_search.space.distribution import CHUNK, Counts, Distribution, block_sums, extents
 from elastic_search.space.join import Join
-from elastic_search.space.lattice import SAFE, Lattice, lattice
+from elastic_search.space.lattice import SAFE, Lattice, effort, lattice
+from elastic_search.space.work import Watch, unwatched
 
 
-def marginals(space: Space, joins: Sequence[Join], low: int, high: int) -> dict[str, dict[Value, int]]:
+def marginals(
+    space: Space, joins: Sequence[Join], low: int, high: int, watch: Watch = unwatched
+) -> dict[str, dict[Value, int]]:
     """For each choice and value, the number of networks with a cost in [low, high] that have it.
 
     A block that a network does not have counts under none of its values. A network counts under the values that
@@ -36,7 +39,11 @@ def marginals(space: Space, joins: Sequence[Join], low: int, high: int) -> dict[
         if not total:
             continue
         add(space.arm_values(arm), total)
-        for atom, weights in _pull(tops, 2 * total):
+
+        def tell(share: float, before: int = number) -> None:
+            watch("counting each choice", (before + share) / len(space.arms))
+
+        for atom, weights in _pull(tops, 2 * total, tell):
             for way, weight in zip(atom.payloads, weights.tolist(), strict=True):
                 if isinstance(way, BlockWay):
                     add({space.split_name(way.stage, way.block): space.texts[arm.splits[way.split]]}, weight)
@@ -45,24 +52,32 @@ def marginals(space: Space, joins: Sequence[Join], low: int, high: int) -> dict[
     return found
 
 
-def _pull(tops: Sequence[tuple[Distribution, Counts]], bound: int) -> Iterator[tuple[Distribution, Counts]]:
+def _pull(
+    tops: Sequence[tuple[Distribution, Counts]], bound: int, tell: Callable[[float], None]
+) -> Iterator[tuple[Distribution, Counts]]:
     """Every atom under ``tops`` with the total weight through each of its ways.
 
     Args:
         tops: distributions, and for each of their rows the weight of one way through it.
         bound: at least the weight of all ways through them; no way passes through a distribution twice.
+        tell: is told the share that is done.
     """
     kind = np.int64 if bound < SAFE else object
     outer: dict[int, Counts] = {}
     for top, weights in tops:
         outer[id(top)] = outer[id(top)].astype(kind) + weights if id(top) in outer else weights
-    for of in _children_last([top for top, _ in tops]):
+    order = _children_last([top for top, _ in tops])
+    efforts = [effort(extents(of.sources)) if of.sources else 0 for of in order]
+    done, whole = 0, sum(efforts)
+    for of, more in zip(order, efforts, strict=True):
         weights = outer.pop(id(of))
         if not of.sources:
             yield of, of.counts.astype(kind) * weights
             continue
         for child, added in _passed_on(of, weights, kind):
             outer[id(child)] = outer.get(id(child), 0) + added
+        done += more
+        tell(done / whole)
 
 
 def _passed_on(of: Distribution, weights: Counts, kind: type) -> Iterator[tuple[Distribution, Counts]]:
