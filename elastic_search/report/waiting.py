@@ -7,6 +7,7 @@ import time
 
 from elastic_search.report.text import clock
 
+REPAINT_SECONDS = 0.5
 QUIET_SECONDS = 2.0
 """A count that takes no longer says nothing."""
 
@@ -21,7 +22,8 @@ class Waiting:
     def __init__(self, name: str) -> None:
         self._name, self._doing = name, ""
         self._started = self._since = time.monotonic()
-        self._live, self._said = sys.stderr.isatty(), False
+        self._next = self._started + QUIET_SECONDS
+        self._live, self._shown = sys.stderr.isatty(), False
 
     def __call__(self, doing: str, share: float) -> None:
         now = time.monotonic()
@@ -30,15 +32,18 @@ class Waiting:
         self._doing = doing
         if share >= 1:
             self.clear()
-        elif share > 0 and now - self._started >= QUIET_SECONDS and (self._live or not self._said):
+        elif share > 0 and now >= self._next:
             left = clock((now - self._since) * (1 - share) / share)
             line = f"{self._name}: {doing}: {share:.0%} done, about {left} left"
-            print(
-                f"\r{line}\x1b[K" if self._live else line, end="" if self._live else "\n", file=sys.stderr, flush=True
-            )
-            self._said = True
+            if self._live:
+                print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+                self._next, self._shown = now + REPAINT_SECONDS, True
+            else:
+                print(line, file=sys.stderr, flush=True)
+                self._next = float("inf")
 
     def clear(self) -> None:
         """Remove the line from a terminal."""
-        if self._live and self._said:
+        if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._shown = False
