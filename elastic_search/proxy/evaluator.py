@@ -31,7 +31,7 @@ from elastic_search.search.evaluator import (
 )
 from elastic_search.tasks import classification
 from elastic_search.train.checkpoint import DamagedError
-from elastic_search.train.device import choose_device
+from elastic_search.train.device import choose_device, one_thread
 from elastic_search.train.loop import DivergedError, Loop
 from elastic_search.train.run import Run
 
@@ -39,7 +39,7 @@ DATA = ("scenes",)
 
 
 def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: str = DATA[0]) -> ProxyEvaluator:
-    """Make the evaluator that a job names, from plain JSON.
+    """Make the evaluator that a job names, from plain JSON. On a CPU it trains in one thread: see ``one_thread``.
 
     Args:
         recipe: the keys of a space file's ``[proxy]``; see ``recipe_from``.
@@ -53,7 +53,9 @@ def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data:
     """
     if data not in DATA:
         raise UnknownNameError("data set", data, DATA)
-    return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker))
+    chosen = choose_device(device, worker)
+    one_thread(chosen)
+    return ProxyEvaluator(*recipe_from(recipe), chosen)
 
 
 class ProxyEvaluator:
@@ -68,10 +70,15 @@ class ProxyEvaluator:
 
     def __init__(self, proxy: Proxy, training: Training, device: torch.device, data_seed: int = 0) -> None:
         self.proxy, self.training = proxy, training
-        scenes = SceneSpec(training.train_images, training.test_images, proxy.input, seed=data_seed)
-        test = make_scenes(scenes, "test")
-        self._sizes = size_classes(test.object_sizes, scenes)
-        self._loop = Loop(training, make_scenes(scenes, "train"), test, device)
+        scenes = SceneSpec(
+            training.train_images, training.test_images, proxy.input, training.smallest_object,
+            seed=data_seed, val=training.val_images,
+        )  # fmt: skip
+        ranked = make_scenes(scenes, training.ranked_on)
+        self._sizes = size_classes(ranked.object_sizes, scenes)
+        self._loop = Loop(training, make_scenes(scenes, "train"), ranked, device)
+        # Shown for networks trained to the end, never ranked by.
+        self._test = make_scenes(scenes, "test").to(device) if training.val_images else None
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
@@ -82,9 +89,11 @@ class ProxyEvaluator:
             while not run.state["curve"] or self._goes_on(run, monitor):
                 run.epoch(monitor.step)
             right = run.right.cpu()
+            is_whole = len(run.state["curve"]) == self.training.epochs
+            test = run.accuracy(self._test) if is_whole and self._test is not None else None
         sizes = classification.accuracy_by_group(right, self._sizes, SIZE_NAMES)
         count, curve = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS), run.state["curve"]
-        return Score(curve[-1], sizes, run.state["seconds"], count.total, count.params, curve)
+        return Score(curve[-1], sizes, run.state["seconds"], count.total, count.params, curve, test)
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""

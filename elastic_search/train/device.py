@@ -41,6 +41,21 @@ def choose_device(name: str, worker: int = 0) -> torch.device:
     return torch.device("cpu")
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def one_thread(device: torch.device) -> None:
+    """Let torch compute in one thread on a CPU, unless OMP_NUM_THREADS gives another number.
+
+    The threads of a proxy's small layers mostly wait for one another, and on a busy machine many times over. More
+    workers use more cores better, and one thread gives equal seeds equal accuracies whatever the number of cores.
+    """
+    if device.type == "cpu" and not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(1)
+
+
 def _tried(device: torch.device) -> torch.device:
     """The device, after a convolution on it, which fails at once if torch was built for other GPUs."""
     try:
