@@ -44,8 +44,8 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
         raise UsageError(f"trial {trial} {why}", f"recorded: base, {known}")
     spec = network_of(plan, record)
     chosen, expected = choose_device(device), list(record.curve)
-    one_thread(chosen)
-    now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
+    with one_thread(chosen):
+        now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
     before = about.get("first_start", {})
     differing = [f"{key}: {before[key]} then, {now[key]} now" for key in now if before.get(key, now[key]) != now[key]]
     for line in differing:

@@ -107,8 +107,8 @@ def search(
 
         address = storage and checked_url(storage)
         chosen = choose_device(device)
-        one_thread(chosen)
-        about = {"device": describe(chosen), "torch": torch_version()}
+        with one_thread(chosen):
+            about = {"device": describe(chosen), "torch": torch_version()}
         threads = 1 if chosen.type == "cpu" else None
         settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
         cautions = []

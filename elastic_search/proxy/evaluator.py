@@ -39,7 +39,7 @@ DATA = ("scenes",)
 
 
 def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: str = DATA[0]) -> ProxyEvaluator:
-    """Make the evaluator that a job names, from plain JSON. On a CPU it trains in one thread: see ``one_thread``.
+    """Make the evaluator that a job names, from plain JSON.
 
     Args:
         recipe: the keys of a space file's ``[proxy]``; see ``recipe_from``.
@@ -53,13 +53,13 @@ def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data:
     """
     if data not in DATA:
         raise UnknownNameError("data set", data, DATA)
-    chosen = choose_device(device, worker)
-    one_thread(chosen)
-    return ProxyEvaluator(*recipe_from(recipe), chosen)
+    return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker))
 
 
 class ProxyEvaluator:
-    """Evaluates networks by training their proxies on a device; see ``search.evaluator.Evaluator``.
+    """Evaluates networks by training their proxies on a device, in one thread (``one_thread``) if it is a CPU.
+
+    See ``search.evaluator.Evaluator``.
 
     Args:
         proxy: the edit that makes a proxy.
@@ -84,7 +84,7 @@ class ProxyEvaluator:
         """Train the proxy of ``spec``."""
         proxy = self.proxy.of(spec)
         identity = f"{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
-        with self._faults_reported():
+        with self._training():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
             while not run.state["curve"] or self._goes_on(run, monitor):
                 run.epoch(monitor.step)
@@ -97,7 +97,7 @@ class ProxyEvaluator:
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
-        with self._faults_reported():
+        with self._training():
             return self._loop.pace(build(self.proxy.of(spec), 0))
 
     def _goes_on(self, run: Run, monitor: Monitor) -> bool:
@@ -112,10 +112,11 @@ class ProxyEvaluator:
         return True
 
     @contextmanager
-    def _faults_reported(self) -> Iterator[None]:
-        """Turn the faults of a training into the errors that the search knows."""
+    def _training(self) -> Iterator[None]:
+        """A context for a training, whose faults become the errors that the search knows."""
         try:
-            yield
+            with one_thread(self._loop.device):
+                yield
         except DamagedError as error:
             raise DamagedCheckpointError(str(error)) from None
         except DivergedError as error:

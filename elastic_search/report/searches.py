@@ -48,10 +48,14 @@ def _network_fields(space: SearchSpace) -> list[Field]:
 
 
 def _shown(row: Row, space: SearchSpace) -> Record:
-    tested = row.result.test_accuracy if space.training.val_images else row.result.accuracy
-    error = None if tested is None else standard_error(tested, space.training.test_images)
     known = {"depths": row.spec.depths, "splits": edits_text(row.spec, space.space.base)}
-    return {**row_dict(row), **known, "standard_error": error}
+    return {**row_dict(row), **known, "standard_error": _error(row, space)}
+
+
+def _error(row: Row, space: SearchSpace) -> float | None:
+    """Standard error of the accuracy that is shown."""
+    shown = row.result.test_accuracy if space.training.val_images else row.result.accuracy
+    return None if shown is None else standard_error(shown, space.training.test_images)
 
 
 def row_dict(row: Row) -> Record:
@@ -79,7 +83,9 @@ def _document(run: Run) -> Record:
     head: Record = {"run": run.folder.name, "space": run.space.name, "base": run.space.base_name}
     head |= {"seed": run.settings.seed, "ended": run.ended}
     head |= {"band": {**band_head(run.space.band), "networks": run.inside}, "proxy": run.space.recipe}
-    return {**head, "networks": [row_dict(row) for row in run.rows()]}
+    tested = run.space.training.val_images > 0
+    errors = [{"standard_error": _error(row, run.space)} if tested else {} for row in run.rows()]
+    return {**head, "networks": [row_dict(row) | error for row, error in zip(run.rows(), errors, strict=True)]}
 
 
 def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:

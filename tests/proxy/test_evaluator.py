@@ -136,15 +136,23 @@ def test_recipe_with_muon_is_resumed_bit_for_bit():
 
 
 @pytest.mark.parametrize(("given", "threads"), ((None, 1), ("2", 3)))
-def test_evaluator_on_a_cpu_trains_in_one_thread_unless_told(monkeypatch, given, threads):
+def test_evaluator_on_a_cpu_trains_in_one_thread_unless_told(monkeypatch, evaluator, given, threads):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     if given:
         monkeypatch.setenv("OMP_NUM_THREADS", given)
     before = torch.get_num_threads()
+
+    class Threads(Keeper):
+        def step(self):
+            super().step()
+            seen.add(torch.get_num_threads())
+
     try:
         torch.set_num_threads(3)
-        Named(PROXY_EVALUATOR, {"recipe": recipe_dict(PROXY, TRAINING), "device": "cpu"}).make()
-        assert torch.get_num_threads() == threads
+        seen = set()
+        evaluator(SPEC, 0, Threads(verdicts=[Verdict.PRUNE]))
+        assert seen == {threads}
+        assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
 
