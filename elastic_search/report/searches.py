@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from elastic_search.arch.zoo import to_dict
+from elastic_search.report.accuracies import accuracy_fields, accuracy_notes, images_note, standard_error
 from elastic_search.report.emit import SCHEMA, Field, Record, Report
 from elastic_search.report.notes import TRAINED
 from elastic_search.report.spaces import band_head
@@ -31,11 +32,12 @@ def search_report(run: Run, why: str) -> Report:
     rows, space = run.rows(), run.space
     fields = [Field("rank", "#"), Field("trial", "trial", "number"), *_network_fields(space)]
     fields += [Field("proxy_macs", "proxy macs", "count"), Field("epochs", "epochs", "number")]
-    fields.append(Field("accuracy", "proxy acc", "percent"))
+    fields += accuracy_fields(space.training)
     fields += [Field("seeds", "seeds", "number")] * any(row.result.seeds > 1 for row in rows)
     fields.append(Field("seconds", "s", "seconds"))
-    notes = [proxy_text(space), f"inside: {space.band}"] + [TRAINED] * any(row.spec.trained_filters for row in rows)
     shown = [_shown(row, space) for row in rows]
+    notes = [proxy_text(space), *accuracy_notes(shown, space.training), f"inside: {space.band}"]
+    notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
     return Report(f"Run {run.folder.name}: {why}", fields, shown, notes, lambda: _document(run))
 
 
@@ -46,7 +48,14 @@ def _network_fields(space: SearchSpace) -> list[Field]:
 
 
 def _shown(row: Row, space: SearchSpace) -> Record:
-    return {**row_dict(row), "depths": row.spec.depths, "splits": edits_text(row.spec, space.space.base)}
+    known = {"depths": row.spec.depths, "splits": edits_text(row.spec, space.space.base)}
+    return {**row_dict(row), **known, "standard_error": _error(row, space)}
+
+
+def _error(row: Row, space: SearchSpace) -> float | None:
+    """Standard error of the accuracy that is shown."""
+    shown = row.result.test_accuracy if space.training.val_images else row.result.accuracy
+    return None if shown is None else standard_error(shown, space.training.test_images)
 
 
 def row_dict(row: Row) -> Record:
@@ -66,15 +75,17 @@ def row_dict(row: Row) -> Record:
         "seconds": result.seconds if trained else None,
         "reason": result.reason or None,
     }
-    of_sweep = {"band": row.band, "front": row.front}
-    return said | {key: value for key, value in of_sweep.items() if value is not None}
+    where_known = {"test_accuracy": result.test_accuracy, "band": row.band, "front": row.front}
+    return said | {key: value for key, value in where_known.items() if value is not None}
 
 
 def _document(run: Run) -> Record:
     head: Record = {"run": run.folder.name, "space": run.space.name, "base": run.space.base_name}
     head |= {"seed": run.settings.seed, "ended": run.ended}
     head |= {"band": {**band_head(run.space.band), "networks": run.inside}, "proxy": run.space.recipe}
-    return {**head, "networks": [row_dict(row) for row in run.rows()]}
+    tested = run.space.training.val_images > 0
+    errors = [{"standard_error": _error(row, run.space)} if tested else {} for row in run.rows()]
+    return {**head, "networks": [row_dict(row) | error for row, error in zip(run.rows(), errors, strict=True)]}
 
 
 def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
@@ -82,7 +93,7 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     spaces = [run.space for run in runs]
     first, shown = spaces[0], list[Record]()
     fields = [Field("target", f"band {first.band.convention.name}", "count"), Field("trial", "trial", "number")]
-    fields += [*_network_fields(first), Field("accuracy", "proxy acc", "percent"), Field("front", "front")]
+    fields += [*_network_fields(first), *accuracy_fields(first.training), Field("front", "front")]
     for row in best:
         target = None if row.band is None else spaces[row.band].band.target
         shown.append({**_shown(row, first), "target": target, "front": "yes" if row.front else "no"})
@@ -90,7 +101,7 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     head = {"sweep": name, "networks": [row_dict(row) for row in best]}
     head["bands"] = [{"schema": SCHEMA, **_document(run)} for run in runs]
     title = f"Sweep {name}: the best of {len(runs)} bands"
-    return Report(title, fields, shown, [proxy_text(first), FRONT, tolerance], head)
+    return Report(title, fields, shown, [proxy_text(first), images_note(first.training), FRONT, tolerance], head)
 
 
 def curves_report(name: str, trial: str, recorded: list[float], again: list[float], differing: list[str]) -> Report:
@@ -117,14 +128,17 @@ def plan_report(run: Run, fits: Forecast) -> Report:
     pace, rungs = run.pace, ", ".join(map(str, run.halving.rungs))
     low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
     trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
+    training, workers = run.space.training, run.settings.workers
+    steps = max(1, training.train_images // training.batch)
+    speed = f"{steps / pace.typical:.3g} steps/s" + (f" in each of {workers} workers" if workers > 1 else "")
     end = datetime.now().astimezone() + timedelta(seconds=fits.seconds)
     lines = {
         "inside": f"{run.inside:,} of {run.space.matcher.size:,} networks: {run.space.band}",
-        "an epoch": f"{low} to {high} s in the band, {base} s for the base",
+        "an epoch": f"{low} to {high} s in the band, {base} s for the base; {speed}",
         "rungs": f"{rungs} epochs; {run.settings.strategy}",
         "fits": f"{trials}, about {fits.full:,} of them to the last epoch; {fits.epochs:,} epochs",
         "time": f"{clock(fits.budget_seconds, ' left')}, {clock(run.folder.spent_seconds)} already used",
-        "ends": f"{end:%Y-%m-%d %H:%M} local time",
+        "ends": f"in about {clock(fits.seconds)}, at {end:%Y-%m-%d %H:%M} local time",
     }
     head: Record = {"strategy": run.settings.strategy, "inside": run.inside, "networks": run.space.matcher.size}
     head |= {
@@ -141,8 +155,12 @@ def plan_report(run: Run, fits: Forecast) -> Report:
 
 def proxy_text(plan: SearchSpace) -> str:
     """The meaning of a search's accuracies, in one line."""
+    training = plan.training
+    what = "proxy acc: top-1 on"
+    if training.val_images:
+        what = f"val acc, which ranks, and test acc: top-1 on {training.val_images:,} and"
     return (
-        f"proxy acc: top-1 on {plan.training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
-        f"{plan.training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
+        f"{what} {training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
+        f"{training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
         "ImageNet result"
     )
