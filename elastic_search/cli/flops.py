@@ -83,6 +83,7 @@ def flops(
     files never run code. With --split, --down, --up or --depths the edited network is shown next to NAME. With
     --convention all every tool's count is shown, and why the counts differ.
     """
+    from elastic_search.cost.budget import verdicts
     from elastic_search.cost.parts import measure
     from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.emit import emit
@@ -104,7 +105,7 @@ def flops(
             input = spec.image(input.height, input.width)
             inputs = (*inputs[:i], input, *inputs[i + 1 :])
         counted.append([measure(network, role, input, chosen, by, depth or 1) for role, network in of_roles])
-    if fmt in ("csv", "json"):
+    if fmt == "json":
         tell_opaque(costs.network for costs in counted[0])
     limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
     if training:
@@ -121,9 +122,12 @@ def flops(
     else:
         from elastic_search.report.costs import costs_report, sizes_report
 
-        report = sizes_report(counted) if len(inputs) > 1 else costs_report(counted[0], by)
-    emit(report, fmt)
-    _check(counted, limits)
+        report = sizes_report(counted, by) if len(inputs) > 1 else costs_report(counted[0], by)
+    # The network asked for is the last one; it is held to its budget at every size.
+    found = verdicts((networks[-1] for networks in counted), limits)
+    emit(report.with_budget(found), fmt)
+    if over := [str(verdict) for verdict in found if not verdict.within]:
+        raise OverBudgetError("\n  ".join(over))
 
 
 def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
@@ -197,17 +201,3 @@ def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Re
 
     modules = [costs.network.module or Net(costs.network.graph) for costs in networks]
     return latency_report(networks, measure_all(modules, input, batch, choose_device(device)))
-
-
-def _check(counted: list[list[Costs]], limits: dict[str, int | None]) -> None:
-    """Raise if the network asked for, the last one, is over a budget at any size."""
-    over = []
-    for networks in counted:
-        asked = networks[-1]
-        values = {"macs": asked.macs.total, "params": asked.macs.params, "activations": asked.macs.activations}
-        size = f"{asked.macs.input.height}x{asked.macs.input.width}"
-        for key, limit in limits.items():
-            if limit is not None and values[key] > limit:
-                over.append(f"{asked.network.label} at {size}: {values[key]:,} {key}, over {limit:,}")
-    if over:
-        raise OverBudgetError("\n  ".join(over))

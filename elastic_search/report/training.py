@@ -58,7 +58,10 @@ def training_report(
     measured = [_measure(net.graph, input, batch, itemsize(dtype), optimizer) for net in networks]
     rows: list[Record | None] = []
     records: list[Record] = [
-        {"network": net.label, "quantity": key, "unit": UNITS[part][0], "value": costs[part][key]}
+        {
+            **{"network": net.label, "input": str(input), "batch": batch, "dtype": dtype, "optimizer": optimizer},
+            **{"quantity": key, "unit": UNITS[part][0], "value": costs[part][key], "opaque": opaque_nodes(net.graph)},
+        }
         for net, costs in zip(networks, measured, strict=True)
         for part, titles in TITLES.items()
         for key in titles
@@ -82,7 +85,7 @@ def training_report(
     head["networks"] = [{"name": net.label, "opaque": opaque_nodes(net.graph), **costs} for net, costs in counted]
     if len(networks) > 1:
         head["ratio"] = {part: _ratio(measured, part) for part in TITLES}
-    return Report(title, fields, rows, _notes(networks, measured), head, keys=list(records[0]), records=records)
+    return Report(title, fields, rows, _notes(networks, measured), head, "flops --training", records)
 
 
 def _measure(graph: Graph, input: Shape, batch: int, itemsize: int, optimizer: str) -> Measured:
