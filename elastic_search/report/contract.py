@@ -61,6 +61,7 @@ def _forms(*forms: Form) -> dict[str, Form]:
 
 
 COUNTS = "params macs count activations"
+ABOUT = "elastic_blocks params_live params_trained_filters opaque own_layers"
 NODE = "op output params count activations"
 QUANTITIES = f"{COUNTS} bytes_moved peak_memory intensity depth receptive_field"
 RATIOS = " ".join(f"{key}_ratio" for key in QUANTITIES.split())
@@ -95,12 +96,11 @@ def _each(head: str, name: str, paths: Paths) -> Paths:
 FORMS = _forms(
     Form(
         "flops",
-        f"network role input convention unit level path kind blocks resolutions {COUNTS} share opaque own_layers",
+        f"network role input convention unit level path kind blocks resolutions {COUNTS} share {ABOUT}",
         {
             "": "input? by convention unit budget networks difference? ratio?",
             **BUDGET,
-            "networks[]": "name role input id elastic_blocks params_live opaque own_layers params_trained_filters "
-            f"elasticized? blocks {COUNTS} parts spec",
+            "networks[]": f"name role input id {ABOUT} elasticized? blocks {COUNTS} parts spec",
             "networks[].elasticized": "split convention unit replaced left",
             "networks[].elasticized.replaced[]": "path before after",
             "networks[].elasticized.left[]": "path reason why",
@@ -178,7 +178,7 @@ FORMS = _forms(
     ),
     Form(
         "match",
-        "rank depths input convention unit count difference macs macs_difference params params_difference id",
+        f"rank depths {BAND} count difference macs macs_difference params params_difference id",
         {
             "": f"base split down up {BAND} params found networks",
             "networks[]": "rank depths count difference macs macs_difference params params_difference id",
@@ -191,7 +191,7 @@ FORMS = _forms(
     ),
     Form(
         "space sample",
-        "what depths input convention unit count difference params splits id",
+        f"what depths {BAND} count difference params splits id",
         {"": f"{SPACE} networks", **LIMITS, "networks[]": "what depths count difference params splits id values"},
         "Printed by `space bounds` and `space nearest`, too.",
     ),
@@ -203,8 +203,8 @@ FORMS = _forms(
     ),
     Form(
         "search",
-        "rank state trial depths splits input convention unit count difference params proxy_macs epochs accuracy "
-        "seeds seconds reason id",
+        f"rank state trial depths splits {BAND} count difference params proxy_macs epochs accuracy seeds "
+        "seconds reason id",
         RUN,
     ),
     Form(
@@ -214,13 +214,13 @@ FORMS = _forms(
     ),
     Form(
         "search --dry-run",
-        "strategy inside size input convention unit target low high seconds_base seconds_cheapest "
+        f"strategy inside size {BAND} seconds_base seconds_cheapest "
         "seconds_dearest rungs trials full epochs seconds short budget_seconds spent_seconds end",
         PLAN,
     ),
     Form(
         "search --targets --dry-run",
-        "strategy inside size input convention unit target low high seconds_base seconds_cheapest "
+        f"strategy inside size {BAND} seconds_base seconds_cheapest "
         "seconds_dearest rungs trials full epochs seconds short budget_seconds spent_seconds end",
         _each("bands", "bands", PLAN),
     ),

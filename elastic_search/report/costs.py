@@ -13,6 +13,7 @@ from elastic_search.report.notes import SEE_CLASSES, opaque_notes, own_layer_not
 from elastic_search.report.text import resolutions_text, size
 
 if TYPE_CHECKING:
+    from elastic_search.arch.network import Network
     from elastic_search.cost.convention import Convention
     from elastic_search.nn.elastic.elasticize import Elasticized
 
@@ -56,8 +57,15 @@ def _rows(costs: Costs, by: str) -> list[Record]:
 
 
 def _whole(costs: Costs) -> Record:
-    doubts = {"opaque": opaque_nodes(costs.network.graph), "own_layers": costs.network.own_layers}
-    return _row(costs, costs.whole) | {"level": "total", **doubts}
+    """The total; what notes say of a network are values of its row, too."""
+    return _row(costs, costs.whole) | {"level": "total", **_about(costs.network)}
+
+
+def _about(network: Network) -> Record:
+    spec, graph = network.spec, network.graph
+    about: Record = {"elastic_blocks": network.elastic_blocks, "params_live": graph.params_live}
+    about |= {"params_trained_filters": trained_params(spec) if spec and spec.trained_filters else 0}
+    return about | {"opaque": opaque_nodes(graph), "own_layers": list(network.own_layers)}
 
 
 def _row(costs: Costs, part: Part) -> Record:
@@ -170,10 +178,7 @@ def _document(counted: list[list[Costs]], by: str) -> Record:
 def _entry(costs: Costs) -> Record:
     network, spec = costs.network, costs.network.spec
     entry: Record = {"name": network.label, "role": costs.role, "input": list(costs.macs.input)}
-    entry |= {"id": spec and spec_id(spec), "elastic_blocks": network.elastic_blocks}
-    entry |= {"params_live": network.graph.params_live, "opaque": opaque_nodes(network.graph)}
-    entry |= {"own_layers": list(network.own_layers), **_elasticized(network.elasticized)}
-    entry["params_trained_filters"] = trained_params(spec) if spec and spec.trained_filters else 0
+    entry |= {"id": spec and spec_id(spec), **_about(network), **_elasticized(network.elasticized)}
     entry |= {"blocks": costs.whole.blocks, **_counts(costs.whole), "parts": []}
     for part in costs.parts:
         about: Record = {"path": part.path, "kind": part.kind, "blocks": part.blocks}

@@ -27,6 +27,9 @@ MINUS = re.compile(r"(?<![^\s(])-(?=\d)")
 BY = re.compile(r"(?<![\w.])\d+(?:x\d+)+(?![\w.])")
 """A size, such as 224x224, not a part of a name."""
 
+TIMES = re.compile(r"(?<=\w )x$")
+"""What the header of a ratio ends in."""
+
 
 def markdown(report: Report) -> str:
     """A pipe table with its title above and its notes below."""
@@ -57,5 +60,6 @@ def typeset(text: str) -> str:
     if text == "-":
         return "--"
     marked = BY.sub(lambda found: found[0].replace("x", "×"), MINUS.sub("−", text))
+    marked = TIMES.sub("×", marked)
     cell = "".join(SYMBOLS.get(char, char) for char in marked)
     return f"{{}}{cell}" if cell[:1] in ("[", "*") else cell  # after a line break these would be its arguments

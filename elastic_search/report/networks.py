@@ -11,6 +11,7 @@ from elastic_search.cost.tools import FVCORE, MACS
 from elastic_search.errors import ShapeError
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.notes import TRAINED
+from elastic_search.report.spaces import band_columns, band_head
 from elastic_search.report.text import size
 
 if TYPE_CHECKING:
@@ -93,9 +94,8 @@ def match_report(matches: Matches, label: str, base: Spec, split: Split) -> Repo
     notes += [f"and {params}"] if params else []
     notes += [TRAINED] * (split.up == "trained")
     head: Record = {"base": label, "split": str(split), "down": split.down if split.scales_down else None}
-    head |= {"up": split.up if split.scales_down else None, "input": list(band.input), "convention": rules.name}
-    head |= {"unit": rules.unit, "target": band.target, "low": band.low, "high": band.high}
+    head |= {"up": split.up if split.scales_down else None, **band_head(band)}
     head |= {"params": params and [params.low, params.high], "found": found, "networks": networks}
-    rows = [{**row, "input": str(band.input), "convention": rules.name, "unit": rules.unit} for row in networks]
+    rows = [{**row, **band_columns(band)} for row in networks]
     title = f"Depths of {label} with split {split}{types} at {size(band.input)}"
     return Report(title, fields, rows, notes, head, "match").without("macs_difference", "macs")

@@ -142,7 +142,7 @@ def plan_report(run: Run, fits: Forecast) -> Report:
     planned: Record = {"rungs": run.halving.rungs, **vars(fits), "spent_seconds": run.folder.spent_seconds}
     planned["end"] = end.isoformat(timespec="seconds")
     seconds = {f"seconds_{key}": value for key, value in vars(pace).items()}
-    record = {**about, **band_head(band), **band_columns(band), **seconds, **planned}
+    record = {**about, **band_columns(band), **seconds, **planned}
     head = {**about, "band": band_head(band), "seconds_an_epoch": vars(pace), **planned}
     rows = [{"name": name, "text": text} for name, text in lines.items()]
     fields = [Field("name", "plan"), Field("text", "what fits", "long")]

@@ -9,11 +9,11 @@ from elastic_search.arch.zoo import spec_id
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.notes import TRAINED
 from elastic_search.report.text import edits_text, share_text
-from elastic_search.space.band import Band
-from elastic_search.space.match import Candidate
 
 if TYPE_CHECKING:
     from elastic_search.files import SearchSpace
+    from elastic_search.space.band import Band
+    from elastic_search.space.match import Candidate
 
 
 def band_head(band: Band) -> Record:
@@ -24,7 +24,7 @@ def band_head(band: Band) -> Record:
 
 def band_columns(band: Band) -> Record:
     """What rows of CSV say of a band."""
-    return {"input": str(band.input), "convention": band.convention.name, "unit": band.convention.unit}
+    return {**band_head(band), "input": str(band.input)}
 
 
 def space_head(plan: SearchSpace) -> Record:

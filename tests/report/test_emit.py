@@ -130,6 +130,7 @@ def test_latex_is_that_of_booktabs(printed):
         ("2·E_out", r"2$\cdot$E\_out"),
         ("a\\b", r"a\textbackslash{}b"),
         ("[a]", "{}[a]"),
+        ("macs x", r"macs $\times$"),
         ("-", "--"),
     ),
 )
