@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SCHEMA = 2
 """Version of the JSON of every command."""
 
-ENOUGH_LONG, LEAST_LONG = 24, 8
+ENOUGH_LONG, LEAST_LONG = 16, 8
 """Width of a wrapped column that is worth a table with fewer columns, and the smallest."""
 
 GAP = 2

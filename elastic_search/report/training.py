@@ -108,15 +108,15 @@ def _notes(networks: list[Network], measured: list[Measured]) -> list[str]:
             wrong.append(f"{excess / 10**9:.3f} for {net.label}")
     if wrong:
         lines.append(
-            "FlopCounterMode counts the weight gradient of a grouped convolution as if it had one group: "
-            f"GFLOPs too many: {', '.join(wrong)}; forward and backward above are right"
+            "FlopCounterMode counts the weight gradient of a grouped convolution as if it had one group "
+            f"(GFLOPs too many: {', '.join(wrong)}); forward and backward above are right"
         )
     for net in networks:
         if dead := [path for path in net.graph.dead() if net.graph.at(path).params]:
             lines.append(f"{net.label}: without {', '.join(dead)}, whose results are not used")
     lines += opaque_notes((net.label, net.graph) for net in networks)
     lines.append(
-        "MiB: peak size of tensors, with the image among the activations, but without the workspace of convolutions and "
-        "the allocator's rounding; gradients and state have the dtype of the parameters"
+        "MiB: peak size of tensors, with the image among the activations, but without the workspace of convolutions "
+        "and the allocator's rounding; gradients and state have the dtype of the parameters"
     )
     return lines

@@ -1,23 +1,15 @@
 """JSON and CSV of every command keep the written contract."""
 
 import json
-from dataclasses import replace
-from types import SimpleNamespace
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from elastic_search.cli.main import COMMANDS, cli
-from elastic_search.files import load_space
-from elastic_search.report.checks import findings_report, weights_report
 from elastic_search.report.contract import FORMS, Form
 from elastic_search.report.emit import SCHEMA, emit
-from elastic_search.report.searches import curves_report, plan_report, plans_report, search_report, sweep_report
-from elastic_search.search.plan import Forecast, Pace
-from elastic_search.search.store.ranking import Row
-from elastic_search.search.store.result import Result
-from tests.report.staging import strays, violations
+from tests.report.staging import of_a_search, strays, violations
 
 MODULES = """
 import torch
@@ -120,43 +112,6 @@ def test_a_command_that_loads_torch_keeps_the_contract(name, line, tmp_path, mon
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     check(name, *both(line))
-
-
-def of_a_search():
-    """Reports of a search and of what reads its record, made without training."""
-    space = load_space("demo")
-    spec, base = space.matcher.extremes[0].spec, space.space.base
-    result = Result(None, None, "a", 10, 5, accuracy=0.5, curve=(0.4, 0.5), seconds=1.5, proxy_macs=7, proxy_params=3)
-    tried = replace(result, number=0, accuracy_by_size={"small": 0.5}, accuracies=(0.5, 0.6))
-    failed = replace(tried, number=2, accuracy=None, reason="out of memory", accuracies=())
-    rows = [Row("base", result, base, 0.0), Row("1", tried, spec, 0.01)]
-    rows += [Row("stopped", replace(tried, number=1, stopped=True, accuracies=()), spec, -0.01)]
-    rows += [Row("failed", failed, spec, 0.0)]
-    run = SimpleNamespace(
-        **{"rows": lambda: rows, "space": space, "inside": 25, "ended": "trials", "title": "A run"},
-        folder=SimpleNamespace(name="demo", spent_seconds=2.5),
-        settings=SimpleNamespace(seed=0, strategy="uniform"),
-        halving=SimpleNamespace(rungs=[1, 3]),
-        pace=Pace(1.0, 0.5, 2.0),
-    )
-    plan = plan_report(run, Forecast(3, 2, 9, 60.0, True, None))
-    front = [replace(rows[0], front=True), replace(rows[1], band=0, front=False)]
-    conversion = SimpleNamespace(
-        same=3, renamed=2, merged=0, dropped=(("heads", 1),), keys=6, tensors=5, source_sha256="ab"
-    )
-    findings = [
-        {"what": "disk", "sound": True, "says": "1 GB", "cure": ""},
-        {"what": "torch", "sound": False, "says": "none", "cure": "install it"},
-    ]
-    return [
-        search_report(run, "all trials are done"),
-        sweep_report("demo", [run], front),
-        plan,
-        plans_report([plan, plan]),
-        curves_report("demo", "base", [0.1, 0.2], [0.1, 0.3], ["torch: 1 then, 2 now"]),
-        findings_report(findings, "This environment"),
-        weights_report("resnext50", "a.pth", "a.safetensors", conversion),
-    ]
 
 
 @pytest.mark.parametrize("report", of_a_search(), ids=lambda report: report.form)
