@@ -27,6 +27,7 @@ from elastic_search.errors import OverBudgetError, UsageError
 if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
+    from elastic_search.cost.budget import Verdict
     from elastic_search.cost.parts import Costs
     from elastic_search.report.emit import Report
 
@@ -83,7 +84,6 @@ def flops(
     files never run code. With --split, --down, --up or --depths the edited network is shown next to NAME. With
     --convention all every tool's count is shown, and why the counts differ.
     """
-    from elastic_search.cost.budget import verdicts
     from elastic_search.cost.parts import measure
     from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.emit import emit
@@ -123,8 +123,7 @@ def flops(
         from elastic_search.report.costs import costs_report, sizes_report
 
         report = sizes_report(counted, by) if len(inputs) > 1 else costs_report(counted[0], by)
-    # The network asked for is the last one; it is held to its budget at every size.
-    found = verdicts((networks[-1] for networks in counted), limits)
+    found = _verdicts([networks[-1] for networks in counted], limits)
     emit(report.with_budget(found), fmt)
     if over := [str(verdict) for verdict in found if not verdict.within]:
         raise OverBudgetError("\n  ".join(over))
@@ -189,6 +188,15 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         variant = Network(label, graph, module=module, own_layers=classes, elasticized=change)
         networks.append(("elastic", variant))
     return networks
+
+
+def _verdicts(asked: list[Costs], limits: dict[str, int | None]) -> list[Verdict]:
+    """Whether the network asked for keeps its budget, at every size."""
+    if all(limit is None for limit in limits.values()):
+        return []
+    from elastic_search.cost.budget import verdicts
+
+    return verdicts(asked, limits)
 
 
 def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:

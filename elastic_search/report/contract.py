@@ -19,7 +19,7 @@ class Form(NamedTuple):
     """What one command, or one way of calling it, prints.
 
     Attributes:
-        name: the value of ``command`` in JSON.
+        name: the value of ``form`` in JSON: the command, with the options that change what it prints.
         columns: the keys of CSV in order; "x_*" stands for all keys that begin with "x_". Empty without CSV.
         document: the keys of JSON; one that ends in "?" is not always there.
         about: a sentence on when it is printed, if the name does not say it.
@@ -42,7 +42,7 @@ class Form(NamedTuple):
 
     def objects(self) -> Paths:
         """``document`` with the keys that all commands have."""
-        return {**self.document, "": f"schema command {self.document['']} notes"}
+        return {**self.document, "": f"schema form {self.document['']} notes"}
 
     def key(self, path: str, column: bool = False) -> Key:
         """What a key holds, by its path in the document or the name of its column: first what is said for this form."""
@@ -68,7 +68,7 @@ RATIOS = " ".join(f"{key}_ratio" for key in QUANTITIES.split())
 PASSES = "forward grad_input grad_weight torch_backward backward total total_batch torch_total"
 MEMORY = "parameters buffers gradients optimizer inference training total_inference total_training"
 BUDGET = {"budget": "within limits", "budget.limits[]": "name input quantity value limit within uncounted"}
-BAND = "convention unit input target low high"
+BAND = "input convention unit target low high"
 SPACE = f"space size {BAND} limits"
 LIMITS = {"limits[]": "quantity unit input low high"}
 RESULT = (

@@ -65,7 +65,7 @@ class Report(NamedTuple):
         fields: columns of the table, in order.
         rows: raw values by field key; None instead of a row is a separator, and a missing value is shown as "-".
         notes: lines below the table; also a list in JSON, and on stderr with CSV, whose file has none.
-        head: the JSON document, to which ``emit`` adds schema, command and notes; a function if it takes time to make.
+        head: the JSON document, to which ``emit`` adds schema, form and notes; a function if it takes time to make.
         form: name of its keys in ``report.contract``, which also gives the columns of CSV; those of a report without
             one are its fields.
         records: rows of CSV, if they differ from those of the table.
@@ -127,7 +127,7 @@ class Report(NamedTuple):
 
     def document(self) -> Record:
         """The JSON document."""
-        about = {"schema": SCHEMA, **({"command": self.form} if self.form else {})}
+        about = {"schema": SCHEMA, **({"form": self.form} if self.form else {})}
         return {**about, **(self.head() if callable(self.head) else self.head), "notes": self.remarks()}
 
     def without(self, *keys: str) -> Report:

@@ -28,7 +28,7 @@ _UNIT = "that of `unit`"
 KEYS = {
     # Every command.
     "schema": Key("integer", "version of this contract"),
-    "command": Key("text", "which of the forms below this is"),
+    "form": Key("text", "which of the forms of this page it is"),
     "notes": Key("texts", "what the table says below its rows"),
     # Networks.
     "networks": Key("list", "one entry a network"),

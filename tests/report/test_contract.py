@@ -92,7 +92,7 @@ def both(line):
 
 def check(name, data, text, said):
     form = FORMS[name]
-    assert (data["schema"], data["command"]) == (SCHEMA, name)
+    assert (data["schema"], data["form"]) == (SCHEMA, name)
     assert violations(form, data) == []
     assert bool(form.columns) == bool(text)
     if text:

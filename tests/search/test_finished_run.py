@@ -66,7 +66,7 @@ def in_the_first_schema(said):
         names = {"count": "cost"}
         old = {names.get(key, key): value for key, value in row.items() if key not in ("state", "depths", "splits")}
         networks.append(old | {"rank": row["state"] if row["rank"] is None else str(row["rank"])})
-    rest = {key: value for key, value in said.items() if key not in ("command", "notes")}
+    rest = {key: value for key, value in said.items() if key not in ("form", "notes")}
     return {**rest, "schema": 1, "band": {**band, "networks": said["band"]["inside"]}, "networks": networks}
 
 
