@@ -103,7 +103,7 @@ FORMS = _forms(
             "networks[]": f"name role input id {ABOUT} elasticized? blocks {COUNTS} parts spec",
             "networks[].elasticized": "split convention unit replaced left",
             "networks[].elasticized.replaced[]": "path before after",
-            "networks[].elasticized.left[]": "path reason why",
+            "networks[].elasticized.left[]": "path reason detail",
             "networks[].parts[]": f"path kind blocks resolutions {COUNTS} share",
             "difference": COUNTS,
             "ratio": COUNTS,

@@ -51,7 +51,7 @@ KEYS = {
     "before": Key("integer", "count of the convolution before", _UNIT),
     "after": Key("integer", "count of what replaces it", _UNIT),
     "reason": Key("text?", "why; null if there is nothing to explain"),
-    "why": Key("text", "the reason in words"),
+    "detail": Key("text", "the numbers behind the reason, or nothing"),
     # Parts and counts.
     "input": Key("shape", "channels, height and width of the image", "pixels"),
     "by": Key("text", "what `parts` are: `stage`, `block`, `op` or `module`"),

@@ -1,6 +1,7 @@
 """JSON and CSV of every command keep the written contract."""
 
 import json
+import re
 
 import click
 import pytest
@@ -97,7 +98,11 @@ def check(name, data, text, said):
     assert bool(form.columns) == bool(text)
     if text:
         assert strays(form, text) == []
-        assert [line.removeprefix("note: ") for line in said.splitlines() if line.startswith("note: ")] == data["notes"]
+        notes = [line.removeprefix("note: ") for line in said.splitlines() if line.startswith("note: ")]
+        # Two measurements of time have different numbers of passes.
+        assert [re.sub(r"\d+ passes", "", note) for note in notes] == [
+            re.sub(r"\d+ passes", "", note) for note in data["notes"]
+        ]
 
 
 @pytest.mark.parametrize(("name", "line"), [(name, line) for name, lines in COMMAND_LINES.items() for line in lines])
