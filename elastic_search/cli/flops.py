@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
+    from elastic_search.cost.budget import Verdict
     from elastic_search.cost.parts import Costs
     from elastic_search.report.emit import Report
 
@@ -49,6 +50,11 @@ if TYPE_CHECKING:
 @click.option("--max-macs", type=AMOUNT, help="Exit with 1 if the network (the edited one, if any) has more MACs.")
 @click.option("--max-params", type=AMOUNT, help="Exit with 1 if it has more parameters.")
 @click.option("--max-activations", type=AMOUNT, help="Exit with 1 if it has more activations.")
+@click.option(
+    "--allow-unknown",
+    is_flag=True,
+    help="Let operations that nobody can count pass a budget; else they exit with 1, as the total is not known.",
+)
 @click.option("--training", is_flag=True, help="Show forward and backward FLOPs and the memory of training.")
 @click.option("--latency", is_flag=True, help="Measure the time per image on this machine, next to the counts.")
 @click.option(
@@ -72,6 +78,7 @@ def flops(
     max_macs: int | None,
     max_params: int | None,
     max_activations: int | None,
+    allow_unknown: bool,
     training: bool,
     latency: bool,
     batch: int | None,
@@ -109,7 +116,7 @@ def flops(
             input = spec.image(input.height, input.width)
             inputs = (*inputs[:i], input, *inputs[i + 1 :])
         counted.append([measure(network, role, input, chosen, by, depth or 1) for role, network in of_roles])
-    if fmt in ("csv", "json"):
+    if fmt == "json":
         tell_opaque(costs.network for costs in counted[0])
     limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
     if training:
@@ -126,9 +133,13 @@ def flops(
     else:
         from elastic_search.report.costs import costs_report, sizes_report
 
-        report = sizes_report(counted) if len(inputs) > 1 else costs_report(counted[0], by)
-    emit(report, fmt)
-    _check(counted, limits)
+        report = sizes_report(counted, by) if len(inputs) > 1 else costs_report(counted[0], by)
+    found = _verdicts([networks[-1] for networks in counted], limits, allow_unknown)
+    emit(report.with_budget(found), fmt)
+    if over := [verdict for verdict in found if not verdict.within]:
+        unknown = all(verdict.value <= verdict.limit for verdict in over)
+        hint = "give the operations a rule (elastic_search.register_rule), or pass them with --allow-unknown"
+        raise OverBudgetError("\n  ".join(map(str, over)), hint if unknown else None)
 
 
 def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
@@ -202,6 +213,15 @@ def _copied(name: str) -> nn.Module:
         return load_module(name)  # some modules cannot be copied
 
 
+def _verdicts(asked: list[Costs], limits: dict[str, int | None], allow_unknown: bool) -> list[Verdict]:
+    """Whether the network asked for keeps its budget, at every size."""
+    if all(limit is None for limit in limits.values()):
+        return []
+    from elastic_search.cost.budget import verdicts
+
+    return verdicts(asked, limits, allow_unknown)
+
+
 def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:
     from elastic_search.report.latency import latency_report
 
@@ -212,17 +232,3 @@ def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Re
 
     modules = [costs.network.module or Net(costs.network.graph) for costs in networks]
     return latency_report(networks, measure_all(modules, input, batch, choose_device(device)))
-
-
-def _check(counted: list[list[Costs]], limits: dict[str, int | None]) -> None:
-    """Raise if the network asked for, the last one, is over a budget at any size."""
-    over = []
-    for networks in counted:
-        asked = networks[-1]
-        values = {"macs": asked.macs.total, "params": asked.macs.params, "activations": asked.macs.activations}
-        size = f"{asked.macs.input.height}x{asked.macs.input.width}"
-        for key, limit in limits.items():
-            if limit is not None and values[key] > limit:
-                over.append(f"{asked.network.label} at {size}: {values[key]:,} {key}, over {limit:,}")
-    if over:
-        raise OverBudgetError("\n  ".join(over))

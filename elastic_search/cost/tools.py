@@ -102,7 +102,9 @@ def _convention(
     return Convention(name, unit, meaning, rules, counts_dead)
 
 
-MACS = _convention("macs", "MACs", "multiply-adds of convolutions and linear layers", _MULTIPLY_ADDS, _FVCORE_NAMES)
+MACS = _convention(
+    "macs", "MACs", "multiply-adds of convolutions, linear layers and products", _MULTIPLY_ADDS, _FVCORE_NAMES
+)
 
 FVCORE = _convention(
     "fvcore",

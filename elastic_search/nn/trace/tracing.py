@@ -49,8 +49,7 @@ class Reading:
 def network(label: str, module: nn.Module, input: Input | Sequence[Input]) -> Network:
     """A module under its name, read as ``read`` does."""
     found = read(module, input)
-    own = own_layers(module)
-    return Network(label, found.graph, module=module, own_layers=own, notes=found.notes, given=found.given)
+    return Network(label, found.graph, module=module, notes=found.notes, given=found.given)
 
 
 def trace(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -> Graph:
@@ -146,22 +145,6 @@ def _while_traced(
     return graph, [
         f"fvcore traces the module, whose code then does something else: {theirs.total - ours.total:+,} by fvcore"
     ]
-
-
-def own_layers(module: nn.Module) -> tuple[str, ...]:
-    """Names of a user's own classes that some counters take for layers; a graph holds the functions that they call."""
-    found = set()
-    for part in module.modules():
-        kind = type(part)
-        layer = any(_is_torchs(base) and base.__name__ != "Module" for base in kind.__mro__[1:])
-        weights = any(True for _ in part.parameters(recurse=False))
-        if not _is_torchs(kind) and (layer or weights) and not any(True for _ in part.children()):
-            found.add(kind.__name__)
-    return tuple(sorted(found))
-
-
-def _is_torchs(kind: type) -> bool:
-    return kind.__module__.startswith("torch.nn.modules.")
 
 
 def _graph(reader: Reader, module: nn.Module) -> Graph:
