@@ -47,6 +47,6 @@ def compare(
     networks = [load_graph(name, size) for name in names]
     key = sort and KEYS.get(sort, sort)
     found = compare(networks, image(*size), CONVENTIONS[convention], dtype, key, reverse)
-    if fmt in ("csv", "json"):
+    if fmt == "json":
         tell_opaque(networks)
     emit(comparison_report(found, fmt), fmt)

@@ -29,7 +29,7 @@ def diff(a: str, b: str, exit_code: bool, size: tuple[int, int], convention: str
 
     first, second = (load_graph(name, size) for name in (a, b))
     found = differences(first.graph, second.graph, image(*size), CONVENTIONS[convention])
-    if fmt in ("csv", "json"):
+    if fmt == "json":
         tell_opaque((first, second))
     emit(difference_report(found, first, second, image(*size), CONVENTIONS[convention]), fmt)
     if exit_code and found:

@@ -27,6 +27,7 @@ from elastic_search.errors import OverBudgetError, UsageError
 if TYPE_CHECKING:
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
+    from elastic_search.cost.budget import Verdict
     from elastic_search.cost.parts import Costs
     from elastic_search.report.emit import Report
 
@@ -104,7 +105,7 @@ def flops(
             input = spec.image(input.height, input.width)
             inputs = (*inputs[:i], input, *inputs[i + 1 :])
         counted.append([measure(network, role, input, chosen, by, depth or 1) for role, network in of_roles])
-    if fmt in ("csv", "json"):
+    if fmt == "json":
         tell_opaque(costs.network for costs in counted[0])
     limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
     if training:
@@ -121,9 +122,11 @@ def flops(
     else:
         from elastic_search.report.costs import costs_report, sizes_report
 
-        report = sizes_report(counted) if len(inputs) > 1 else costs_report(counted[0], by)
-    emit(report, fmt)
-    _check(counted, limits)
+        report = sizes_report(counted, by) if len(inputs) > 1 else costs_report(counted[0], by)
+    found = _verdicts([networks[-1] for networks in counted], limits)
+    emit(report.with_budget(found), fmt)
+    if over := [str(verdict) for verdict in found if not verdict.within]:
+        raise OverBudgetError("\n  ".join(over))
 
 
 def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
@@ -187,6 +190,15 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
     return networks
 
 
+def _verdicts(asked: list[Costs], limits: dict[str, int | None]) -> list[Verdict]:
+    """Whether the network asked for keeps its budget, at every size."""
+    if all(limit is None for limit in limits.values()):
+        return []
+    from elastic_search.cost.budget import verdicts
+
+    return verdicts(asked, limits)
+
+
 def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:
     from elastic_search.report.latency import latency_report
 
@@ -197,17 +209,3 @@ def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Re
 
     modules = [costs.network.module or Net(costs.network.graph) for costs in networks]
     return latency_report(networks, measure_all(modules, input, batch, choose_device(device)))
-
-
-def _check(counted: list[list[Costs]], limits: dict[str, int | None]) -> None:
-    """Raise if the network asked for, the last one, is over a budget at any size."""
-    over = []
-    for networks in counted:
-        asked = networks[-1]
-        values = {"macs": asked.macs.total, "params": asked.macs.params, "activations": asked.macs.activations}
-        size = f"{asked.macs.input.height}x{asked.macs.input.width}"
-        for key, limit in limits.items():
-            if limit is not None and values[key] > limit:
-                over.append(f"{asked.network.label} at {size}: {values[key]:,} {key}, over {limit:,}")
-    if over:
-        raise OverBudgetError("\n  ".join(over))

@@ -93,7 +93,7 @@ def convention_option(*more: str) -> Callable[[Command], Command]:
 
 def format_options(command: Command) -> Command:
     """--format and --json; the command receives ``fmt``."""
-    help = "Output format; csv and json hold plain integers."
+    help = "Output format; json and csv are for programs (docs/formats.md)."
     short = click.option("--json", "fmt", flag_value="json", help="Same as --format json.")
     return option("--format", "fmt", type=click.Choice(FORMATS), default="table", help=help)(short(command))
 

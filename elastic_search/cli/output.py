@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def tell_opaque(networks: Iterable[Network]) -> None:
-    """Name the operations without a rule on stderr, for formats that have no notes."""
+    """Name the operations without a rule on stderr, for who reads JSON without its notes."""
     from elastic_search.report.notes import opaque_notes
 
     for line in opaque_notes((network.label, network.graph) for network in networks):

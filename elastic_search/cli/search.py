@@ -77,6 +77,7 @@ def search(
     """
     from pathlib import Path
 
+    from elastic_search.cli.space import watched
     from elastic_search.files import load_space
     from elastic_search.search.plan import bands
 
@@ -84,7 +85,7 @@ def search(
     seconds = _seconds(hours, minutes, until)
     if seconds is None and trials is None:
         raise UsageError("no budget for the search", "give --minutes, --hours, --until or --trials")
-    plan = load_space(space)
+    plan = watched(load_space(space))
     title = plan.name if name is None else name
     plans = bands(plan, title, Path(root), targets)
     for one in plans.values():
@@ -149,15 +150,12 @@ def search(
 
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """Show what fits into the budget of each band."""
-    from elastic_search.report.emit import Report, emit
-    from elastic_search.report.searches import plan_report
+    from elastic_search.report.emit import emit
+    from elastic_search.report.searches import plan_report, plans_report
     from elastic_search.search.run import share
 
     plans = [plan_report(run, run.plan(share(runs, number, seconds))) for number, run in enumerate(runs)]
-    if fmt == "json" and len(plans) > 1:
-        return emit(Report(head={"bands": [plan.head for plan in plans]}), fmt)
-    for plan in plans:
-        emit(plan, fmt)
+    emit(plans_report(plans) if len(plans) > 1 else plans[0], fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

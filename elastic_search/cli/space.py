@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,19 @@ def _band_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def _open(name: str, tolerance: Fraction | None = None, target: int | None = None) -> SearchSpace:
     from elastic_search.files import load_space
 
-    plan = load_space(name)
+    plan = watched(load_space(name))
     if target == 0:
         raise UsageError("--target must be above 0")
     return plan.at(target, tolerance)
+
+
+def watched(plan: SearchSpace) -> SearchSpace:
+    """The space; a count of it that lasts says on stderr what it is doing."""
+    from elastic_search.report.waiting import Waiting
+
+    waiting = Waiting(plan.name)
+    click.get_current_context().call_on_close(waiting.clear)
+    return replace(plan, watch=waiting)
 
 
 @space.command()
@@ -111,15 +121,15 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     """Explain why the band is empty or not, or whether NETWORK is in it (exit code 1 if not)."""
     from elastic_search.cli.options import load_network
     from elastic_search.cost.tally import tally
-    from elastic_search.report.emit import Report, emit
-    from elastic_search.report.spaces import space_head
+    from elastic_search.report.emit import emit
+    from elastic_search.report.spaces import verdict_report
 
     plan = _open(name, tolerance, target)
     band, matcher = plan.band, plan.matcher
     if network is None:
         inside = matcher.some(band)
         if as_json:
-            return emit(Report(head={**space_head(plan), "inside": inside}), "json")
+            return emit(verdict_report(plan, {"inside": inside}), "json")
         click.echo(f"{inside:,} of {matcher.size:,} networks are in the band: {band}")
         for limit in matcher.limits:
             click.echo(f"and {limit}")
@@ -127,8 +137,8 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     label, spec = load_network(network)
     cost, reasons = tally(spec.graph(), band.input, band.convention).total, plan.why_not(spec)
     if as_json:
-        about = {"network": label, "cost": cost, "inside": not reasons, "reasons": reasons}
-        emit(Report(head={**space_head(plan), **about}), "json")
+        about = {"network": label, "count": cost, "in_band": not reasons, "reasons": reasons}
+        emit(verdict_report(plan, about), "json")
         raise SystemExit(bool(reasons))
     for reason in reasons:
         click.echo(f"{label}: {reason}")

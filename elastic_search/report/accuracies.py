@@ -36,7 +36,7 @@ def accuracy_notes(rows: Sequence[Record], training: Training) -> list[str]:
     """What the standard errors are of, and which of a run's rows they tell apart; the base is the first row."""
     notes = [] if training.val_images else [OPTIMISTIC]
     key = "test_accuracy" if training.val_images else "accuracy"
-    whole = [row for row in rows if row[key] is not None and row["rank"] not in ("stopped", "failed")]
+    whole = [row for row in rows if row[key] is not None and row["place"] not in ("stopped", "failed")]
     notes.append(images_note(training))
     if len(whole) < 2:
         return notes
@@ -57,10 +57,10 @@ def _told_apart(rows: Sequence[Record], key: str) -> list[str]:
     said = []
     for one in rows[:2]:
         far = [
-            str(row["rank"])
+            str(row["place"])
             for row in rows
             if abs(row[key] - one[key]) > APART * hypot(row["standard_error"], one["standard_error"])
         ]
         named = ", ".join(far) if len(far) <= MOST_NAMED else f"{len(far)} rows"
-        said.append(f"from {'the base' if one['rank'] == 'base' else one['rank']}: {named or 'none'}")
+        said.append(f"from {'the base' if one['place'] == 'base' else one['place']}: {named or 'none'}")
     return said

@@ -42,25 +42,36 @@ def tools_report(networks: list[Costs], input: Shape, by: str, depth: int = 1) -
     notes = [f"{c.name}: {c.meaning}" + f" ({c.unit})" * (c.unit != "MACs") for c in CONVENTIONS.values()]
     notes += opaque_notes((costs.role, costs.network.graph) for costs in networks)
     notes += own_layer_notes((costs.role, costs.network) for costs in networks)
-    return Report(
-        f"{names} at {size(input)}, in {letter}: counts of each tool",
-        _fields("part", by),
-        rows,
-        notes,
-        head=lambda: _document(networks, input, by, parts, kinds),
-        keys=["network", "role", "convention", "unit", "by", "part", "count"],
-        records=[
-            record
-            for costs, *counted in zip(networks, parts, kinds, strict=True)
-            for record in _records(costs, by, *counted)
-        ],
-        below=[_why(costs, found) for costs, found in zip(networks, kinds, strict=True)],
-        units=dict.fromkeys(CONVENTIONS, unit),
+    return _halved(
+        Report(
+            f"{names} at {size(input)}, in {letter}: counts of each tool",
+            _fields("part", by),
+            rows,
+            notes,
+            head=lambda: _document(networks, input, by, parts, kinds),
+            form="flops --convention all",
+            records=[
+                record
+                for costs, *counted in zip(networks, parts, kinds, strict=True)
+                for record in _records(costs, input, by, *counted)
+            ],
+            below=[_why(costs, found) for costs, found in zip(networks, kinds, strict=True)],
+            units=dict.fromkeys(CONVENTIONS, unit),
+        )
     )
 
 
+def _halved(report: Report) -> Report:
+    """A report that a narrow terminal shows as two tables, each with half of the tools."""
+    first, *tools = report.fields
+    middle = len(tools) // 2
+    below = report._replace(title=f"{report.title} (continued)", fields=[first, *tools[middle:]], below=())
+    above = report._replace(fields=[first, *tools[:middle]], notes=(), below=[below])
+    return report._replace(slim=[above])
+
+
 def _fields(first: str, title: str) -> list[Field]:
-    return [Field(first, title), *(Field(name, name.replace("-", "\n"), "count") for name in CONVENTIONS)]
+    return [Field(first, title, "long"), *(Field(name, name.replace("-", "\n"), "count") for name in CONVENTIONS)]
 
 
 def _parts(costs: Costs, input: Shape, by: str, depth: int) -> Counts:
@@ -76,17 +87,25 @@ def _why(costs: Costs, kinds: Counts) -> Report:
     notes = ["unread: nodes whose result is not used"] * any(kind.startswith("unread") for kind in kinds)
     notes += ["'elastic-search conventions' shows every rule"]
     rows += [None, {"kind": "total", **totals}]
-    return Report(title, _fields("kind", "operator"), rows, notes, units=dict.fromkeys(CONVENTIONS, MEGA))
+    return _halved(Report(title, _fields("kind", "operator"), rows, notes, units=dict.fromkeys(CONVENTIONS, MEGA)))
 
 
-def _records(costs: Costs, by: str, parts: Counts, kinds: Counts) -> list[Record]:
+def _records(costs: Costs, input: Shape, by: str, parts: Counts, kinds: Counts) -> list[Record]:
     """One row per part and convention, then one per operator and convention."""
+    network = costs.network
+    about: Record = {"network": network.label, "role": costs.role, "input": str(input)}
+    doubts: Record = {"opaque": opaque_nodes(network.graph), "own_layers": network.own_layers}
 
-    def record(name: str, by: str, part: str, count: int) -> Record:
-        about = {"network": costs.network.label, "role": costs.role, "convention": name}
-        return {**about, "unit": CONVENTIONS[name].unit, "by": by, "part": part, "count": count}
+    def record(name: str, level: str, path: str, count: int) -> Record:
+        found = {**about, "convention": name, "unit": CONVENTIONS[name].unit, "level": level, "count": count}
+        return {**found, **({} if level == "total" else {"path": path}), **(doubts if level == "total" else {})}
 
-    found = [record(name, by, path, row[name]) for name in CONVENTIONS for path, row in parts.items()]
+    found = []
+    for name in CONVENTIONS:
+        levels = [by] * (len(parts) - 1) + ["total"]
+        found += [
+            record(name, level, path, row[name]) for level, (path, row) in zip(levels, parts.items(), strict=True)
+        ]
     return found + [record(name, "operator", kind, row[name]) for kind, row in kinds.items() for name in row]
 
 
@@ -98,7 +117,7 @@ def _document(networks: list[Costs], input: Shape, by: str, parts: list[Counts],
         for name, convention in CONVENTIONS.items():
             operators = {kind: row[name] for kind, row in of_kinds.items() if row[name]}
             counts = {path: row[name] for path, row in of_parts.items()}
-            tools[name] = {"unit": convention.unit, "total": counts.pop("total"), "operators": operators}
+            tools[name] = {"unit": convention.unit, "count": counts.pop("total"), "operators": operators}
             tools[name]["parts"] = counts
         entry: Record = {"name": network.label, "role": costs.role, "id": network.spec and spec_id(network.spec)}
         entry |= {"opaque": opaque_nodes(network.graph)}
@@ -118,15 +137,16 @@ def rules_data() -> list[Record]:
 
 def rules_report() -> Report:
     """What ``conventions`` reports: one row per rule of each convention; operators that are not listed count 0."""
-    rows, entries = list[Record | None](), rules_data()
+    rows, records, entries = list[Record | None](), list[Record](), rules_data()
     for entry in entries:
         rows += [None] * bool(rows)
-        first = {"name": entry["name"], "unit": entry["unit"]}
+        about = first = {"convention": entry["name"], "unit": entry["unit"]}
         rules = entry["rules"] | ({} if entry["counts_unread"] else {"what nobody reads": "0"})
-        for op, formula in rules.items():
-            rows.append({**first, "op": op, "formula": formula})
+        for operator, formula in rules.items():
+            records.append({**about, "operator": operator, "formula": formula})
+            rows.append(records[-1] | first)
             first = dict.fromkeys(first, "")
-    fields = [Field("name", "convention"), Field("unit", "unit"), Field("op", "operator")]
+    fields = [Field("convention", "convention"), Field("unit", "unit"), Field("operator", "operator")]
     fields.append(Field("formula", "counts", "long"))
     title = "Counting rules of each convention, for one image in eval mode"
-    return Report(title, fields, rows, RULE_NOTES, head={"conventions": entries})
+    return Report(title, fields, rows, RULE_NOTES, {"conventions": entries}, "conventions", records)

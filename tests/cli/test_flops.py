@@ -15,14 +15,14 @@ def test_every_tool_stands_in_one_table_and_the_reasons_in_another(command):
     assert "Why they differ: resnext50_elastic" in out
     data = json.loads(command("flops", "resnext50", "--convention", "all", "--json").stdout)
     tools = data["networks"][0]["conventions"]
-    assert {name: tools[name]["total"] for name in GOLDEN_TOTALS} == GOLDEN_TOTALS
+    assert {name: tools[name]["count"] for name in GOLDEN_TOTALS} == GOLDEN_TOTALS
     for tool in tools.values():
-        assert sum(tool["operators"].values()) == sum(tool["parts"].values()) == tool["total"]
+        assert sum(tool["operators"].values()) == sum(tool["parts"].values()) == tool["count"]
     rows = list(
         csv.DictReader(io.StringIO(command("flops", "resnext50", "--convention", "all", "--format", "csv").stdout))
     )
     assert {
-        row["convention"]: int(row["count"]) for row in rows if row["part"] == "total"
+        row["convention"]: int(row["count"]) for row in rows if row["level"] == "total"
     }.items() >= GOLDEN_TOTALS.items()
 
 
@@ -36,9 +36,15 @@ def test_every_tool_in_documents(command, fmt):
 def test_several_sizes_are_rows(command):
     data = json.loads(command("flops", "dla_x60", "--elastic", "--input", "96,224,225x193", "--json").stdout)
     sizes = [(row["input"], row["role"]) for row in data["networks"]]
-    assert sizes == [(size, role) for size in ("96x96", "224x224", "225x193") for role in ("base", "elastic")]
+    shapes = ([3, 96, 96], [3, 224, 224], [3, 225, 193])
+    assert sizes == [(shape, role) for shape in shapes for role in ("base", "elastic")]
     one = json.loads(command("flops", "dla_x60", "--input", "3x225x193", "--json").stdout)
-    assert data["networks"][4]["macs"] == one["networks"][0]["macs"]
+    assert data["networks"][4] == one["networks"][0]
+    args = ("flops", "dla_x60", "--elastic", "--input", "96,224", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(command(*args).stdout)))
+    totals = [int(row["macs"]) for row in rows if row["level"] == "total"]
+    assert totals == [network["macs"] for network in data["networks"][:4]]
+    assert len(rows) > len(totals)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ def test_diff_names_the_nodes(command):
     command("diff", "resnext50", "se_resnext50", "--exit-code", check=1)
     data = json.loads(command("diff", "resnext50", "resnext50_coco", "--json").stdout)
     assert [node["path"] for node in data["nodes"]] == ["head.fc"]
-    assert data["nodes"][0]["b"]["macs" if data["convention"] == "macs" else "fvcore"] == 2048 * 80
+    assert (data["convention"], data["nodes"][0]["b"]["count"]) == ("fvcore", 2048 * 80)
 
 
 MODULES = """

@@ -50,17 +50,19 @@ def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space
     assert any(line.startswith("base") and "3-4-6-3" in line for line in lines)
     assert "a proxy, not an ImageNet result" in done.stdout
     data = json.loads(command(*args, "--json").stdout)
+    states = [network["state"] for network in data["networks"]]
+    assert states[:2] == ["base", "finished"]
+    assert set(states[2:]) <= {"finished", "stopped"}
     ranks = [network["rank"] for network in data["networks"]]
-    assert ranks[:2] == ["base", "1"]
-    assert set(ranks[2:]) <= {"2", "3", "stopped"}
+    assert ranks == [None, *range(1, states.count("finished") + 1), *[None] * states.count("stopped")]
     assert len(ranks) == 4
     band = data["band"]
     for network in data["networks"]:
-        assert band["low"] <= network["cost"] <= band["high"]
+        assert band["low"] <= network["count"] <= band["high"]
         assert set(network["accuracy_by_size"]) <= {"small", "medium", "large"}
     best = json.loads(command("flops", "runs/tiny/best.toml", "--input", "64", "--json").stdout)["networks"][0]
     assert best["id"] == data["networks"][1]["id"]
-    assert best["fvcore"] == data["networks"][1]["cost"]
+    assert best["count"] == data["networks"][1]["count"]
 
 
 def test_finished_run_is_shown_and_not_overwritten(command, space):  # noqa: F811
@@ -181,11 +183,11 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa:
     done = command(*args)
     assert "the best of 2 bands" in done.stdout
     data = json.loads(command(*args, "--json").stdout)
-    base, *best = sorted(data["networks"], key=lambda row: row["rank"] != "base")
-    assert (base["rank"], len(best)) == ("base", 2)
-    for run, network in zip(data["bands"], sorted(best, key=lambda row: row["cost"]), strict=True):
-        assert run["band"]["low"] <= network["cost"] <= run["band"]["high"]
-        assert [row["cost"] for row in run["networks"]] == [base["cost"], network["cost"]]
+    base, *best = sorted(data["networks"], key=lambda row: row["state"] != "base")
+    assert (base["state"], base["target"], len(best)) == ("base", None, 2)
+    for run, network in zip(data["bands"], sorted(best, key=lambda row: row["count"]), strict=True):
+        assert run["band"]["low"] <= network["count"] <= run["band"]["high"]
+        assert [row["count"] for row in run["networks"]] == [base["count"], network["count"]]
     assert any(row["front"] for row in data["networks"])
     # The base was trained once, and every band's run stands by itself.
     bases = [json.loads((space / f"runs/tiny-{m}M/base.json").read_text()) for m in (335, 350)]
@@ -193,7 +195,7 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa:
     command("doctor", "tiny-335M")
     # It goes on by its own name, at its own cost.
     more = command("search", "tiny.toml", "--name", "tiny-335M", "--trials", "2", "--device", "cpu", "--json")
-    assert {row["rank"] for row in json.loads(more.stdout)["networks"]} >= {"base", "1"}
+    assert {row["rank"] for row in json.loads(more.stdout)["networks"]} >= {None, 1}
     assert "its bands are tiny-335M" in command("doctor", "tiny", check=2).stderr
     empty = command("search", "tiny.toml", "--targets", "350M,9G", "--trials", "1", check=1)
     assert "none of 288 networks costs" in empty.stderr

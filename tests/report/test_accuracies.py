@@ -13,7 +13,7 @@ RANKED_ON_TEST = Training(test_images=1000)
 
 def row(rank, test, val=0.5):
     error = None if test is None else standard_error(test, 1000)
-    return {"rank": rank, "accuracy": val, "test_accuracy": test, "standard_error": error}
+    return {"place": rank, "accuracy": val, "test_accuracy": test, "standard_error": error}
 
 
 @pytest.mark.parametrize(("accuracy", "images"), ((0.6, 1000), (0.1, 400), (0.95, 2000)))
