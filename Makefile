@@ -7,6 +7,7 @@ PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --co
 
 .PHONY: demo test
 
+demo: export OMP_NUM_THREADS = 1
 demo: $(VENV)/search.installed
 	$(VENV)/bin/elastic-search flops resnext50 --elastic
 	@echo "Next: ResNeXt-26 and four Elastic networks of its cost, as small proxies, each trained to the end."

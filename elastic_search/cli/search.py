@@ -114,7 +114,7 @@ def search(
         settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
         cautions = []
         if chosen.type == "cpu" and workers < (cores := usable_cores()):
-            cautions.append(f"{workers} of {cores} cores train, one thread each; --workers {cores} uses all of them")
+            cautions.append(f"{workers} of {cores} cores used, one thread each; --workers {min(cores, 64)} uses more")
         if workers > 1 or storage is not None:
             cautions.append("with several workers, the order in which they finish changes which networks are tried")
         elif chosen.type != "cpu":
