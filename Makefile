@@ -1,14 +1,16 @@
-# make demo: install, count, and search for two minutes.   make test: install for development, and run the tests.
+# make demo: install, count, and train a base and four Elastic networks of its cost; again after a kill, it goes on.
+# make test: install for development, and run the tests.
 PYTHON ?= python3
 VENV ?= .venv
-DEVICE ?= auto
+DEVICE ?= cpu
 PIP = $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test
 
 demo: $(VENV)/search.installed
 	$(VENV)/bin/elastic-search flops resnext50 --elastic
-	$(VENV)/bin/elastic-search search demo --trials 4 --minutes 1.75 --device $(DEVICE)
+	@echo "Next: ResNeXt-26 and four Elastic networks of its cost, as small proxies, each trained to the end."
+	$(VENV)/bin/elastic-search search demo --trials 4 --no-halving --workers 2 --device $(DEVICE)
 	$(VENV)/bin/elastic-search flops runs/demo/best.toml
 
 test: $(VENV)/dev.installed

@@ -43,6 +43,10 @@ class ShapeError(SpecError):
         return ShapeError(self.rule, self.hint, f"{node}.{self.path}" if self.path else node)
 
 
+class SpaceTooLargeError(SpecError):
+    """A space has too many networks to be counted; the hint names the choices to narrow."""
+
+
 class UnknownNameError(SpecError):
     """A name that is not known; the hint holds the nearest that is."""
 

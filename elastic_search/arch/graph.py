@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from elastic_search.arch import ops
 from elastic_search.arch.ops import Op, Shape
@@ -19,8 +19,7 @@ V = TypeVar("V")
 """What flows between nodes in a walk."""
 
 
-@dataclass(frozen=True)
-class Node:
+class Node(NamedTuple):
     """An op (or a nested graph) applied to values named by ``inputs``.
 
     ``weights_of`` is the path of the node whose weights this one uses: its own count no parameters. ``spelling`` is how

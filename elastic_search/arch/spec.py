@@ -267,6 +267,7 @@ class Spec(ABC):
             where = self.stage_name(i)
             if not stage.splits:
                 raise SpecError(f"depth 0 at {where}: a stage needs at least one block")
+            divided: set[Split] = set()
             for j, split in enumerate(stage.splits):
                 if split is PLAIN:
                     continue
@@ -274,5 +275,7 @@ class Spec(ABC):
                     raise SpecError(
                         f"split {split} at {where}.{j}: a block of stride 2 or in the last stage keeps full resolution"
                     )
-                for branch in split.branches:
-                    whole_groups(branch.share, self.paths(i), f"{where}.{j}")
+                if split not in divided:
+                    divided.add(split)
+                    for branch in split.branches:
+                        whole_groups(branch.share, self.paths(i), f"{where}.{j}")

@@ -116,7 +116,7 @@ class Split:
     def __repr__(self) -> str:
         return f"<Split {self}{f', {self.down}, {self.up}' if self.scales_down else ''}>"
 
-    @property
+    @cached_property
     def scales_down(self) -> bool:
         """Whether any branch works below the block's resolution."""
         return any(branch.factor > 1 for branch in self.branches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -43,6 +44,9 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"elastic_search.cli.{cmd_name}"), cmd_name)
+        if not gc.isenabled():  # see __main__: the start is over, and what it made stays
+            gc.freeze()
+            gc.enable()
         return command
 
     def resolve_command(

@@ -77,6 +77,7 @@ def search(
     """
     from pathlib import Path
 
+    from elastic_search.cli.space import watched
     from elastic_search.files import load_space
     from elastic_search.search.plan import bands
 
@@ -84,7 +85,7 @@ def search(
     seconds = _seconds(hours, minutes, until)
     if seconds is None and trials is None:
         raise UsageError("no budget for the search", "give --minutes, --hours, --until or --trials")
-    plan = load_space(space)
+    plan = watched(load_space(space))
     title = plan.name if name is None else name
     plans = bands(plan, title, Path(root), targets)
     for one in plans.values():
@@ -103,15 +104,17 @@ def search(
         from elastic_search.search.store.folder import RunFolder
         from elastic_search.search.store.ranking import curve
         from elastic_search.search.trials.loop import Settings
-        from elastic_search.train.device import choose_device, describe, torch_version
+        from elastic_search.train.device import choose_device, describe, one_thread, torch_version, usable_cores
 
         address = storage and checked_url(storage)
         chosen = choose_device(device)
-        about = {"device": describe(chosen), "torch": torch_version()}
-        # Two processes with a thread for every core slow one another down many times over.
-        threads = max(1, (os.cpu_count() or 1) // workers) if chosen.type == "cpu" else None
+        with one_thread(chosen):
+            about = {"device": describe(chosen), "torch": torch_version()}
+        threads = 1 if chosen.type == "cpu" else None
         settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
         cautions = []
+        if chosen.type == "cpu" and workers < (cores := usable_cores()):
+            cautions.append(f"{workers} of {cores} cores train, one thread each; --workers {cores} uses all of them")
         if workers > 1 or storage is not None:
             cautions.append("with several workers, the order in which they finish changes which networks are tried")
         elif chosen.type != "cpu":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -35,10 +36,19 @@ def _band_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def _open(name: str, tolerance: Fraction | None = None, target: int | None = None) -> SearchSpace:
     from elastic_search.files import load_space
 
-    plan = load_space(name)
+    plan = watched(load_space(name))
     if target == 0:
         raise UsageError("--target must be above 0")
     return plan.at(target, tolerance)
+
+
+def watched(plan: SearchSpace) -> SearchSpace:
+    """The space; a count of it that lasts says on stderr what it is doing."""
+    from elastic_search.report.waiting import Waiting
+
+    waiting = Waiting(plan.name)
+    click.get_current_context().call_on_close(waiting.clear)
+    return replace(plan, watch=waiting)
 
 
 @space.command()

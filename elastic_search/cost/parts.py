@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from elastic_search.arch import zoo
 from elastic_search.arch.frozen import Frozen
@@ -11,7 +12,7 @@ from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.convention import Convention
-from elastic_search.cost.tally import Row, Tally, tally
+from elastic_search.cost.tally import Row, Tally, children, tally
 from elastic_search.cost.tools import MACS
 
 
@@ -112,11 +113,14 @@ def trained_params(spec: Spec) -> int:
 
 
 def _part(macs: Tally, row: Row, counted: Row, kinds: frozenset[str]) -> Part:
-    node = macs.graph.at(row.path)
-    blocks = _blocks(node, kinds) if isinstance(node, Graph) and node.kind == "stage" else None
+    op, inputs = macs.at(row.path)
+    resolutions, blocks = {row.output[1:]}, None
+    if isinstance(op, Graph):
+        resolutions |= _resolutions(op, inputs, kinds)
+        blocks = _blocks(op, kinds) if op.kind == "stage" else None
     params, activations = row.cost.params, row.cost.activations
-    resolutions = _resolutions(macs, row, kinds)
-    return Part(row.path, row.kind, blocks, resolutions, params, row.cost.total, counted.cost.total, activations)
+    found = tuple(sorted(resolutions, reverse=True))
+    return Part(row.path, row.kind, blocks, found, params, row.cost.total, counted.cost.total, activations)
 
 
 def _blocks(graph: Graph, kinds: frozenset[str]) -> int:
@@ -125,15 +129,15 @@ def _blocks(graph: Graph, kinds: frozenset[str]) -> int:
     return sum(1 if graph.kind in kinds else _blocks(graph, kinds) for graph in inner if graph.kind in {"tree", *kinds})
 
 
-def _resolutions(tally: Tally, row: Row, kinds: frozenset[str]) -> tuple[tuple[int, int], ...]:
-    """Resolutions at which a part works, highest first: the block's own and those of its low branches."""
-    found = {row.output[1:]}
-    pending = [row]
-    while pending:
-        part = pending.pop()
-        if part.kind == "branch":
-            # Every branch ends at its block's resolution; where it works is the smallest map inside.
-            found.add(min(inner.output[1:] for inner in tally.parts(part.path)))
-        elif part.kind in {"stage", "tree", *kinds}:
-            pending += [inner for inner in tally.parts(part.path) if inner.kind in {"tree", "branch", *kinds}]
-    return tuple(sorted(found, reverse=True))
+@lru_cache(maxsize=4096)
+def _resolutions(graph: Graph, inputs: tuple[Shape, ...], kinds: frozenset[str]) -> frozenset[tuple[int, int]]:
+    """Resolutions at which the branches in a part work; equal blocks are looked through once."""
+    found, _ = children(graph, inputs, MACS)
+    if graph.kind == "branch":
+        # Every branch ends at its block's resolution; where it works is the smallest map inside.
+        return frozenset({min(child.outputs[0][1:] for child in found)})
+    if graph.kind not in {"stage", "tree", *kinds}:
+        return frozenset()
+    inner = [(child.node.op, child.inputs) for child in found if isinstance(child.node.op, Graph)]
+    wanted = [(op, shapes) for op, shapes in inner if op.kind in {"tree", "branch", *kinds}]
+    return frozenset().union(*(_resolutions(op, shapes, kinds) for op, shapes in wanted))

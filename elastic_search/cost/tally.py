@@ -110,17 +110,21 @@ class Tally(Frozen):
     params: int
     activations: int
 
+    def at(self, path: str) -> tuple[Op | Graph, tuple[Shape, ...]]:
+        """The op or graph at ``path``, and the shapes that enter it."""
+        op, inputs = self.graph.at(path), (self.input,)
+        graph: Any = self.graph
+        for part in path.split(".") if path else ():
+            found, _ = children(graph, inputs, self.convention)
+            graph, inputs = next((child.node.op, child.inputs) for child in found if child.node.name == part)
+        return op, inputs
+
     def parts(self, path: str = "") -> list[Row]:
         """A row for each direct child of the graph at ``path``."""
-        graph: Graph = self.graph
-        inputs: tuple[Shape, ...] = (self.input,)
-        for part in path.split(".") if path else ():
-            op = graph.at(part)
-            if not isinstance(op, Graph):
-                return []
-            found, _ = children(graph, inputs, self.convention)
-            graph, inputs = op, next(child.inputs for child in found if child.node.name == part)
-        return list(self._rows(graph, inputs, f"{path}." if path else "", nested=False))
+        op, inputs = self.at(path)
+        if not isinstance(op, Graph):
+            return []
+        return list(self._rows(op, inputs, f"{path}." if path else "", nested=False))
 
     @property
     def rows(self) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
+from elastic_search.space.work import Watch, unwatched
 
 MAX_BLOCKS = 5_000_000
 """Most blocks in all the options for a stage together."""
@@ -41,6 +42,7 @@ class SearchSpace:
         proxy: the edit that makes a proxy.
         training: how the proxy is trained.
         limits: bounds besides the band: on parameters, and on the cost at other input sizes.
+        watch: is told what a count is doing and which share of it is done.
     """
 
     name: str
@@ -51,6 +53,7 @@ class SearchSpace:
     proxy: Proxy
     training: Training
     limits: tuple[Limit, ...] = ()
+    watch: Watch = field(default=unwatched, repr=False, compare=False)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -60,7 +63,7 @@ class SearchSpace:
     @cached_property
     def matcher(self) -> Matcher:
         """All networks of the space with their exact costs."""
-        return Matcher(self.space, self.band.convention, self.band.input, self.limits)
+        return Matcher(self.space, self.band.convention, self.band.input, self.limits, self.watch)
 
     def at(self, target: int | None = None, tolerance: Fraction | None = None) -> SearchSpace:
         """The same space with another band; None keeps what the file says.

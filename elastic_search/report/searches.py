@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from elastic_search.arch.zoo import to_dict
+from elastic_search.report.accuracies import accuracy_fields, accuracy_notes, images_note, standard_error
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.notes import TRAINED
 from elastic_search.report.spaces import band_columns, band_head
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from elastic_search.search.run import Run
     from elastic_search.search.store.ranking import Row
 
-SPARE = ("proxy_macs", "seconds", "epochs", "seeds", "params", "difference")
+SPARE = ("proxy_macs", "seconds", "epochs", "seeds", "params", "trial", "difference")
 """Columns that a narrow terminal can do without, the first ones first."""
 
 SHORT = "the time left is too short even for the base network"
@@ -34,14 +35,14 @@ def search_report(run: Run, why: str) -> Report:
     rows, space = run.rows(), run.space
     fields = [Field("place", "#"), Field("trial", "trial", "number"), *_network_fields(space)]
     fields += [Field("proxy_macs", "proxy macs", "count"), Field("epochs", "epochs", "number")]
-    fields.append(Field("accuracy", "proxy acc", "percent"))
+    fields += accuracy_fields(space.training)
     fields += [Field("seeds", "seeds", "number")] * any(row.result.seeds > 1 for row in rows)
     fields.append(Field("seconds", "s", "seconds"))
-    notes = [proxy_text(space), f"inside: {space.band}"] + [TRAINED] * any(row.spec.trained_filters for row in rows)
     shown = [_shown(row, space) for row in rows]
-    return Report(f"Run {run.folder.name}: {why}", fields, shown, notes, lambda: _document(run), "search").without(
-        *SPARE
-    )
+    notes = [proxy_text(space), *accuracy_notes(shown, space.training), f"inside: {space.band}"]
+    notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
+    report = Report(f"Run {run.folder.name}: {why}", fields, shown, notes, lambda: _document(run), "search")
+    return report.without(*SPARE)
 
 
 def _network_fields(space: SearchSpace) -> list[Field]:
@@ -52,6 +53,12 @@ def _network_fields(space: SearchSpace) -> list[Field]:
 
 def _shown(row: Row, space: SearchSpace) -> Record:
     return {**row_dict(row, space), "place": row.rank, **band_columns(space.band)}
+
+
+def _error(row: Row, space: SearchSpace) -> float | None:
+    """Standard error of the accuracy that is shown."""
+    shown = row.result.test_accuracy if space.training.val_images else row.result.accuracy
+    return None if shown is None else standard_error(shown, space.training.test_images)
 
 
 def row_dict(row: Row, space: SearchSpace) -> Record:
@@ -68,6 +75,8 @@ def row_dict(row: Row, space: SearchSpace) -> Record:
         "difference": row.difference,
         "epochs": result.epochs,
         **{key: getattr(result, key) for key in ("id", "params", "proxy_macs", "proxy_params", "accuracy")},
+        "test_accuracy": result.test_accuracy,
+        "standard_error": _error(row, space),
         "accuracy_by_size": result.accuracy_by_size if trained else None,
         "curve": result.curve if trained else None,
         "seeds": result.seeds,
@@ -90,7 +99,7 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     spaces = [run.space for run in runs]
     first, shown, networks = spaces[0], list[Record](), list[Record]()
     fields = [Field("target", f"band {first.band.convention.name}", "count"), Field("trial", "trial", "number")]
-    fields += [*_network_fields(first), Field("accuracy", "proxy acc", "percent"), Field("on", "front")]
+    fields += [*_network_fields(first), *accuracy_fields(first.training), Field("on", "front")]
     for row in best:
         of_sweep = {"target": None if row.band is None else spaces[row.band].band.target, "front": bool(row.front)}
         networks.append({**row_dict(row, first), **of_sweep})
@@ -98,7 +107,8 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     tolerance = f"bands: {float(100 * first.band.tolerance):g}% around each cost; the row without a band is the base"
     head = {"sweep": name, "networks": networks, "bands": [_document(run) for run in runs]}
     title = f"Sweep {name}: the best of {len(runs)} bands"
-    return Report(title, fields, shown, [proxy_text(first), FRONT, tolerance], head, "search --targets").without(*SPARE)
+    notes = [proxy_text(first), images_note(first.training), FRONT, tolerance]
+    return Report(title, fields, shown, notes, head, "search --targets").without(*SPARE)
 
 
 def curves_report(name: str, trial: str, recorded: list[float], again: list[float], differing: list[str]) -> Report:
@@ -128,14 +138,17 @@ def plan_report(run: Run, fits: Forecast) -> Report:
     pace, rungs = run.pace, ", ".join(map(str, run.halving.rungs))
     low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
     trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
+    training, workers = run.space.training, run.settings.workers
+    steps = max(1, training.train_images // training.batch)
+    speed = f"{steps / pace.typical:.3g} steps/s" + (f" in each of {workers} workers" if workers > 1 else "")
     end = datetime.now().astimezone() + timedelta(seconds=fits.seconds)
     lines = {
         "inside": f"{run.inside:,} of {run.space.matcher.size:,} networks: {run.space.band}",
-        "an epoch": f"{low} to {high} s in the band, {base} s for the base",
+        "an epoch": f"{low} to {high} s in the band, {base} s for the base; {speed}",
         "rungs": f"{rungs} epochs; {run.settings.strategy}",
         "fits": f"{trials}, about {fits.full:,} of them to the last epoch; {fits.epochs:,} epochs",
         "time": f"{clock(fits.budget_seconds, ' left')}, {clock(run.folder.spent_seconds)} already used",
-        "ends": f"{end:%Y-%m-%d %H:%M} local time",
+        "ends": f"in about {clock(fits.seconds)}, at {end:%Y-%m-%d %H:%M} local time",
     }
     band = run.space.band
     about: Record = {"strategy": run.settings.strategy, "inside": run.inside, "size": run.space.matcher.size}
@@ -160,8 +173,12 @@ def plans_report(plans: list[Report]) -> Report:
 
 def proxy_text(plan: SearchSpace) -> str:
     """The meaning of a search's accuracies, in one line."""
+    training = plan.training
+    what = "proxy acc: top-1 on"
+    if training.val_images:
+        what = f"val acc, which ranks, and test acc: top-1 on {training.val_images:,} and"
     return (
-        f"proxy acc: top-1 on {plan.training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
-        f"{plan.training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
+        f"{what} {training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
+        f"{training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
         "ImageNet result"
     )

@@ -18,7 +18,7 @@ from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
 from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
-from elastic_search.search.plan import Forecast, Pace, calibrate, forecast
+from elastic_search.search.plan import Forecast, Pace, calibrate, crowd, forecast
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Row, ranking
 from elastic_search.search.store.result import Result
@@ -120,7 +120,9 @@ class Run:
             return Pace(base[0], min(recent), max(recent))
         try:
             self.observer.note("measuring an epoch of three networks")
-            return calibrate(self.space, self.evaluator.pace)
+            measure = self.evaluator.pace
+            with crowd(self.settings.workers - 1):
+                return calibrate(self.space, measure)
         except TrialError as error:
             raise EnvironmentFault(f"a proxy cannot be trained: {error}", "make [proxy] smaller") from None
 

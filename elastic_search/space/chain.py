@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import prod
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from elastic_search.arch.split import PLAIN, Split, typed
 from elastic_search.errors import SpecError
 from elastic_search.space.band import Limit
 from elastic_search.space.choice import Arm, Option, Space
-from elastic_search.space.distribution import Distribution, atom, product
+from elastic_search.space.distribution import Distribution, atom, extents, product
 from elastic_search.space.join import Join
 from elastic_search.space.parts import Parts, Quantity, Shapes, Vector, plus
+from elastic_search.space.work import Work
 
 MAX_STAGES = 8
 """Most stages of a network that can be matched."""
@@ -49,6 +51,16 @@ END: Shapes = ()
 """What flows out of the head."""
 
 Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Walk(NamedTuple):
+    """All steps through the stages of an arm, and the boundary between stages that divides it into two halves."""
+
+    start: State
+    stem: Vector
+    stages: list[list[Step]]
+    cut: int
 
 
 class Chain:
@@ -60,48 +72,74 @@ class Chain:
         limits: bounds on other quantities, which are also summed.
         measure: "uniform" gives each distinct network the weight 1; "prior" weighs each in proportion to its
             probability if every choice is drawn uniformly and independently.
+        work: what may be done for it, and who is told.
     """
 
-    def __init__(self, space: Space, cost: Quantity, limits: tuple[Limit, ...] = (), measure: str = "uniform") -> None:
+    def __init__(
+        self,
+        space: Space,
+        cost: Quantity,
+        limits: tuple[Limit, ...] = (),
+        measure: str = "uniform",
+        work: Work | None = None,
+    ) -> None:
         if len(space.depths) > MAX_STAGES:
             raise SpecError(f"the base has {len(space.depths)} stages; at most {MAX_STAGES} can be matched")
-        self.space, self.limits, self.measure = space, limits, measure
+        self.space, self.limits, self.measure, self._work = space, limits, measure, work or Work()
         self._quantities = (cost, *(Quantity(limit.convention, limit.input) for limit in limits))
+        self._runs: dict[tuple[int, int, tuple[tuple[Vector, ...], ...]], list[dict[int, Distribution]]] = {}
         self._parts = {id(arm.base): Parts(arm.base, self._quantities) for arm in space.arms}
 
     def joins(self) -> list[Join]:
         """The two halves of the chain, for every arm and every state at the cut.
 
         Raises:
+            SpaceTooLargeError: if that is too much work; nothing of it is begun.
             SpecError: if the space contains no networks.
         """
-        found = [join for number in range(len(self.space.arms)) for join in self._arm_joins(number)]
+        walks = self.planned()
+        found = []
+        for number, walk in enumerate(walks):
+            first, last = atom([(walk.stem, 1, None)]), atom([((0,) * len(walk.stem), 1, None)])
+            forward, backward = _halves(walk, first, last, itemgetter(2), self._product)
+            found += [
+                Join(number, left, backward[state], self.limits) for state, left in forward.items() if state in backward
+            ]
         if not found:
             raise SpecError("the space contains no networks")
         return found
 
-    def _arm_joins(self, number: int) -> Iterator[Join]:
+    def planned(self) -> list[Walk]:
+        """The steps of every arm.
+
+        Raises:
+            SpaceTooLargeError: if it is too much work to join them.
+        """
+        walks = [self._walk(number) for number in range(len(self.space.arms))]
+        for walk in walks:
+            one = atom([(walk.stem, 1, None)]).extent
+            for half in _halves(walk, one, one, lambda step: step[2].extent, self._work.plan):
+                self._work.keep(half.values())
+        self._work.begin()
+        return walks
+
+    def _product(self, pairs: list[tuple[Distribution, Distribution]]) -> Distribution:
+        made = product(pairs)
+        self._work.done(extents(pairs))
+        return made
+
+    def _walk(self, number: int) -> Walk:
         arm = self.space.arms[number]
         earlier = [a for a in self.space.arms[:number] if a.base == arm.base] if self.measure == "uniform" else []
         masks = _Masks(earlier)
         stem, first = self._parts[id(arm.base)].stem()
         start = (first, masks.every)
-        walk: list[list[Step]] = []
+        stages: list[list[Step]] = []
         states = [start]
         for stage in range(len(self.space.depths)):
-            walk.append(list(self._steps(arm, masks, stage, states)))
-            states = list(dict.fromkeys(after for _, after, _ in walk[-1]))
-        cut = _cut(walk)
-        forward = {start: atom([(stem, 1, None)])}
-        for steps in walk[:cut]:
-            forward = _products((after, forward[before], step) for before, after, step in steps)
-        backward: dict[State, Distribution] = {(END, 0): atom([((0,) * len(stem), 1, None)])}
-        for steps in reversed(walk[cut:]):
-            ends = backward
-            backward = _products((before, step, ends[after]) for before, after, step in steps if after in ends)
-        for state, left in forward.items():
-            if state in backward:
-                yield Join(number, left, backward[state], self.limits)
+            stages.append(list(self._steps(arm, masks, stage, states)))
+            states = list(dict.fromkeys(after for _, after, _ in stages[-1]))
+        return Walk(start, stem, stages, _cut(stages))
 
     def _steps(self, arm: Arm, masks: _Masks, stage: int, states: list[State]) -> Iterator[Step]:
         """All steps through a stage from the given states."""
@@ -147,20 +185,15 @@ class Chain:
         times = {split: made.count(split) if prior else 1 for split in arm.splits}
         found: list[tuple[State, Distribution, Distribution]] = []
         for width in dict.fromkeys(option.stage.width for option in arm.stages[stage]):
-            before = [{masks.every: atom([((0,) * len(self._quantities), 1, None)])}]
-            for j in range(most):
-                if not scalable[j]:
-                    before.append(before[j])
-                    continue
-                options: dict[int, list[tuple[Vector, int, BlockWay]]] = {}
-                for split in arm.splits:
-                    way = parts.added(stage, width, shapes, j, split), times[split], BlockWay(stage, j, split)
-                    options.setdefault(masks.of_split(split), []).append(way)
-                steps = {kept: atom(ways) for kept, ways in options.items()}
-                pairs = itertools.product(before[j].items(), steps.items())
-                before.append(
-                    _products(((mask & kept, left, step) for (mask, left), (kept, step) in pairs), merge=True)
-                )
+            added = tuple(
+                tuple(parts.added(stage, width, shapes, j, split) for split in times) if scalable[j] else ()
+                for j in range(most)
+            )
+            # What enters a stage seldom matters to the blocks that may scale: they follow its first one.
+            key = (id(arm), stage, added)
+            if key not in self._runs:
+                self._runs[key] = self._run(masks, stage, times, added)
+            before = self._runs[key]
             for option in arm.stages[stage]:
                 if option.stage.width != width:
                     continue
@@ -170,15 +203,69 @@ class Chain:
                 weight = sum(times.values()) ** missing if prior else 1
                 end = atom([(cost, weight, StageWay(stage, option))])
                 found += [((out, mask), left, end) for mask, left in before[len(option.stage.splits)].items()]
-        return _products(found, merge=True)
+        return _united(found, self._merged)
+
+    def _run(
+        self, masks: _Masks, stage: int, times: dict[Split, int], added: tuple[tuple[Vector, ...], ...]
+    ) -> list[dict[int, Distribution]]:
+        """What the splits of the first 0, 1, … blocks of a stage add, by the arms that have them too.
+
+        Args:
+            masks: of the arm.
+            stage: the stage.
+            times: the arm's splits and their weights.
+            added: for each block what each split adds, or () if it may not scale.
+        """
+        before = [{masks.every: atom([((0,) * len(self._quantities), 1, None)])}]
+        for j, costs in enumerate(added):
+            options: dict[int, list[tuple[Vector, int, BlockWay]]] = {}
+            for (split, weight), cost in zip(times.items(), costs, strict=bool(costs)):
+                options.setdefault(masks.of_split(split), []).append((cost, weight, BlockWay(stage, j, split)))
+            steps = {kept: atom(ways) for kept, ways in options.items()}
+            pairs = itertools.product(before[j].items(), steps.items())
+            then = _united(((mask & kept, left, step) for (mask, left), (kept, step) in pairs), self._merged)
+            before.append(then if costs else before[j])
+        return before
+
+    def _merged(self, pairs: list[tuple[Distribution, Distribution]]) -> Distribution:
+        self._work.stage(extents(pairs))
+        return product(pairs, merge=True)
 
 
-def _products(pairs: Iterable[tuple[Key, Distribution, Distribution]], merge: bool = False) -> dict[Key, Distribution]:
+def _united(
+    found: Iterable[tuple[Key, Value, Value]], unite: Callable[[list[tuple[Value, Value]]], Value]
+) -> dict[Key, Value]:
     """For each key the union of the products of its pairs."""
-    found: dict[Key, list[tuple[Distribution, Distribution]]] = {}
-    for key, left, right in pairs:
-        found.setdefault(key, []).append((left, right))
-    return {key: product(of, merge) for key, of in found.items()}
+    pairs: dict[Key, list[tuple[Value, Value]]] = {}
+    for key, left, right in found:
+        pairs.setdefault(key, []).append((left, right))
+    return {key: unite(of) for key, of in pairs.items()}
+
+
+def _halves(
+    walk: Walk,
+    first: Value,
+    last: Value,
+    of: Callable[[Step], Value],
+    unite: Callable[[list[tuple[Value, Value]]], Value],
+) -> tuple[dict[State, Value], dict[State, Value]]:
+    """What leads from the start to each state at the cut, and what leads from there to the end.
+
+    Args:
+        walk: the steps.
+        first: what leads to the start.
+        last: what leads from the end.
+        of: the value of a step: its distribution, or what is known of it without its sums.
+        unite: makes the union of products of such values.
+    """
+    forward, backward = {walk.start: first}, {(END, 0): last}
+    for steps in walk.stages[: walk.cut]:
+        before = forward
+        forward = _united(((step[1], before[step[0]], of(step)) for step in steps), unite)
+    for steps in reversed(walk.stages[walk.cut :]):
+        after = backward
+        backward = _united(((step[0], of(step), after[step[1]]) for step in steps if step[1] in after), unite)
+    return forward, backward
 
 
 def _cut(walk: list[list[Step]]) -> int:

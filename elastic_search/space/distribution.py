@@ -8,6 +8,8 @@ rank into the way. Counts are integers, Python's own where 64 bits are not enoug
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from elastic_search.errors import SpecError
+from elastic_search.space.lattice import LISTED, SAFE, Extent, Lattice, lattice, united
 
 Sums = NDArray[np.int64]
 """[N, Q]: the sum of each of Q quantities; rows are sorted."""
@@ -24,17 +26,11 @@ Sums = NDArray[np.int64]
 Counts = NDArray[Any]
 """[N]: int64, or Python's integers."""
 
-SAFE = 1 << 62
-"""Totals below this fit into 64 bits."""
-
-LISTED = 1 << 20
-"""Products of at most this many pairs keep every pair, so that finding a way is a look-up."""
-
 CHUNK = 1 << 21
 """Number of pairs that are formed at once."""
 
-MAX_PAIRS = 150_000_000
-"""Most pairs of sums that one distribution may be made of."""
+LIMB = 21
+"""Bits of a part of a count that may exceed 64 bits in a product."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +58,15 @@ class Distribution:
     def total(self) -> int:
         """Total weight of all ways."""
         return int(self.counts.sum())
+
+    @cached_property
+    def extent(self) -> Extent:
+        """Its rows, and the lattice of its sums."""
+        if self.sources:
+            return united(extents(self.sources))._replace(rows=len(self))
+        low, high = self.sums.min(axis=0), self.sums.max(axis=0)
+        step = np.gcd.reduce(np.diff(self.sums, axis=0), axis=0)
+        return Extent(len(self), tuple(low.tolist()), tuple(high.tolist()), tuple(step.tolist()), self.total)
 
     @cached_property
     def cumulative(self) -> Counts:
@@ -145,6 +150,25 @@ def times(left: Counts, right: Counts, bound: int) -> Counts:
     return product
 
 
+def block_sums(left: Counts, right: Counts, bound: int, size: int = LISTED) -> Counts:
+    """The sums of ``left * right`` over every ``size`` (at most LISTED) rows; their total is at most ``bound``."""
+    found = []
+    step = LISTED // size * size
+    for at in range(0, len(left), step):
+        one, other = left[at : at + step], right[at : at + step]
+        starts = np.arange(0, len(one), size)
+        if bound < SAFE or object in (one.dtype, other.dtype):
+            found.append(np.add.reduceat(times(one, other, bound), starts))
+            continue
+        # The sum of 2^20 products of two limbs fits into 64 bits.
+        total = np.zeros(len(starts), object)
+        for i, j in itertools.product(range(0, 63, LIMB), repeat=2):
+            part = np.add.reduceat(limb(one, i, LIMB) * limb(other, j, LIMB), starts)
+            total += part.astype(object) << i + j
+        found.append(total)
+    return np.concatenate(found)
+
+
 def atom(ways: Sequence[tuple[tuple[int, ...], int, Any]]) -> Distribution:
     """A distribution of ways, each given as (sum, weight, payload)."""
     ways = sorted(ways, key=lambda way: way[0])
@@ -160,19 +184,16 @@ def product(sources: Sequence[tuple[Distribution, Distribution]], merge: bool = 
     Args:
         sources: pairs of distributions; a way is one of the left followed by one of the right.
         merge: whether to merge equal sums into one row even if there are few pairs.
-
-    Raises:
-        SpecError: if there are more than MAX_PAIRS pairs.
     """
     pairs = sum(len(left) * len(right) for left, right in sources)
-    if pairs > MAX_PAIRS:
-        raise SpecError(f"{pairs:,} pairs of costs are too many to count exactly", "use fewer choices or fewer limits")
     total = sum(left.total * right.total for left, right in sources)
     if pairs <= LISTED and not merge:
         parts = list(_pairs(sources, total))
         sums, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = sorted_rows(sums)
         return Distribution(sums[order], counts[order], sources=tuple(sources), order=order)
+    if cells := lattice(extents(sources)):
+        return Distribution(*_in_cells(sources, cells, total), sources=tuple(sources))
     merged: list[tuple[Sums, Counts]] = []
     held = 0
     for part in _pairs(sources, total):
@@ -182,6 +203,42 @@ def product(sources: Sequence[tuple[Distribution, Distribution]], merge: bool = 
             merged = [_merged(merged)]
             held = len(merged[0][0])
     return Distribution(*(merged[0] if len(merged) == 1 else _merged(merged)), sources=tuple(sources))
+
+
+def extents(sources: Sequence[tuple[Distribution, Distribution]]) -> list[tuple[Extent, Extent]]:
+    """The extents of pairs of distributions."""
+    return [(left.extent, right.extent) for left, right in sources]
+
+
+def _in_cells(sources: Sequence[tuple[Distribution, Distribution]], cells: Lattice, total: int) -> tuple[Sums, Counts]:
+    """The merged sums and counts of products whose sums lie on a lattice."""
+    # Totals beyond 64 bits are formed limb by limb: as many products of two limbs as are added to a cell fit.
+    bits = 62 if total < SAFE else (62 - sum(min(map(len, pair)) for pair in sources).bit_length()) // 2
+    found: dict[int, Counts] = {}
+    for left, right in sources:
+        few, many = sorted((left, right), key=len)
+        at = cells.at(many.sums[:, 0] + few.sums[0, 0])
+        shifts = ((few.sums[:, 0] - few.sums[0, 0]) // cells.step).tolist()
+        limbs = itertools.product(range(0, widest(few.counts), bits), range(0, widest(many.counts), bits))
+        for low, other in limbs:
+            counts = found.setdefault(low + other, np.zeros(cells.cells, np.int64))
+            added = limb(many.counts, other, bits)
+            for shift, count in zip(shifts, limb(few.counts, low, bits).tolist(), strict=True):
+                if count:
+                    np.add.at(counts[shift:], at, count * added)
+    (rows,) = np.nonzero(functools.reduce(np.logical_or, found.values()))
+    parts = [counts[rows] if not low else counts[rows].astype(object) << low for low, counts in found.items()]
+    return (cells.low + cells.step * rows)[:, None], functools.reduce(np.add, parts)
+
+
+def widest(counts: Counts) -> int:
+    """Bits of the largest count."""
+    return int(counts.max()).bit_length()
+
+
+def limb(counts: Counts, low: int, bits: int) -> NDArray[np.int64]:
+    """[N]: some bits of the counts, from bit ``low`` on."""
+    return (counts >> low & (1 << bits) - 1).astype(np.int64)
 
 
 def _pairs(sources: Sequence[tuple[Distribution, Distribution]], total: int) -> Iterator[tuple[Sums, Counts]]:

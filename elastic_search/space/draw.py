@@ -11,6 +11,9 @@ import numpy as np
 from elastic_search.space.distribution import ends_of
 from elastic_search.space.join import Join, Place
 
+BLOCK = 64
+"""Rows of a join whose weights are kept as one sum: a space may have tens of millions of rows."""
+
 
 class Draws:
     """The networks of a band by rank; each has as many ranks as its weight.
@@ -22,9 +25,8 @@ class Draws:
     """
 
     def __init__(self, joins: Sequence[Join], low: int, high: int) -> None:
-        self._joins = joins
-        self._windows = [join.window(low, high) for join in joins]
-        self._ends = [ends_of(join.weights(beside)) for join, (*_, beside) in zip(joins, self._windows, strict=True)]
+        self._joins, self._low, self._high = joins, low, high
+        self._ends = [ends_of(join.blocks(low, high, BLOCK)) for join in joins]
         # Total weight of the joins before each, and of all.
         self._before = [0, *accumulate(int(ends[-1]) for ends in self._ends)]
 
@@ -40,17 +42,24 @@ class Draws:
     def _at(self, rank: int) -> Place:
         """The network with a rank, which is at least 0 and below the total weight."""
         number = bisect_right(self._before, rank) - 1
-        join, ends, (first, last, beside) = self._joins[number], self._ends[number], self._windows[number]
+        join, ends = self._joins[number], self._ends[number]
         rank -= self._before[number]
-        left = bisect_right(ends, rank) - 1
-        before, rank = divmod(rank - int(ends[left]), int(beside[left]))
+        block = bisect_right(ends, rank) - 1
+        rows = slice(BLOCK * block, BLOCK * (block + 1))
+        inside = ends_of(join.weights(self._low, self._high, rows))
+        rank -= int(ends[block])
+        left = bisect_right(inside, rank) - 1
+        row = slice(rows.start + left, rows.start + left + 1)
+        (first,), (last,) = join.range(self._low, self._high, row)
+        before, rank = divmod(rank - int(inside[left]), int(join.beside(self._low, self._high, row)[0]))
+        left = row.start
         if not join.limits:
             sums = join.right.cumulative
-            rank += int(sums[first[left]])
+            rank += int(sums[first])
             right = bisect_right(sums, rank) - 1
             return Place(join, left, right, before, rank - int(sums[right]))
-        rows = np.arange(first[left], last[left])
-        for right in rows[join.kept(left, rows)].tolist():
+        others = np.arange(first, last)
+        for right in others[join.kept(left, others)].tolist():
             if rank < (weight := int(join.right.counts[right])):
                 return Place(join, left, right, before, rank)
             rank -= weight

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from elastic_search.errors import SpecError
 from elastic_search.space.band import Limit
-from elastic_search.space.distribution import CHUNK, Counts, Distribution, ranges, times
+from elastic_search.space.distribution import CHUNK, Counts, Distribution, block_sums, ends_of, ranges, times
+from elastic_search.space.lattice import LISTED
 
 MAX_LISTED = 2_000_000
 """Most networks that are listed."""
@@ -23,6 +24,8 @@ MAX_LOOKED = 500_000_000
 """Most pairs of sums that are checked against limits on other quantities."""
 
 Rows = NDArray[np.int64]
+
+EVERY = slice(None)
 
 
 class Join(NamedTuple):
@@ -55,18 +58,18 @@ class Join(NamedTuple):
             keep &= (sums >= limit.low) & (sums <= limit.high)
         return keep
 
-    def range(self, low: int, high: int) -> tuple[Rows, Rows]:
-        """For each row of the first half, the range of rows of the second that bring it into [low, high]."""
-        left, right = self.left.sums[:, 0], self.right.sums[:, 0]
+    def range(self, low: int, high: int, rows: slice = EVERY) -> tuple[Rows, Rows]:
+        """For each of some rows of the first half, the range of rows of the second that bring it into [low, high]."""
+        left, right = self.left.sums[rows, 0], self.right.sums[:, 0]
         return np.searchsorted(right, low - left, "left"), np.searchsorted(right, high - left, "right")
 
-    def pairs(self, low: int, high: int) -> Iterator[tuple[Rows, Rows]]:
+    def pairs(self, low: int, high: int, rows: slice = EVERY) -> Iterator[tuple[Rows, Rows]]:
         """Pairs of rows in [low, high] that keep all limits, in parts.
 
         Raises:
             SpecError: if there are too many to check.
         """
-        first, last = self.range(low, high)
+        first, last = self.range(low, high, rows)
         ends = np.cumsum(last - first)
         if len(ends) and ends[-1] > (MAX_LOOKED if self.limits else 2 * MAX_LISTED):
             raise SpecError(
@@ -77,27 +80,33 @@ class Join(NamedTuple):
             before = int(ends[start - 1]) if start else 0
             stop = max(start + 1, int(np.searchsorted(ends, before + CHUNK, "right")))
             left, right = ranges(first[start:stop], last[start:stop])
-            left += start
+            left += start + (rows.start or 0)
             if self.limits:
                 keep = self.kept(left, right)
                 left, right = left[keep], right[keep]
             yield left, right
             start = stop
 
-    def window(self, low: int, high: int) -> tuple[Rows, Rows, Counts]:
-        """For each row of the first half the range of rows of the second that fit by cost, and the weight that fits."""
-        first, last = self.range(low, high)
+    def beside(self, low: int, high: int, rows: slice = EVERY) -> Counts:
+        """For each of some rows of the first half, the weight of the ways through the second that fit it."""
+        first, last = self.range(low, high, rows)
         if not self.limits:
-            ends = self.right.cumulative
-            return first, last, ends[last] - ends[first]
-        weights = np.zeros(len(first), self.right.counts.dtype)
-        for left, right in self.pairs(low, high):
-            np.add.at(weights, left, self.right.counts[right])
-        return first, last, weights
+            # Kept only for draws, which look at a few rows again and again: it is as large as the distribution.
+            ends = ends_of(self.right.counts) if rows == EVERY else self.right.cumulative
+            found: Counts = ends[last] - ends[first]
+            return found
+        found = np.zeros(len(first), self.right.counts.dtype)
+        for left, right in self.pairs(low, high, rows):
+            np.add.at(found, left - (rows.start or 0), self.right.counts[right])
+        return found
 
-    def weights(self, beside: Counts) -> Counts:
-        """For each row of the first half, the weight of the ways through it and through what fits it."""
-        return times(self.left.counts, beside, self.total)
+    def weights(self, low: int, high: int, rows: slice = EVERY) -> Counts:
+        """For each of some rows of the first half, the weight of the ways through it and through what fits it."""
+        return times(self.left.counts[rows], self.beside(low, high, rows), self.total)
+
+    def blocks(self, low: int, high: int, size: int = LISTED) -> Counts:
+        """The sums of the weights of every ``size`` rows of the first half."""
+        return block_sums(self.left.counts, self.beside(low, high), self.total, size)
 
 
 class Place(NamedTuple):

@@ -11,14 +11,16 @@ from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec, Stage
 from elastic_search.arch.split import PLAIN
 from elastic_search.cost.convention import Convention
-from elastic_search.errors import NothingFitsError, SpecError
+from elastic_search.errors import NothingFitsError, SpaceTooLargeError, SpecError
 from elastic_search.space.band import Band, Limit
 from elastic_search.space.chain import BlockWay, Chain, StageWay
 from elastic_search.space.choice import Option, Space, Value
 from elastic_search.space.draw import Draws
 from elastic_search.space.join import MAX_LISTED, Join, Place, Rows, nearest
 from elastic_search.space.marginals import marginals
+from elastic_search.space.narrow import narrowings
 from elastic_search.space.parts import Parts, Quantity
+from elastic_search.space.work import Watch, Work, unwatched
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,12 +74,16 @@ class Matcher:
         convention: the counting rules of the cost.
         input: shape of the image.
         limits: what networks must keep besides the band on their cost.
+        watch: is told what is being done and which share of it is done.
+
+    All that looks at the networks together raises SpaceTooLargeError if there are too many; it says what to narrow.
     """
 
     space: Space
     convention: Convention
     input: Shape
     limits: tuple[Limit, ...] = ()
+    watch: Watch = field(default=unwatched, repr=False)
     _chains: dict[str, list[Join]] = field(default_factory=dict, init=False, repr=False)
     _parts: dict[tuple[int, Convention | None], Parts] = field(default_factory=dict, init=False, repr=False)
     _draws: dict[tuple[int, int, str], Draws] = field(default_factory=dict, init=False, repr=False)
@@ -85,7 +91,11 @@ class Matcher:
     def _joins(self, measure: str = "uniform") -> list[Join]:
         if measure not in self._chains:
             cost = Quantity(self.convention, self.input)
-            self._chains[measure] = Chain(self.space, cost, self.limits, measure).joins()
+            try:
+                self._chains[measure] = Chain(self.space, cost, self.limits, measure, Work(watch=self.watch)).joins()
+            except SpaceTooLargeError as error:
+                hint = narrowings(self.space, cost, self.limits, measure)
+                raise SpaceTooLargeError(error.message, hint) from None
         return self._chains[measure]
 
     def cost(self, candidate: Candidate, convention: Convention | None) -> int:
@@ -116,7 +126,7 @@ class Matcher:
 
     def count(self, low: int, high: int, measure: str = "uniform") -> int:
         """Number (or weight) of the distinct networks that cost from ``low`` to ``high`` and keep all limits."""
-        return sum(int(join.weights(join.window(low, high)[2]).sum()) for join in self._joins(measure))
+        return sum(int(join.blocks(low, high).sum()) for join in self._joins(measure))
 
     def some(self, band: Band) -> int:
         """Number of networks in a band, which must not be empty.
@@ -213,7 +223,7 @@ class Matcher:
 
     def marginals(self, band: Band) -> dict[str, dict[Value, int]]:
         """For each choice and value, the number of networks in the band that have it."""
-        return marginals(self.space, self._joins(), band.low, band.high)
+        return marginals(self.space, self._joins(), band.low, band.high, self.watch)
 
     def below(self, cost: int) -> Candidate | None:
         """The network with the largest cost of at most ``cost`` that keeps all limits, or None."""
@@ -232,7 +242,11 @@ class Matcher:
         """The error for an empty band, with the nearest costs on both sides."""
         low, high = self.bounds
         kept = "".join(f" and has {limit}" for limit in self.limits)
-        alone = Matcher(self.space, self.convention, self.input).count(band.low, band.high) if self.limits else 0
+        alone = (
+            Matcher(self.space, self.convention, self.input, watch=self.watch).count(band.low, band.high)
+            if self.limits
+            else 0
+        )
         if alone:
             return NothingFitsError(
                 f"{alone:,} of {self.size:,} networks cost {band}, but none of these{kept.replace(' and', '', 1)}",

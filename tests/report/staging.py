@@ -117,7 +117,19 @@ def of_a_search():
     """Reports of a search and of what reads its record, made without training."""
     space = load_space("demo")
     spec, base = space.matcher.extremes[0].spec, space.space.base
-    result = Result(None, None, "a", 10, 5, accuracy=0.5, curve=(0.4, 0.5), seconds=1.5, proxy_macs=7, proxy_params=3)
+    result = Result(
+        None,
+        None,
+        "a",
+        10,
+        5,
+        accuracy=0.5,
+        test_accuracy=0.55,
+        curve=(0.4, 0.5),
+        seconds=1.5,
+        proxy_macs=7,
+        proxy_params=3,
+    )
     tried = replace(result, number=0, accuracy_by_size={"small": 0.5}, accuracies=(0.5, 0.6))
     failed = replace(tried, number=2, accuracy=None, reason="out of memory", accuracies=())
     rows = [Row("base", result, base, 0.0), Row("1", tried, spec, 0.01)]
@@ -126,7 +138,7 @@ def of_a_search():
     run = SimpleNamespace(
         **{"rows": lambda: rows, "space": space, "inside": 25, "ended": "trials", "title": "A run"},
         folder=SimpleNamespace(name="demo", spent_seconds=2.5),
-        settings=SimpleNamespace(seed=0, strategy="uniform"),
+        settings=SimpleNamespace(seed=0, strategy="uniform", workers=2),
         halving=SimpleNamespace(rungs=[1, 3]),
         pace=Pace(1.0, 0.5, 2.0),
     )

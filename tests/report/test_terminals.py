@@ -91,7 +91,7 @@ def test_what_a_narrow_terminal_leaves_out_is_named(shown):
     assert "not shown: Elastic (a wider terminal has room)" in shown(REPORTS["models"], 80)
     text = shown(REPORTS["search"], 80)
     assert "not shown: proxy macs, s" in text
-    assert "proxy acc" in text
+    assert "test acc" in text
 
 
 def test_every_tool_stands_in_one_of_two_tables(shown):
