@@ -39,6 +39,7 @@ JSON = {
     "shape": _all(PLAIN["integer"], 3),
     "sizes": _all(_all(PLAIN["integer"], 2)),
     "counts": _by_name(PLAIN["integer"]),
+    "counts by name": _by_name(_by_name(PLAIN["integer"])),
     "fractions by name": _by_name(PLAIN["number"]),
     "texts by name": _by_name(PLAIN["text"]),
 }
