@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Graph, Node

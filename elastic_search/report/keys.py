@@ -222,7 +222,7 @@ KEYS = {
     "epochs": Key("integer", "epochs that were trained", "epochs"),
     "accuracy": Key("fraction?", "top-1 accuracy of the proxy, by which it is ranked; the mean of several seeds"),
     "test_accuracy": Key("fraction?", "on test scenes; null where `accuracy` is already that (no val_images)"),
-    "standard_error": Key("fraction?", "of `test_accuracy`, else of `accuracy`; null without one"),
+    "standard_error": Key("fraction?", "one, Wilson, of `test_accuracy`, else of `accuracy`; null without either"),
     "accuracy_by_size": Key("fractions by name?", "the same for small, medium and large objects"),
     "curve": Key("fractions?", "accuracy after every epoch"),
     "seeds": Key("integer", "seeds it was trained with", "seeds"),

@@ -132,7 +132,7 @@ def of_a_search():
         proxy_params=3,
     )
     tried = replace(result, number=0, accuracy_by_size={"small": 0.5}, accuracies=(0.5, 0.6))
-    failed = replace(tried, number=2, accuracy=None, reason="out of memory", accuracies=())
+    failed = replace(tried, number=2, accuracy=None, test_accuracy=None, reason="out of memory", accuracies=())
     rows = [Row("base", result, base, 0.0), Row("1", tried, spec, 0.01)]
     rows += [Row("stopped", replace(tried, number=1, stopped=True, accuracies=()), spec, -0.01)]
     rows += [Row("failed", failed, spec, 0.0)]
