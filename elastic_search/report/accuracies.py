@@ -57,7 +57,7 @@ def _told_apart(rows: Sequence[Record], key: str) -> list[str]:
     said = []
     for one in rows[:2]:
         far = [
-            str(row["place"])
+            row["place"]
             for row in rows
             if abs(row[key] - one[key]) > APART * hypot(row["standard_error"], one["standard_error"])
         ]

@@ -203,13 +203,14 @@ FORMS = _forms(
     ),
     Form(
         "search",
-        f"rank state trial depths splits {BAND} count difference params proxy_macs epochs accuracy seeds "
-        "seconds reason id",
+        f"rank state trial depths splits {BAND} count difference params proxy_macs epochs accuracy "
+        "test_accuracy standard_error seeds seconds reason id",
         RUN,
     ),
     Form(
         "search --targets",
-        "target rank state trial depths splits input convention unit count difference params accuracy front id",
+        "target rank state trial depths splits input convention unit count difference params accuracy "
+        "test_accuracy standard_error front id",
         {**_each("sweep networks bands", "bands", RUN), "networks[]": f"{RESULT} target front"},
     ),
     Form(

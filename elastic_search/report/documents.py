@@ -17,6 +17,7 @@ SYMBOLS = {
     "×": r"$\times$",
     "·": r"$\cdot$",
     "−": "$-$",
+    "±": r"$\pm$",
     "…": r"\ldots{}",
 }
 """What LaTeX's text fonts would not show as it is written."""

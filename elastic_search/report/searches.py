@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from elastic_search.search.run import Run
     from elastic_search.search.store.ranking import Row
 
-SPARE = ("proxy_macs", "seconds", "epochs", "seeds", "params", "difference")
+SPARE = ("proxy_macs", "seconds", "epochs", "seeds", "params", "trial", "difference")
 """Columns that a narrow terminal can do without, the first ones first."""
 
 SHORT = "the time left is too short even for the base network"
@@ -41,9 +41,8 @@ def search_report(run: Run, why: str) -> Report:
     shown = [_shown(row, space) for row in rows]
     notes = [proxy_text(space), *accuracy_notes(shown, space.training), f"inside: {space.band}"]
     notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
-    return Report(f"Run {run.folder.name}: {why}", fields, shown, notes, lambda: _document(run), "search").without(
-        *SPARE
-    )
+    report = Report(f"Run {run.folder.name}: {why}", fields, shown, notes, lambda: _document(run), "search")
+    return report.without(*SPARE)
 
 
 def _network_fields(space: SearchSpace) -> list[Field]:

@@ -73,7 +73,7 @@ def networks(folder, listed):
     """Rows of the finished demo, from its CSV, after a look at what it leaves."""
     assert "on the validation scenes, which ranked it, and" in (folder / "runs/demo/best.toml").read_text()
     rows = list(csv.DictReader(io.StringIO(listed)))
-    assert [row["rank"] for row in rows] == ["base", "1", "2", "3", "4"]
+    assert [(row["state"], row["rank"]) for row in rows] == [("base", ""), *(("finished", str(i)) for i in range(1, 5))]
     assert {int(row["epochs"]) for row in rows} == {load_space("demo").training.epochs}
     ranked = [float(row["accuracy"]) for row in rows[1:]]
     assert ranked == sorted(ranked, reverse=True)

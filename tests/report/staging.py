@@ -39,6 +39,7 @@ JSON = {
     "shape": _all(PLAIN["integer"], 3),
     "sizes": _all(_all(PLAIN["integer"], 2)),
     "counts": _by_name(PLAIN["integer"]),
+    "counts by name": _by_name(_by_name(PLAIN["integer"])),
     "fractions by name": _by_name(PLAIN["number"]),
     "texts by name": _by_name(PLAIN["text"]),
 }
@@ -124,7 +125,7 @@ def of_a_search():
         10,
         5,
         accuracy=0.5,
-        test_accuracy=0.4,
+        test_accuracy=0.55,
         curve=(0.4, 0.5),
         seconds=1.5,
         proxy_macs=7,

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from elastic_search.cli.main import COMMANDS, cli
 from elastic_search.report.contract import FORMS, Form
 from elastic_search.report.emit import SCHEMA, emit
+from elastic_search.report.keys import KEYS
 from tests.report.staging import of_a_search, strays, violations
 
 MODULES = """
@@ -142,6 +143,16 @@ def test_every_form_and_every_command_is_walked():
     assert printing == {
         " ".join(name.split(" --")[0].removesuffix(" NETWORK").removesuffix(" figure4").split()) for name in FORMS
     }
+
+
+def test_no_key_is_left_over():
+    used = set()
+    for form in FORMS.values():
+        used |= {id(form.key(name, column=True)) for name in form.columns.split()}
+        for place, keys in form.objects().items():
+            used |= {id(form.key(f"{place}.{name.rstrip('?')}".lstrip("."))) for name in keys.split()}
+            used |= {id(form.key(place))} if place.endswith(".*") else set()
+    assert [name for name, key in KEYS.items() if id(key) not in used] == []
 
 
 def test_what_breaks_the_contract_is_seen():

@@ -69,16 +69,14 @@ def test_command_shows_that_it_is_finished_as_then(command, folder):
     assert files(folder) == before
 
 
-NEW = ("state", "depths", "splits", "test_accuracy", "standard_error")
-
-
 def in_the_first_schema(said):
     """What ``search --json`` says, with the keys of its first schema."""
     band = {key: value for key, value in said["band"].items() if key not in ("unit", "inside")}
     networks = []
     for row in said["networks"]:
         names = {"count": "cost"}
-        old = {names.get(key, key): value for key, value in row.items() if key not in NEW}
+        new = ("state", "depths", "splits", "test_accuracy", "standard_error")
+        old = {names.get(key, key): value for key, value in row.items() if key not in new}
         networks.append(old | {"rank": row["state"] if row["rank"] is None else str(row["rank"])})
     rest = {key: value for key, value in said.items() if key not in ("form", "notes")}
     return {**rest, "schema": 1, "band": {**band, "networks": said["band"]["inside"]}, "networks": networks}
