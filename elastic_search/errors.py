@@ -74,6 +74,10 @@ class NothingFitsError(ElasticError):
     """No configuration lies inside the band; the message gives the nearest that exist."""
 
 
+class UnfinishedError(ElasticError):
+    """The time ended before there was anything to show."""
+
+
 class OverBudgetError(ElasticError):
     """A network costs more than it may."""
 

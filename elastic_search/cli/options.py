@@ -177,11 +177,21 @@ def made(name: str) -> nn.Module:
 
 
 def load_network(name: str) -> tuple[str, Spec]:
-    """Label and spec of a published network or a spec file."""
+    """Label and spec of a published network, a spec file, or the best of a run's folder."""
     if name.endswith(".toml") or "/" in name:
+        from pathlib import Path
+
         from elastic_search.files import load_spec
 
-        return name, load_spec(name)
+        path = Path(name)
+        if path.is_dir():
+            path /= "best.toml"
+        if path.name == "best.toml" and not path.exists() and (path.parent / "run.json").exists():
+            raise UsageError(
+                f"{path}: no Elastic network of this run has been trained yet, so none is the best",
+                f"go on with elastic-search search, with the run's space: {path.parent.name}",
+            )
+        return str(path), load_spec(path)
     from elastic_search.arch.zoo import published
 
     return name, published(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, require, seed_option
-from elastic_search.errors import UsageError
+from elastic_search.errors import UnfinishedError, UsageError
 from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
@@ -138,14 +138,30 @@ def search(
             emit(sweep_report(title, done, curve([run.rows() for run in done])), fmt)
         else:
             emit(search_report(done[0], ENDINGS[done[0].ended]), fmt)
-    if done[-1].ended == "time" and not any(run.folder.result(None) for run in runs):
-        click.echo("no network finished training: the time was too short for the base network", err=True)
     if done[-1].ended == "signal" and stop.received is not None:
         click.echo("interrupted; run the same command to resume", err=True)
         raise SystemExit(128 + stop.received)
-    for best in (run.folder.best_file for run in runs):
-        if best.exists():
-            click.echo(f"best network: elastic-search flops {os.path.relpath(best)}", err=True)
+    found = [run.folder.best_file for run in runs if run.folder.best_file.exists()]
+    for best in found:
+        click.echo(f"best network: elastic-search flops {os.path.relpath(best)}", err=True)
+    if done[-1].ended == "time" and not found:
+        raise _unfinished(done[-1])
+
+
+def _unfinished(run: Run) -> UnfinishedError:
+    """What was trained when the time ended before any Elastic network was, and what to give to go on."""
+    from math import ceil
+
+    base = run.folder.result(None)
+    so_far = "the base network was trained" if base else "not even the base network was trained to the end"
+    spent, pace = run.folder.spent_seconds, run.__dict__.get("pace")
+    text = f"the time ended before any Elastic network was trained: {so_far}; what there is of others is kept"
+    if pace is None:
+        return UnfinishedError(text, "run it again with more time: the speed could not be measured in this one")
+    needed = spent + run.halving.epochs * (pace.typical + (0 if base else pace.base))
+    return UnfinishedError(
+        text, f"run it again with --minutes {ceil(1.25 * needed / 60)}, which goes on where this start ended"
+    )
 
 
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import datetime
 
@@ -150,9 +151,40 @@ def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_r
     assert "another seed (0)" in refused.stderr
 
 
-def test_time_too_short_for_the_base_is_said(command, space):  # noqa: F811
-    done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu")
-    assert "no network finished training" in done.stderr
+def test_time_that_ends_before_any_network_is_trained_is_no_success(command, space):  # noqa: F811
+    done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu", check=1)
+    assert "the time ended before any Elastic network was trained" in done.stderr
+    assert "run it again with" in done.stderr
+    said = command("flops", "runs/tiny/best.toml", check=2).stderr
+    assert "no Elastic network of this run has been trained yet" in said
+    assert said == command("flops", "runs/tiny", check=2).stderr
+    command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
+    found = json.loads(command("flops", "runs/tiny", "--json").stdout)
+    assert found == json.loads(command("flops", "runs/tiny/best.toml", "--json").stdout)
+
+
+@pytest.mark.slow
+def test_measuring_obeys_a_signal_and_the_time(space):  # noqa: F811
+    """An epoch that takes a minute is measured by batches of many seconds, after images that take as long to make."""
+    text = (space / "tiny.toml").read_text().replace("= 40", "= 60_000").replace('"1/32"', '"1/2"')
+    (space / "large.toml").write_text(text.replace("input = 16", "input = 64").replace("batch = 20", "batch = 64"))
+    search = [sys.executable, "-m", "elastic_search", "search", "large.toml", "--device", "cpu"]
+    for moment in (4.0, 9.0):
+        process = subprocess.Popen(
+            [*search, "--trials", "9", "--name", f"at{moment:g}"],
+            cwd=space, env={**os.environ, **ONE_THREAD}, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        time.sleep(moment)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode in (143, -signal.SIGTERM), said
+        assert "Traceback" not in said
+    timed = subprocess.run(
+        [*search, "--minutes", "0.1", "--name", "timed"],
+        cwd=space, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert timed.returncode == 1, timed.stderr
+    assert "the time ended before" in timed.stderr
 
 
 def test_full_disk_ends_with_a_message_and_the_run_resumes(space):  # noqa: F811
