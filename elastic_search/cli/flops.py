@@ -20,6 +20,7 @@ from elastic_search.cli.options import (
     is_code,
     load_graph,
     made,
+    networks_complete,
     option,
     require,
 )
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=networks_complete)
 @click.option(
     "--elastic", is_flag=True, help="Add its Elastic variant: the published one, or your module made Elastic."
 )
@@ -101,6 +102,12 @@ def flops(
     check_convention(convention, (name,))
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
         raise UsageError("several sizes, --training, --latency and --convention all exclude one another", "give one")
+    if batch is not None and not (training or latency):
+        raise UsageError("--batch changes nothing without --training or --latency", "add one of them, or leave it out")
+    for key, of in (("dtype", training), ("optimizer", training), ("device", latency)):
+        if _is_given(key) and not of:
+            needed = "--latency" if key == "device" else "--training"
+            raise UsageError(f"--{key} changes nothing without {needed}", f"add {needed}, or leave it out")
     if depth is not None:
         if by != "stage":
             raise UsageError(f"--depth and --by {by} exclude each other", "give one")
@@ -140,6 +147,12 @@ def flops(
         unknown = all(verdict.value <= verdict.limit for verdict in over)
         hint = "give the operations a rule (elastic_search.register_rule), or pass them with --allow-unknown"
         raise OverBudgetError("\n  ".join(map(str, over)), hint if unknown else None)
+
+
+def _is_given(option: str) -> bool:
+    """Whether an option of this command was written."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
 
 
 def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:

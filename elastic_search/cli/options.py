@@ -14,6 +14,7 @@ from elastic_search.arch.written import is_number, parse_amount, parse_inputs, p
 from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
     from torch import nn
 
     from elastic_search.arch.network import Network
@@ -59,12 +60,13 @@ def _images(text: str) -> tuple[Shape, ...]:
 
 
 SIZE = Written("H or HxW", lambda text: parse_size(text)[1:])
+IMAGE = Written("SIZE", parse_inputs)
 IMAGES = Written("SIZE[,SIZE…]", _images)
 AMOUNT = Written("NUMBER", parse_amount)
 AMOUNTS = Written("NUMBER[,NUMBER…]", _amounts)
 PERCENT = Written("percent", parse_percent)
 DEPTHS = Written("D1,D2,…", _depths)
-"""Types of options: (height, width); shapes; an int; distinct ints above 0, sorted; an exact Fraction; ints."""
+"""Types of options: (height, width); a shape; shapes; an int; distinct ints above 0, sorted; a Fraction; ints."""
 
 
 def option(*names: str, **about: Any) -> Callable[[Command], Command]:
@@ -72,7 +74,42 @@ def option(*names: str, **about: Any) -> Callable[[Command], Command]:
     return click.option(*names, show_default="default" in about, **about)
 
 
+def _completing(known: Callable[[click.Context], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """Complete a name from those that are known, and files."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name) for name in known(ctx) if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+    return complete
+
+
+def _networks(ctx: click.Context) -> Iterable[str]:
+    from elastic_search.arch.zoo import PUBLISHED
+
+    return PUBLISHED
+
+
+def _spaces(ctx: click.Context) -> Iterable[str]:
+    from elastic_search.files.space import shipped_spaces
+
+    return shipped_spaces()
+
+
+def _runs(ctx: click.Context) -> Iterable[str]:
+    from pathlib import Path
+
+    root = Path(ctx.params.get("root") or "runs")
+    return sorted(path.parent.name for path in root.glob("*/run.json"))
+
+
+networks_complete, spaces_complete, runs_complete = map(_completing, (_networks, _spaces, _runs))
+"""What the shell completes for an argument."""
+
 input_option = option("--input", "size", type=SIZE, default="224", help="Input size in pixels.")
+image_option = option("--input", type=IMAGE, default="224", help="Input size in pixels, such as 193x257 or 13x32x32.")
 seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Random seed.")
 dir_option = option("--dir", "root", default="runs", help="Folder that holds all runs.")
 
@@ -130,6 +167,12 @@ def is_code(name: str) -> bool:
     """Whether a name is ``package.module:factory``, or ``timm:NAME`` or ``torchvision:NAME``."""
     named = name.startswith(("timm:", "torchvision:"))
     return named or (":" in name and "/" not in name and not name.endswith(".toml"))
+
+
+def own_channels(input: Shape, networks: Iterable[Network]) -> Shape:
+    """The image of a size with the channels that the first spec takes, unless other than 3 were given."""
+    specs = [network.spec for network in networks if network.spec is not None]
+    return specs[0].image(input.height, input.width) if specs and input.channels == 3 else input
 
 
 def load_graph(name: str, size: tuple[int, ...]) -> Network:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import device_option, dir_option, format_options, require
+from elastic_search.cli.options import device_option, dir_option, format_options, require, runs_complete
 from elastic_search.errors import UsageError
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=runs_complete)
 @click.argument("trial")
 @dir_option
 @device_option()

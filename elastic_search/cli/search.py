@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, require, seed_option
+from elastic_search.cli.options import (
+    AMOUNTS,
+    device_option,
+    dir_option,
+    format_options,
+    option,
+    require,
+    seed_option,
+    spaces_complete,
+)
 from elastic_search.errors import UnfinishedError, UsageError
 from elastic_search.search.propose import STRATEGIES
 
@@ -27,7 +36,7 @@ ENDINGS = {
 
 
 @click.command()
-@click.argument("space")
+@click.argument("space", shell_complete=spaces_complete)
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), help="Time limit in hours, over all starts of the run."
 )

@@ -53,11 +53,18 @@ def _grouped(report: Report) -> list[Report]:
 def findings_report(findings: list[Record], title: str) -> Report:
     """One row per check, with cures below."""
     fields = [Field("what", "what"), Field("state", "state"), Field("says", "says", "long")]
-    rows = [{**finding, "state": "ok" if finding["sound"] else "FAULT"} for finding in findings]
+    rows = [{**finding, "state": _state(finding)} for finding in findings]
     cures = [f"{f['what']}: {f['cure']}" for f in findings if not f["sound"] and f["cure"]]
     found = [{**finding, "cure": finding["cure"] or None} for finding in findings]
     head = {"sound": all(finding["sound"] for finding in findings), "findings": found}
     return Report(title, fields, rows, cures, head, "doctor")
+
+
+def _state(finding: Record) -> str:
+    """In a word; what is not installed is no fault."""
+    if finding["says"].startswith("not installed"):
+        return "-"
+    return "ok" if finding["sound"] else "FAULT"
 
 
 def weights_report(name: str, file: str, output: str, conversion: Conversion) -> Report:
