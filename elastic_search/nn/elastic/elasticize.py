@@ -69,7 +69,8 @@ def elasticize(
     ``ElasticConv2d``; the report says which were left unchanged, and why. Optimizers and wrappers hold the old
     parameters, so create them afterwards. In the state dict only names below replaced convolutions change, and an
     earlier state dict still loads. The model now computes another function of the same weights, so train or fine-tune
-    it. ``torch.export`` with dynamic height and width needs multiples of each r.
+    it. ``torch.export`` with dynamic height and width needs multiples of each r. What ``torch.jit.script`` compiles
+    before, it compiles afterwards; a script loads only the new names, so load an earlier state dict first.
 
     The model is run on one image of zeros in eval mode, to find the size of each map and to check the result; buffers,
     modes and random number generators are restored. If an error is raised, the model is unchanged.
