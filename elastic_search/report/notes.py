@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from elastic_search.arch.network import opaque_nodes
-from elastic_search.report.text import size
 
 if TYPE_CHECKING:
     from elastic_search.arch.network import Network
@@ -49,10 +48,8 @@ def is_torchs(name: str) -> bool:
 
 
 def left_notes(change: Elasticized) -> list[str]:
-    """The number of convolutions that ``elasticize`` replaced, and the others by the reason to leave them."""
-    made = f"{len(change.replaced)} convolution{'' if len(change.replaced) == 1 else 's'} made Elastic"
-    lines = [f"{made} at {size(change.input)}, {len(change.left)} left"]
+    """How many convolutions ``elasticize`` replaced, or that it could replace none, and the others by reason."""
     reasons: dict[str, list[str]] = {}
     for left in change.left:
         reasons.setdefault(f"{left.reason} ({left.why})", []).append(left.path)
-    return [*lines, *(f"left, {reason}: {', '.join(paths)}" for reason, paths in reasons.items())]
+    return [str(change), *(f"left, {reason}: {', '.join(paths)}" for reason, paths in reasons.items())]
