@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Graph, Node
@@ -112,8 +112,9 @@ class Tally(Frozen):
 
     def at(self, path: str) -> tuple[Op | Graph, tuple[Shape, ...]]:
         """The op or graph at ``path``, and the shapes that enter it."""
-        op, inputs = self.graph.at(path), (self.input,)
+        op = self.graph.at(path)
         graph: Any = self.graph
+        inputs: tuple[Shape, ...] = (self.input,)
         for part in path.split(".") if path else ():
             found, _ = children(graph, inputs, self.convention)
             graph, inputs = next((child.node.op, child.inputs) for child in found if child.node.name == part)
