@@ -3,9 +3,8 @@
 The public names are resolved on first use; importing the package loads nothing heavy. In the order in which they are
 met: ``count``, ``tally``, ``MACS``, ``FVCORE``, ``TORCH``: what a network costs. ``published``, ``load_spec``,
 ``dump_spec``, ``ResNeXt``, ``ResNet``, ``DLA``, ``DenseNet``: networks as specs; ``elastic``, ``parse_split``,
-``Split``, ``Branch``,
-``Stage``: their edits; ``Classifier``, ``network``: what they end in. ``build``, ``Net``: torch modules of
-them; ``save_weights``, ``load_weights``, ``load_published``: their weights. ``trace``, ``register_rule``,
+``Split``, ``Branch``, ``Stage``: their edits; ``Classifier``, ``WindowClassifier``, ``network``: what they end in.
+``build``, ``Net``: torch modules of them; ``save_weights``, ``load_weights``, ``load_published``: their weights. ``trace``, ``register_rule``,
 ``elasticize``: your own modules. ``load_space``, ``SearchSpace``, ``Space``, ``match``, ``search``, ``Silent``: which
 networks of a cost there are, and which is better. ``ElasticError``: every error that a user can cause.
 """
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from elastic_search.arch.families.resnet import ResNet as ResNet
     from elastic_search.arch.families.resnext import ResNeXt as ResNeXt
     from elastic_search.arch.heads import Classifier as Classifier
+    from elastic_search.arch.heads import WindowClassifier as WindowClassifier
     from elastic_search.arch.heads import network as network
     from elastic_search.arch.ops import Shape as Shape
     from elastic_search.arch.spec import Stage as Stage
@@ -61,6 +61,7 @@ _HOME = {
     "arch.families.resnext": ("ResNeXt",),
     "arch.heads": (
         "Classifier",
+        "WindowClassifier",
         "network",
     ),
     "arch.ops": ("Shape",),

@@ -47,14 +47,24 @@ class SpaceTooLargeError(SpecError):
     """A space has too many networks to be counted; the hint names the choices to narrow."""
 
 
+MOST_LISTED = 5
+"""Most names that an error lists."""
+
+
 class UnknownNameError(SpecError):
-    """A name that is not known; the hint holds the nearest that is."""
+    """A name that is not known; the hint holds the nearest that are, or all where they are few."""
 
     def __init__(self, what: str, name: str, known: "list[str] | tuple[str, ...]", also: str = "") -> None:
         from difflib import get_close_matches
 
         near = get_close_matches(name, known, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+        if near:
+            hint = f"did you mean {' or '.join(near)}?"
+        elif len(known) <= MOST_LISTED:
+            hint = f"known: {', '.join(known)}"
+        else:
+            nearest = get_close_matches(name, known, n=MOST_LISTED, cutoff=0.0)
+            hint = f"the nearest of {len(known)}: {', '.join(nearest)}"
         super().__init__(f"unknown {what} {name!r}", f"{hint} {also}".strip())
 
 
@@ -72,6 +82,10 @@ class UsageError(ElasticError):
 
 class NothingFitsError(ElasticError):
     """No configuration lies inside the band; the message gives the nearest that exist."""
+
+
+class UnfinishedError(ElasticError):
+    """The time ended before there was anything to show."""
 
 
 class OverBudgetError(ElasticError):

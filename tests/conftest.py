@@ -1,13 +1,17 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 # Two processes with a thread for every core each slow one another down many times over.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+PROGRAMS = ("no graphviz here", "PostgreSQL")
+"""What the reason of a skip may name under --no-skips: programs that pip does not install."""
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -31,3 +35,17 @@ def command(tmp_path: Path) -> Run:
         return done
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a test that is skipped has failed")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome: Any = yield
+    report = outcome.get_result()
+    if report.skipped and item.config.getoption("--no-skips") and not hasattr(report, "wasxfail"):
+        reason = str(report.longrepr[-1]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(program in reason for program in PROGRAMS):
+            report.outcome, report.longrepr = "failed", f"not to be skipped in CI: {reason}"

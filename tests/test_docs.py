@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import formats
 import pytest
 from console_blocks import refreshed
 
@@ -11,6 +12,7 @@ from elastic_search.arch.zoo import FAMILIES
 from elastic_search.cli.main import COMMANDS, cli
 from elastic_search.files import load_spec, parse_space
 from elastic_search.files.space_schema import SpaceModel
+from elastic_search.report.emit import SCHEMA
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,6 +27,14 @@ def test_every_command_is_documented():
     text = (ROOT / "docs/commands.md").read_text()
     for name in COMMANDS:
         assert f"$ elastic-search {name} --help" in text
+
+
+def test_formats_are_written_as_the_contract_has_them():
+    text = formats.FILE.read_text()
+    assert formats.refreshed(text) == text
+    assert f"schema {SCHEMA}" in text
+    for name in ("README.md", "CHANGELOG.md"):
+        assert "docs/formats.md" in (ROOT / name).read_text()
 
 
 def test_options_that_the_readme_names_exist():

@@ -35,7 +35,7 @@ ROOMS = {
     "__main__": {"cli"},
 }
 THIRD_PARTIES = {
-    "numpy": ("space", "search", "data"),
+    "numpy": ("space", "search", "data", "nn.trace.heard.fvcore"),  # the last by the rule of fvcore for einsum
     "pydantic": ("files",),
     "optuna": ("search.propose", "search.store", "search.trials", "search.shared"),
     "sqlalchemy": ("search.store", "search.trials", "search.shared"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from elastic_search.data.fashion import CLASS_NAMES, EDGE, PER_CLASS, SUBSET_FILE
+from elastic_search.data.fashion import CLASS_NAMES, EDGE, STORED, SUBSET_FILE
 
 SOURCE_PREFIX = {"train": "train", "test": "t10k"}
 IDX_IMAGE_HEADER_BYTES = 16
@@ -49,7 +49,7 @@ def first_of_each_class(labels: np.ndarray, per_class: int) -> np.ndarray:
 def subset_bytes(folder: Path) -> bytes:
     """Builds the compressed subset; the layout is documented in `elastic_search/data/README.md`."""
     images, labels = [], []
-    for split, per_class in PER_CLASS.items():
+    for split, per_class in STORED.items():
         split_images, split_labels = read_split(folder, SOURCE_PREFIX[split])
         chosen = first_of_each_class(split_labels, per_class)
         images.append(split_images[chosen].tobytes())

@@ -24,7 +24,8 @@ class Node(NamedTuple):
 
     ``weights_of`` is the path of the node whose weights this one uses: its own count no parameters. ``spelling`` is how
     the call is written, which some tools tell apart: as a "module", a "function" of torch.nn.functional, a "method" of
-    tensors (or a function of torch), or an "operator".
+    tensors (or a function of torch), or an "operator". ``recorded`` holds counts of this call, by convention's name,
+    that hold instead of the convention's rule for the op: what a tool does with a call that it meets in an unusual way.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Node(NamedTuple):
     inputs: tuple[str, ...]
     weights_of: str | None = None
     spelling: str = "module"
+    recorded: tuple[tuple[str, int], ...] = ()
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
+from elastic_search.arch import ops
 from elastic_search.arch.frozen import Frozen
 from elastic_search.arch.graph import Builder, Graph
 from elastic_search.errors import SpecError
@@ -46,6 +47,27 @@ class Classifier(Frozen):
 
     def graph(self, spec: Spec, channels: tuple[int, ...]) -> Graph:
         return spec.classifier_graph(channels[0], self.classes)
+
+
+class WindowClassifier(Classifier):
+    """The classifier of DLA and DenseNet as the authors' code has it: it pools a window of 7 × 7, not the whole map.
+
+    At 224 × 224 the last map is 7 × 7, and both heads are the same function. At other sizes the window leaves out
+    what lies below and to the right of it: at 256 × 256 a row and a column of eight. Maps below 7 × 7, and those of 14
+    and more, do not fit.
+
+    Raises:
+        SpecError: from ``graph``, if the family's classifier pools in another way.
+    """
+
+    def graph(self, spec: Spec, channels: tuple[int, ...]) -> Graph:
+        whole = super().graph(spec, channels)
+        pools = [node.name for node in whole.nodes if node.op == ops.GlobalPool("window")]
+        if not pools:
+            raise SpecError(f"the classifier of {type(spec).__name__} pools the whole map in the authors' code, too")
+        window = ops.Pool("avg", 7, 7)
+        nodes = tuple(node._replace(op=window) if node.name in pools else node for node in whole.nodes)
+        return Graph(whole.kind, whole.inputs, nodes, whole.outputs)
 
 
 IMAGENET = Classifier(1000)

@@ -10,7 +10,7 @@ from elastic_search.arch.graph import Graph
 from elastic_search.arch.spec import Spec
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from elastic_search.nn.elastic.elasticize import Elasticized
 
@@ -24,7 +24,8 @@ class Network(Frozen):
         spec: what the graph was made from; None for a graph that was read from a module, which has no families'
             stages and holds at one input size only.
         module: the torch module that the graph was read from, if it was read from one.
-        own_layers: classes of that module that some counters take for layers.
+        notes: what a reader of a module's counts should know, a sentence each.
+        given: the tensors on which the module was read.
         elasticized: what ``elasticize`` did to it, if it was made Elastic.
     """
 
@@ -32,7 +33,8 @@ class Network(Frozen):
     graph: Graph
     spec: Spec | None = None
     module: nn.Module | None = None
-    own_layers: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    given: tuple[Tensor, ...] = ()
     elasticized: Elasticized | None = None
 
     @property

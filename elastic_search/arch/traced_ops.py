@@ -75,22 +75,27 @@ class Fixed(Op):
 
 
 VIEWS = frozenset((
-    "broadcast_to", "chunk", "depends", "detach", "expand", "expand_as", "flatten", "getitem", "moveaxis", "movedim",
-    "narrow", "permute", "ravel", "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes", "squeeze",
-    "swapaxes", "swapdims", "t", "tensor_split", "transpose", "unbind", "unflatten", "unsqueeze", "view", "view_as",
+    "broadcast_to", "chunk", "depends", "detach", "expand", "expand_as", "flatten", "getitem", "layer", "moveaxis",
+    "movedim", "narrow", "permute", "ravel", "reshape", "reshape_as", "select", "slice", "split", "split_with_sizes",
+    "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "transpose", "unbind", "unflatten", "unsqueeze", "view",
+    "view_as",
 ))  # fmt: skip
 """Kinds of a ``Fixed`` that give another view of the same elements. "depends" is its first input unchanged: its reader
-has weights, or a size, computed from the other inputs."""
+has weights, or a size, computed from the other inputs; so is "layer", which holds what tools count for a module beside
+the calls that it makes."""
 
 
 class FixedElementwise(Fixed):
     """Arithmetic as in ``Elementwise``, where shapes of more axes meet."""
 
 
-class MatMul(Fixed):
-    """Product of two tensors: each element of the first meets ``columns`` of the second."""
+class Product(Fixed):
+    """An operation of ``macs`` multiply-adds on tensors of any axes.
 
-    columns: int = 1
+    A product of matrices, attention, a recurrent layer, a convolution of three dimensions or on many maps at once.
+    """
+
+    macs: int = 0
 
 
 class Custom(Fixed):

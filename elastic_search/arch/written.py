@@ -17,6 +17,31 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 6
 
 
+class Inputs(Shape):
+    """The shape of an image, and those of a module's further inputs, each without the batch."""
+
+    more: tuple[tuple[int, ...], ...] = ()
+
+
+def parse_inputs(text: str) -> Shape:
+    """The shape of an image from ``224``, ``193x257`` or ``3x224x224``, and further inputs from ``3x224x224+1x64+10``.
+
+    Raises:
+        ValueError: if one of them is not a shape.
+    """
+    first, *others = text.split("+")
+    shape = Inputs(*parse_size(first.strip(), channels=True))
+    shape.more = tuple(map(_further, others))
+    return shape if others else Shape(*shape)
+
+
+def _further(text: str) -> tuple[int, ...]:
+    parts = text.strip().lower().replace("×", "x").split("x")
+    if not all(is_number(part) and 1 <= int(part) <= MAX_EDGE for part in parts):
+        raise ValueError(f"{text!r} is not the shape of an input: write it without the batch, such as 1x64")
+    return tuple(map(int, parts))
+
+
 def parse_size(text: str, channels: bool = False) -> Shape:
     """The shape of an image from ``224`` or ``193x257`` (height x width); with ``channels`` from ``3x224x224`` too.
 

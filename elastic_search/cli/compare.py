@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from elastic_search.cli.options import convention_option, dtype_option, format_options, input_option, load_graph
+from elastic_search.cli.options import (
+    check_convention,
+    convention_option,
+    dtype_option,
+    format_options,
+    image_option,
+    load_graph,
+    networks_complete,
+    own_channels,
+)
 from elastic_search.cli.output import tell_opaque
 
 SORTS = ["name", "params", "macs", "count", "activations", "bytes", "peak", "intensity", "depth", "field"]
 KEYS = {"bytes": "bytes_moved", "peak": "peak_memory", "field": "receptive_field"}
 """Keys of quantities in a comparison, if they differ from the option."""
 
+if TYPE_CHECKING:
+    from elastic_search.arch.ops import Shape
+
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@input_option
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=networks_complete)
+@image_option
 @convention_option()
 @dtype_option("Data type of weights and activations, for bytes moved and peak memory.")
 @click.option("--sort", type=click.Choice(SORTS), help="Quantity to sort by; 'count' is the convention's count.")
@@ -22,7 +36,7 @@ KEYS = {"bytes": "bytes_moved", "peak": "peak_memory", "field": "receptive_field
 @format_options
 def compare(
     names: tuple[str, ...],
-    size: tuple[int, int],
+    input: Shape,
     convention: str,
     dtype: str,
     sort: str | None,
@@ -38,15 +52,16 @@ def compare(
     the width in pixels of the region that one position of the last feature map depends on, not counting
     squeeze-and-excite gates, which see the whole image.
     """
-    from elastic_search.arch.ops import image
     from elastic_search.cost.compare import compare
     from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.compare import comparison_report
     from elastic_search.report.emit import emit
 
-    networks = [load_graph(name, size) for name in names]
+    check_convention(convention, names)
+    networks = [load_graph(name, input) for name in names]
+    input = own_channels(input, networks)
     key = sort and KEYS.get(sort, sort)
-    found = compare(networks, image(*size), CONVENTIONS[convention], dtype, key, reverse)
-    if fmt in ("csv", "json"):
+    found = compare(networks, input, CONVENTIONS[convention], dtype, key, reverse)
+    if fmt == "json":
         tell_opaque(networks)
     emit(comparison_report(found, fmt), fmt)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import dir_option, format_options, require
+from elastic_search.cli.options import dir_option, format_options, require, runs_complete
 from elastic_search.errors import ElasticError, EnvironmentFault, UsageError
 
 if TYPE_CHECKING:
@@ -19,15 +19,26 @@ EXTRAS = {
     "plot": ("matplotlib", "plotext"),
     "cluster": ("psycopg",),
     "tools": ("ptflops", "thop", "torchinfo"),
+    "models": ("timm", "torchvision"),
 }
 """Extras and the packages that they install."""
+
+BRINGS = {
+    "search": "searches, validate and your own modules",
+    "weights": "published weights",
+    "plot": "Figure 4 as a picture and in the terminal",
+    "cluster": "searches on many machines",
+    "tools": "validate --tools all",
+    "models": "timm:NAME and torchvision:NAME",
+}
+"""What an extra is for."""
 
 FREE_BYTES = 500 * 10**6
 """Free disk space that a long search needs."""
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=runs_complete)
 @click.option("--repair", is_flag=True, help="Write a repaired copy of the run, NAME-repaired.")
 @dir_option
 @format_options
@@ -81,15 +92,16 @@ def _environment(root: Path) -> list[dict[str, Any]]:
     import shutil
     import tempfile
     from importlib import metadata
+    from importlib.util import find_spec
 
     found = [_finding("elastic-search", True, f"{__version__}, Python {platform.python_version()}")]
     for extra, module in ((extra, module) for extra, modules in EXTRAS.items() for module in modules):
         try:
             found.append(_finding(module, True, metadata.version(module)))
         except metadata.PackageNotFoundError:
-            cure = f"pip install 'elastic-search[{extra}]'"
-            found.append(_finding(module, extra != "search", f"not installed ({extra})", cure))
-    if all(finding["sound"] for finding in found):
+            brings = f"not installed: pip install 'elastic-search[{extra}]' brings {BRINGS[extra]}"
+            found.append(_finding(module, True, brings))
+    if find_spec("torch") is not None:
         from elastic_search.train.device import choose_device, describe, torch_version
 
         try:

@@ -4,48 +4,55 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import input_option, load_graph, option
+from elastic_search.cli.options import image_option, load_graph, networks_complete, option, own_channels
 from elastic_search.cli.output import tell_opaque, write_output
 from elastic_search.errors import UsageError
 
 SUFFIXES = {".svg": "svg", ".dot": "dot", ".gv": "dot", ".mmd": "mermaid", ".mermaid": "mermaid"}
 
+if TYPE_CHECKING:
+    from elastic_search.arch.ops import Shape
+
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=networks_complete)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
               help="File to write; its suffix (.svg, .dot or .mmd) sets the format.")  # fmt: skip
 @click.option(
     "--format", "fmt", type=click.Choice(["svg", "dot", "mermaid"]), help="Format to write; overrides the suffix."
 )
 @option("--by", type=click.Choice(["stage", "block", "branch"]), default="branch", help="Level of detail.")
-@input_option
-def draw(name: str, output: Path | None, fmt: str | None, by: str, size: tuple[int, int]) -> None:
+@image_option
+def draw(name: str, output: Path | None, fmt: str | None, by: str, input: Shape) -> None:
     """Draw a network: its stages, their blocks, and the branches of the blocks, coloured by resolution.
 
     NAME is anything that 'flops' accepts. Normalisations and activations are not drawn, and equal blocks in a row are
     drawn once. svg is a picture for any browser; dot (graphviz) and mermaid (Markdown) are text. Without -o the
     drawing goes to stdout.
     """
+    of_suffix = None if output is None else SUFFIXES.get(output.suffix.lower())
+    if None not in (fmt, of_suffix) and fmt != of_suffix:
+        raise UsageError(f"{output} is the name of a {of_suffix} file, and --format is {fmt}", "give one of the two")
     if fmt is None and output is not None:
-        fmt = SUFFIXES.get(output.suffix.lower())
+        fmt = of_suffix
         if fmt is None:
             raise UsageError(f"{output}: unknown suffix", f"use one of {', '.join(SUFFIXES)}, or add --format")
     fmt = fmt or "svg"
     if output is None and fmt == "svg" and sys.stdout.isatty():
         raise UsageError("an SVG cannot be shown in a terminal", f"write it to a file: draw {name} -o net.svg")
-    from elastic_search.arch.ops import image
     from elastic_search.draw.charts import dot, mermaid
     from elastic_search.draw.sketch import sketch
     from elastic_search.draw.svg import svg
 
     writers = {"svg": svg, "dot": dot, "mermaid": mermaid}
-    network = load_graph(name, size)
+    network = load_graph(name, input)
+    input = own_channels(input, [network])
     tell_opaque([network])
-    text = writers[fmt](sketch(network, image(*size)), by)
+    text = writers[fmt](sketch(network, input), by)
     if output is None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()

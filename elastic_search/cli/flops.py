@@ -10,6 +10,7 @@ from elastic_search.cli.options import (
     AMOUNT,
     DEPTHS,
     IMAGES,
+    check_convention,
     convention_option,
     device_option,
     dtype_option,
@@ -18,6 +19,8 @@ from elastic_search.cli.options import (
     format_options,
     is_code,
     load_graph,
+    made,
+    networks_complete,
     option,
     require,
 )
@@ -25,14 +28,17 @@ from elastic_search.cli.output import tell_opaque
 from elastic_search.errors import OverBudgetError, UsageError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
+    from elastic_search.cost.budget import Verdict
     from elastic_search.cost.parts import Costs
     from elastic_search.report.emit import Report
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=networks_complete)
 @click.option(
     "--elastic", is_flag=True, help="Add its Elastic variant: the published one, or your module made Elastic."
 )
@@ -45,6 +51,11 @@ if TYPE_CHECKING:
 @click.option("--max-macs", type=AMOUNT, help="Exit with 1 if the network (the edited one, if any) has more MACs.")
 @click.option("--max-params", type=AMOUNT, help="Exit with 1 if it has more parameters.")
 @click.option("--max-activations", type=AMOUNT, help="Exit with 1 if it has more activations.")
+@click.option(
+    "--allow-unknown",
+    is_flag=True,
+    help="Let operations that nobody can count pass a budget; else they exit with 1, as the total is not known.",
+)
 @click.option("--training", is_flag=True, help="Show forward and backward FLOPs and the memory of training.")
 @click.option("--latency", is_flag=True, help="Measure the time per image on this machine, next to the counts.")
 @click.option(
@@ -68,6 +79,7 @@ def flops(
     max_macs: int | None,
     max_params: int | None,
     max_activations: int | None,
+    allow_unknown: bool,
     training: bool,
     latency: bool,
     batch: int | None,
@@ -87,8 +99,15 @@ def flops(
     from elastic_search.cost.tools import CONVENTIONS, FVCORE
     from elastic_search.report.emit import emit
 
+    check_convention(convention, (name,))
     if sum((len(inputs) > 1, training, latency, convention == "all")) > 1:
         raise UsageError("several sizes, --training, --latency and --convention all exclude one another", "give one")
+    if batch is not None and not (training or latency):
+        raise UsageError("--batch changes nothing without --training or --latency", "add one of them, or leave it out")
+    for key, of in (("dtype", training), ("optimizer", training), ("device", latency)):
+        if _is_given(key) and not of:
+            needed = "--latency" if key == "device" else "--training"
+            raise UsageError(f"--{key} changes nothing without {needed}", f"add {needed}, or leave it out")
     if depth is not None:
         if by != "stage":
             raise UsageError(f"--depth and --by {by} exclude each other", "give one")
@@ -104,7 +123,7 @@ def flops(
             input = spec.image(input.height, input.width)
             inputs = (*inputs[:i], input, *inputs[i + 1 :])
         counted.append([measure(network, role, input, chosen, by, depth or 1) for role, network in of_roles])
-    if fmt in ("csv", "json"):
+    if fmt == "json":
         tell_opaque(costs.network for costs in counted[0])
     limits = {"macs": max_macs, "params": max_params, "activations": max_activations}
     if training:
@@ -121,15 +140,26 @@ def flops(
     else:
         from elastic_search.report.costs import costs_report, sizes_report
 
-        report = sizes_report(counted) if len(inputs) > 1 else costs_report(counted[0], by)
-    emit(report, fmt)
-    _check(counted, limits)
+        report = sizes_report(counted, by) if len(inputs) > 1 else costs_report(counted[0], by)
+    found = _verdicts([networks[-1] for networks in counted], limits, allow_unknown)
+    emit(report.with_budget(found), fmt)
+    if over := [verdict for verdict in found if not verdict.within]:
+        unknown = all(verdict.value <= verdict.limit for verdict in over)
+        hint = "give the operations a rule (elastic_search.register_rule), or pass them with --allow-unknown"
+        raise OverBudgetError("\n  ".join(map(str, over)), hint if unknown else None)
+
+
+def _is_given(option: str) -> bool:
+    """Whether an option of this command was written."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is not click.core.ParameterSource.DEFAULT
 
 
 def _networks(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> list[tuple[str, Network]]:
     """The network and the variant that the options ask for, each with its role."""
     if is_code(name):
         return _modules(name, elastic, edits, input)
+
     from elastic_search.arch.network import Network
     from elastic_search.arch.split import parse_split
     from elastic_search.arch.zoo import find, published
@@ -170,21 +200,39 @@ def _modules(name: str, elastic: bool, edits: dict[str, Any], input: Shape) -> l
         raise UsageError(f"{options}: a module of your own has no stages to edit", hint)
     networks = [("base", load_graph(name, input))]
     if elastic:
-        from elastic_search.arch.network import Network
         from elastic_search.arch.split import parse_split, resampling_pair
         from elastic_search.nn.elastic.elasticize import elasticize
-        from elastic_search.nn.trace.factory import load_module
-        from elastic_search.nn.trace.tracing import own_layers, trace
+        from elastic_search.nn.trace.tracing import network
         from elastic_search.report.notes import left_notes
 
         split = parse_split(edits.get("split", "1/2,1/2"), *resampling_pair(edits.get("down"), edits.get("up")))
-        module = load_module(name)
+        module = _copied(name)
         change = elasticize(module, split, input=input)
         click.echo("\n".join(left_notes(change)), err=True)
-        label, graph, classes = f"{name} --elastic {split.short}", trace(module, input), own_layers(module)
-        variant = Network(label, graph, module=module, own_layers=classes, elasticized=change)
-        networks.append(("elastic", variant))
+        variant = network(f"{name} --elastic {split.short}", module, input)
+        networks.append(("elastic", variant.edited(elasticized=change)))
     return networks
+
+
+def _copied(name: str) -> nn.Module:
+    """Another module like the one that a factory makes."""
+    from copy import deepcopy
+
+    from elastic_search.nn.trace.factory import load_module
+
+    try:
+        return deepcopy(made(name))
+    except Exception:
+        return load_module(name)  # some modules cannot be copied
+
+
+def _verdicts(asked: list[Costs], limits: dict[str, int | None], allow_unknown: bool) -> list[Verdict]:
+    """Whether the network asked for keeps its budget, at every size."""
+    if all(limit is None for limit in limits.values()):
+        return []
+    from elastic_search.cost.budget import verdicts
+
+    return verdicts(asked, limits, allow_unknown)
 
 
 def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Report:
@@ -197,17 +245,3 @@ def _latency(networks: list[Costs], input: Shape, batch: int, device: str) -> Re
 
     modules = [costs.network.module or Net(costs.network.graph) for costs in networks]
     return latency_report(networks, measure_all(modules, input, batch, choose_device(device)))
-
-
-def _check(counted: list[list[Costs]], limits: dict[str, int | None]) -> None:
-    """Raise if the network asked for, the last one, is over a budget at any size."""
-    over = []
-    for networks in counted:
-        asked = networks[-1]
-        values = {"macs": asked.macs.total, "params": asked.macs.params, "activations": asked.macs.activations}
-        size = f"{asked.macs.input.height}x{asked.macs.input.width}"
-        for key, limit in limits.items():
-            if limit is not None and values[key] > limit:
-                over.append(f"{asked.network.label} at {size}: {values[key]:,} {key}, over {limit:,}")
-    if over:
-        raise OverBudgetError("\n  ".join(over))

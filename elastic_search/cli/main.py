@@ -61,6 +61,24 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; click's own errors look like ours."""
+        if not kwargs.get("standalone_mode", True):
+            return super().main(*args, **kwargs)
+        try:
+            done = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.Exit as end:
+            sys.exit(end.exit_code)
+        except click.Abort:
+            click.echo("interrupted", err=True)
+            sys.exit(130)
+        except click.ClickException as error:
+            click.echo(_printable(f"error: {_sentence(error.format_message())}"), err=True)
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                click.echo(f"hint: {error.ctx.command_path} --help shows what it takes", err=True)
+            sys.exit(error.exit_code)
+        sys.exit(done if isinstance(done, int) else 0)
+
     def invoke(self, ctx: click.Context) -> Any:
         if sys.stdout is None:
             ctx.exit(3)
@@ -90,13 +108,18 @@ class Commands(click.Group):
             ctx.exit(3)
 
 
+def _sentence(text: str) -> str:
+    """A message of click in the way of ours: it starts small, and ends without a full stop."""
+    return (text[:1].lower() + text[1:]).strip().removesuffix(".")
+
+
 def _printable(text: str) -> str:
     """The text without the control characters that the keys or name of a file may contain."""
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="elastic-search")
+@click.version_option(__version__, "-V", "--version", prog_name="elastic-search")
 @click.option("--debug", is_flag=True, help="Show the traceback of errors.")
 def cli(debug: bool) -> None:
     """Count what a convolutional network costs, and search for a better Elastic network of the same cost.

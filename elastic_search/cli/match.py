@@ -7,21 +7,24 @@ from fractions import Fraction
 import click
 
 from elastic_search.cli.options import (
+    AMOUNT,
     PERCENT,
     convention_option,
     edit_options,
     format_options,
     input_option,
     load_network,
+    networks_complete,
     option,
     read_split,
 )
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=networks_complete)
 @edit_options
-@option("--tolerance", type=PERCENT, default="1%", help="Largest difference in cost from the base.")
+@click.option("--target", type=AMOUNT, help="Cost to meet, such as 2G, in place of the base's own.")
+@option("--tolerance", type=PERCENT, default="1%", help="Largest difference in cost from the target.")
 @click.option("--params-tolerance", type=PERCENT, help="Largest difference in parameters; unlimited if omitted.")
 @input_option
 @convention_option()
@@ -32,6 +35,7 @@ def match(
     split: str | None,
     down: str | None,
     up: str | None,
+    target: int | None,
     tolerance: Fraction,
     params_tolerance: Fraction | None,
     size: tuple[int, int],
@@ -39,8 +43,9 @@ def match(
     limit: int,
     fmt: str,
 ) -> None:
-    """Find all depths at which an Elastic network costs as much as NAME, nearest first.
+    """Find all depths at which an Elastic network costs as much as NAME, or as --target, nearest first.
 
+    NAME is a published network (see 'elastic-search models'), a spec file (.toml) or a run's folder.
     All depths with at least one block per stage are considered. The split (1/2,1/2 by default) is applied to every
     block that can be split. The table shows --limit rows; json and csv list all of them.
     """
@@ -55,6 +60,7 @@ def match(
     found = matching(
         base,
         wanted,
+        target=target,
         tolerance=tolerance,
         params_tolerance=params_tolerance,
         convention=CONVENTIONS[convention],

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from elastic_search.arch.ops import DTYPES
 from elastic_search.arch.split import LEGAL_RESAMPLING
-from elastic_search.arch.written import is_number, parse_amount, parse_percent, parse_size
+from elastic_search.arch.written import is_number, parse_amount, parse_inputs, parse_percent, parse_size
+from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+    from torch import nn
+
     from elastic_search.arch.network import Network
     from elastic_search.arch.ops import Shape
     from elastic_search.arch.spec import Spec
@@ -51,16 +56,17 @@ def _depths(text: str) -> tuple[int, ...]:
 
 
 def _images(text: str) -> tuple[Shape, ...]:
-    return tuple(dict.fromkeys(parse_size(part.strip(), channels=True) for part in text.split(",")))
+    return tuple(dict.fromkeys(parse_inputs(part.strip()) for part in text.split(",")))
 
 
 SIZE = Written("H or HxW", lambda text: parse_size(text)[1:])
+IMAGE = Written("SIZE", parse_inputs)
 IMAGES = Written("SIZE[,SIZE…]", _images)
 AMOUNT = Written("NUMBER", parse_amount)
 AMOUNTS = Written("NUMBER[,NUMBER…]", _amounts)
 PERCENT = Written("percent", parse_percent)
 DEPTHS = Written("D1,D2,…", _depths)
-"""Types of options: (height, width); shapes; an int; distinct ints above 0, sorted; an exact Fraction; ints."""
+"""Types of options: (height, width); a shape; shapes; an int; distinct ints above 0, sorted; a Fraction; ints."""
 
 
 def option(*names: str, **about: Any) -> Callable[[Command], Command]:
@@ -68,7 +74,42 @@ def option(*names: str, **about: Any) -> Callable[[Command], Command]:
     return click.option(*names, show_default="default" in about, **about)
 
 
+def _completing(known: Callable[[click.Context], Iterable[str]]) -> Callable[..., list[CompletionItem]]:
+    """Complete a name from those that are known, and files."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name) for name in known(ctx) if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
+
+    return complete
+
+
+def _networks(ctx: click.Context) -> Iterable[str]:
+    from elastic_search.arch.zoo import PUBLISHED
+
+    return PUBLISHED
+
+
+def _spaces(ctx: click.Context) -> Iterable[str]:
+    from elastic_search.files.space import shipped_spaces
+
+    return shipped_spaces()
+
+
+def _runs(ctx: click.Context) -> Iterable[str]:
+    from pathlib import Path
+
+    root = Path(ctx.params.get("root") or "runs")
+    return sorted(path.parent.name for path in root.glob("*/run.json"))
+
+
+networks_complete, spaces_complete, runs_complete = map(_completing, (_networks, _spaces, _runs))
+"""What the shell completes for an argument."""
+
 input_option = option("--input", "size", type=SIZE, default="224", help="Input size in pixels.")
+image_option = option("--input", type=IMAGE, default="224", help="Input size in pixels, such as 193x257 or 13x32x32.")
 seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Random seed.")
 dir_option = option("--dir", "root", default="runs", help="Folder that holds all runs.")
 
@@ -93,7 +134,7 @@ def convention_option(*more: str) -> Callable[[Command], Command]:
 
 def format_options(command: Command) -> Command:
     """--format and --json; the command receives ``fmt``."""
-    help = "Output format; csv and json hold plain integers."
+    help = "Output format; json and csv are for programs (docs/formats.md)."
     short = click.option("--json", "fmt", flag_value="json", help="Same as --format json.")
     return option("--format", "fmt", type=click.Choice(FORMATS), default="table", help=help)(short(command))
 
@@ -123,8 +164,15 @@ def require(*modules: str, extra: str = "search") -> None:
 
 
 def is_code(name: str) -> bool:
-    """Whether a name is ``package.module:factory``."""
-    return ":" in name and "/" not in name and not name.endswith(".toml")
+    """Whether a name is ``package.module:factory``, or ``timm:NAME`` or ``torchvision:NAME``."""
+    named = name.startswith(("timm:", "torchvision:"))
+    return named or (":" in name and "/" not in name and not name.endswith(".toml"))
+
+
+def own_channels(input: Shape, networks: Iterable[Network]) -> Shape:
+    """The image of a size with the channels that the first spec takes, unless other than 3 were given."""
+    specs = [network.spec for network in networks if network.spec is not None]
+    return specs[0].image(input.height, input.width) if specs and input.channels == 3 else input
 
 
 def load_graph(name: str, size: tuple[int, ...]) -> Network:
@@ -140,23 +188,53 @@ def load_graph(name: str, size: tuple[int, ...]) -> Network:
 
     if is_code(name):
         require("torch")
-        from elastic_search.arch.ops import Shape, image
-        from elastic_search.nn.trace.factory import load_module
-        from elastic_search.nn.trace.tracing import own_layers, trace
+        from elastic_search.arch.ops import image
+        from elastic_search.nn.trace.tracing import network
 
-        shape = image(*size) if len(size) == 2 else Shape(*size)
-        module = load_module(name)
-        return Network(name, trace(module, shape), module=module, own_layers=own_layers(module))
+        shape = image(*size) if len(size) == 2 else size
+        return network(name, made(name), shape)
     label, spec = load_network(name)
     return Network(label, spec.graph(), spec)
 
 
+def check_convention(convention: str, names: Iterable[str]) -> None:
+    """Refuse the authors' counter for a module: it sees few classes of layers, and would say too little of others.
+
+    Raises:
+        UsageError: if one of the names is code.
+    """
+    code = [name for name in names if is_code(name)]
+    if convention == "authors" and code:
+        raise UsageError(
+            f"--convention authors is for the paper's networks; of {code[0]} it would leave out what it does not know",
+            "give another convention, such as fvcore, or all",
+        )
+
+
+@cache
+def made(name: str) -> nn.Module:
+    """The module that a factory makes; a command calls it once."""
+    from elastic_search.nn.trace.factory import load_module
+
+    return load_module(name)
+
+
 def load_network(name: str) -> tuple[str, Spec]:
-    """Label and spec of a published network or a spec file."""
+    """Label and spec of a published network, a spec file, or the best of a run's folder."""
     if name.endswith(".toml") or "/" in name:
+        from pathlib import Path
+
         from elastic_search.files import load_spec
 
-        return name, load_spec(name)
+        path = Path(name)
+        if path.is_dir():
+            path /= "best.toml"
+        if path.name == "best.toml" and not path.exists() and (path.parent / "run.json").exists():
+            raise UsageError(
+                f"{path}: no Elastic network of this run has been trained yet, so none is the best",
+                f"go on with elastic-search search, with the run's space: {path.parent.name}",
+            )
+        return str(path), load_spec(path)
     from elastic_search.arch.zoo import published
 
     return name, published(name)
@@ -170,7 +248,6 @@ def read_split(text: str, down: str | None, up: str | None) -> Split:
         UsageError: if no branch would use the resampling.
     """
     from elastic_search.arch.split import parse_split, resampling_pair
-    from elastic_search.errors import UsageError
 
     split = parse_split(text, *resampling_pair(down, up))
     if (down or up) and not split.scales_down:
@@ -190,7 +267,6 @@ def edited(
         UsageError: if a resampling is given and no block has a low branch.
     """
     from elastic_search.arch.edit import elastic, with_resampling
-    from elastic_search.errors import UsageError
 
     if depths is not None:
         spec = spec.with_depths(depths)

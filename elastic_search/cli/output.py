@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def tell_opaque(networks: Iterable[Network]) -> None:
-    """Name the operations without a rule on stderr, for formats that have no notes."""
-    from elastic_search.report.notes import opaque_notes
+    """Name the operations without a rule on stderr, for who reads JSON without its notes."""
+    from elastic_search.report.notes import reading_notes
 
-    for line in opaque_notes((network.label, network.graph) for network in networks):
+    for line in reading_notes((network.label, network) for network in networks):
         click.echo(line, err=True)
 
 

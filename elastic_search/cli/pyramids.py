@@ -19,8 +19,8 @@ def pyramids(size: int, channels: int, kernel: int, out_channels: int, split: st
     """Compare one convolution as single scale, feature pyramid, filter pyramid and Elastic.
 
     The costs are those of the paper's Table 1, followed by what the table leaves out: the cost of resampling in the
-    real layer, counted by --convention, and the net saving. In json and csv, a number that is not whole is an exact
-    fraction as text, such as "1849/4".
+    real layer, counted by --convention, and the net saving. In json and csv, a number that is not whole is the
+    nearest floating-point number.
     """
     from elastic_search.arch.split import parse_split
     from elastic_search.cost.pyramids import Layer, split_ratios, table1

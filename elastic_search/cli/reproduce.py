@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.options import device_option, dir_option, format_options, require
+from elastic_search.cli.options import device_option, dir_option, format_options, require, runs_complete
 from elastic_search.errors import UsageError
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=runs_complete)
 @click.argument("trial")
 @dir_option
 @device_option()
@@ -31,7 +31,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Monitor, Named, Verdict
     from elastic_search.search.store.folder import RunFolder
     from elastic_search.search.store.ranking import network_of
-    from elastic_search.train.device import choose_device, describe, torch_version
+    from elastic_search.train.device import choose_device, describe, one_thread, torch_version
 
     folder = RunFolder(Path(root), name)
     about, plan = folder.description(), folder.plan()
@@ -44,7 +44,8 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
         raise UsageError(f"trial {trial} {why}", f"recorded: base, {known}")
     spec = network_of(plan, record)
     chosen, expected = choose_device(device), list(record.curve)
-    now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
+    with one_thread(chosen):
+        now = {"device": describe(chosen), "torch": torch_version(), "version": __version__}
     before = about.get("first_start", {})
     differing = [f"{key}: {before[key]} then, {now[key]} now" for key in now if before.get(key, now[key]) != now[key]]
     for line in differing:

@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import AMOUNTS, device_option, dir_option, format_options, option, require, seed_option
-from elastic_search.errors import UsageError
+from elastic_search.cli.options import (
+    AMOUNTS,
+    device_option,
+    dir_option,
+    format_options,
+    option,
+    require,
+    seed_option,
+    spaces_complete,
+)
+from elastic_search.errors import UnfinishedError, UsageError
 from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
@@ -27,7 +36,7 @@ ENDINGS = {
 
 
 @click.command()
-@click.argument("space")
+@click.argument("space", shell_complete=spaces_complete)
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), help="Time limit in hours, over all starts of the run."
 )
@@ -104,15 +113,17 @@ def search(
         from elastic_search.search.store.folder import RunFolder
         from elastic_search.search.store.ranking import curve
         from elastic_search.search.trials.loop import Settings
-        from elastic_search.train.device import choose_device, describe, torch_version
+        from elastic_search.train.device import choose_device, describe, one_thread, torch_version, usable_cores
 
         address = storage and checked_url(storage)
         chosen = choose_device(device)
-        about = {"device": describe(chosen), "torch": torch_version()}
-        # Two processes with a thread for every core slow one another down many times over.
-        threads = max(1, (os.cpu_count() or 1) // workers) if chosen.type == "cpu" else None
+        with one_thread(chosen):
+            about = {"device": describe(chosen), "torch": torch_version()}
+        threads = 1 if chosen.type == "cpu" else None
         settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
         cautions = []
+        if chosen.type == "cpu" and workers < (cores := usable_cores()):
+            cautions.append(f"{workers} of {cores} cores used, one thread each; --workers {min(cores, 64)} uses more")
         if workers > 1 or storage is not None:
             cautions.append("with several workers, the order in which they finish changes which networks are tried")
         elif chosen.type != "cpu":
@@ -136,27 +147,40 @@ def search(
             emit(sweep_report(title, done, curve([run.rows() for run in done])), fmt)
         else:
             emit(search_report(done[0], ENDINGS[done[0].ended]), fmt)
-    if done[-1].ended == "time" and not any(run.folder.result(None) for run in runs):
-        click.echo("no network finished training: the time was too short for the base network", err=True)
     if done[-1].ended == "signal" and stop.received is not None:
         click.echo("interrupted; run the same command to resume", err=True)
         raise SystemExit(128 + stop.received)
-    for best in (run.folder.best_file for run in runs):
-        if best.exists():
-            click.echo(f"best network: elastic-search flops {os.path.relpath(best)}", err=True)
+    found = [run.folder.best_file for run in runs if run.folder.best_file.exists()]
+    for best in found:
+        click.echo(f"best network: elastic-search flops {os.path.relpath(best)}", err=True)
+    if done[-1].ended == "time" and not found:
+        raise _unfinished(done[-1])
+
+
+def _unfinished(run: Run) -> UnfinishedError:
+    """What was trained when the time ended before any Elastic network was, and what to give to go on."""
+    from math import ceil
+
+    base = run.folder.result(None)
+    so_far = "the base network was trained" if base else "not even the base network was trained to the end"
+    spent, pace = run.folder.spent_seconds, run.__dict__.get("pace")
+    text = f"the time ended before any Elastic network was trained: {so_far}; what there is of others is kept"
+    if pace is None:
+        return UnfinishedError(text, "run it again with more time: the speed could not be measured in this one")
+    needed = spent + run.halving.epochs * (pace.typical + (0 if base else pace.base))
+    return UnfinishedError(
+        text, f"run it again with --minutes {ceil(1.25 * needed / 60)}, which goes on where this start ended"
+    )
 
 
 def _show_plans(runs: list[Run], seconds: float | None, fmt: str) -> None:
     """Show what fits into the budget of each band."""
-    from elastic_search.report.emit import Report, emit
-    from elastic_search.report.searches import plan_report
+    from elastic_search.report.emit import emit
+    from elastic_search.report.searches import plan_report, plans_report
     from elastic_search.search.run import share
 
     plans = [plan_report(run, run.plan(share(runs, number, seconds))) for number, run in enumerate(runs)]
-    if fmt == "json" and len(plans) > 1:
-        return emit(Report(head={"bands": [plan.head for plan in plans]}), fmt)
-    for plan in plans:
-        emit(plan, fmt)
+    emit(plans_report(plans) if len(plans) > 1 else plans[0], fmt)
 
 
 def _seconds(hours: float | None, minutes: float | None, until: str | None) -> float | None:

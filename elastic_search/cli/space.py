@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from elastic_search.cli.options import AMOUNT, PERCENT, format_options, option, seed_option
+from elastic_search.cli.options import (
+    AMOUNT,
+    PERCENT,
+    format_options,
+    networks_complete,
+    option,
+    seed_option,
+    spaces_complete,
+)
 from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +60,7 @@ def watched(plan: SearchSpace) -> SearchSpace:
 
 
 @space.command()
-@click.argument("name", metavar="SPACE")
+@click.argument("name", metavar="SPACE", shell_complete=spaces_complete)
 @_band_option
 @format_options
 def count(name: str, tolerance: Fraction | None, target: int | None, fmt: str) -> None:
@@ -66,7 +74,7 @@ def count(name: str, tolerance: Fraction | None, target: int | None, fmt: str) -
 
 
 @space.command()
-@click.argument("name", metavar="SPACE")
+@click.argument("name", metavar="SPACE", shell_complete=spaces_complete)
 @_band_option
 @option("--number", "-n", type=click.IntRange(1, 100_000), default=10, help="Number of samples.")
 @option("--measure", type=click.Choice(["uniform", "prior"]), default="uniform", help="Distribution to sample from.")
@@ -86,7 +94,7 @@ def sample(
 
 
 @space.command()
-@click.argument("name", metavar="SPACE")
+@click.argument("name", metavar="SPACE", shell_complete=spaces_complete)
 @format_options
 def bounds(name: str, fmt: str) -> None:
     """Show a network of the lowest cost in the space and one of the highest."""
@@ -100,7 +108,7 @@ def bounds(name: str, fmt: str) -> None:
 
 
 @space.command()
-@click.argument("name", metavar="SPACE")
+@click.argument("name", metavar="SPACE", shell_complete=spaces_complete)
 @_target_option
 @format_options
 def nearest(name: str, target: int | None, fmt: str) -> None:
@@ -113,23 +121,23 @@ def nearest(name: str, target: int | None, fmt: str) -> None:
 
 
 @space.command()
-@click.argument("name", metavar="SPACE")
-@click.argument("network", required=False)
+@click.argument("name", metavar="SPACE", shell_complete=spaces_complete)
+@click.argument("network", required=False, shell_complete=networks_complete)
 @_band_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def explain(name: str, network: str | None, tolerance: Fraction | None, target: int | None, as_json: bool) -> None:
     """Explain why the band is empty or not, or whether NETWORK is in it (exit code 1 if not)."""
     from elastic_search.cli.options import load_network
     from elastic_search.cost.tally import tally
-    from elastic_search.report.emit import Report, emit
-    from elastic_search.report.spaces import space_head
+    from elastic_search.report.emit import emit
+    from elastic_search.report.spaces import verdict_report
 
     plan = _open(name, tolerance, target)
     band, matcher = plan.band, plan.matcher
     if network is None:
         inside = matcher.some(band)
         if as_json:
-            return emit(Report(head={**space_head(plan), "inside": inside}), "json")
+            return emit(verdict_report(plan, {"inside": inside}), "json")
         click.echo(f"{inside:,} of {matcher.size:,} networks are in the band: {band}")
         for limit in matcher.limits:
             click.echo(f"and {limit}")
@@ -137,8 +145,8 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
     label, spec = load_network(network)
     cost, reasons = tally(spec.graph(), band.input, band.convention).total, plan.why_not(spec)
     if as_json:
-        about = {"network": label, "cost": cost, "inside": not reasons, "reasons": reasons}
-        emit(Report(head={**space_head(plan), **about}), "json")
+        about = {"network": label, "count": cost, "in_band": not reasons, "reasons": reasons}
+        emit(verdict_report(plan, about), "json")
         raise SystemExit(bool(reasons))
     for reason in reasons:
         click.echo(f"{label}: {reason}")

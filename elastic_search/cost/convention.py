@@ -19,13 +19,15 @@ Namer = str | Callable[[Any], str]
 class Call(NamedTuple):
     """An op applied to one image: what a rule counts.
 
-    ``spelling`` is how the call is written: "module", "function", "method" or "operator".
+    ``spelling`` is how the call is written: "module", "function", "method" or "operator". ``recorded`` are the counts
+    that hold instead of a convention's rule, by the convention's name.
     """
 
     op: Any
     inputs: tuple[Shape, ...]
     output: Shape
     spelling: str = "module"
+    recorded: tuple[tuple[str, int], ...] = ()
 
 
 class Rule(Frozen):
@@ -65,6 +67,9 @@ class Convention(Frozen):
 
     def count(self, call: Call) -> int:
         """The tool's count of a call."""
+        for name, count in call.recorded:
+            if name == self.name:
+                return count
         return self.rule(call.op)[1].count(call)
 
     def operator(self, op: Op) -> str:
@@ -73,11 +78,15 @@ class Convention(Frozen):
         return name if isinstance(name, str) else name(op)
 
 
-def activations(op: Op, output: Shape) -> int:
+def activations(call: Call) -> int:
     """Output elements of convolutions and linear layers: fvcore's (and the RegNet authors') activations."""
-    if isinstance(op, ops.Conv) and isinstance(op.padding, str):
+    for name, count in call.recorded:
+        if name == "activations":
+            return count
+    if isinstance(call.op, ops.Conv) and isinstance(call.op.padding, str):
         return 0
-    return output.numel if isinstance(op, (ops.Conv, ops.ConvTranspose, ops.Linear, traced_ops.MatMul)) else 0
+    counted = (ops.Conv, ops.ConvTranspose, ops.Linear, traced_ops.Product)
+    return call.output.numel if isinstance(call.op, counted) else 0
 
 
 def per_output(times: int) -> Rule:
@@ -117,7 +126,7 @@ FREE = Rule("0", lambda call: 0)
 CONV = Rule("H·W·C_out·(C_in/g)·k²", _per_output_element)
 CONV_TRANSPOSE = Rule("H_in·W_in·C_in·(C_out/g)·k²", _per_input_element)
 LINEAR = Rule("E_in·out", lambda call: call.inputs[0].numel * call.op.out_features)
-MATMUL = Rule("E_in·columns", lambda call: call.inputs[0].numel * call.op.columns)
+PRODUCT = Rule("n·m·p", lambda call: call.op.macs)
 CUSTOM = Rule("the user's own", lambda call: call.op.macs)
 PER_INPUT = Rule("E_in", lambda call: call.inputs[0].numel)
 WEIGHTS = Rule("weights", lambda call: call.op.params)

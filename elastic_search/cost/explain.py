@@ -26,7 +26,7 @@ def _uses(graph: Graph, inputs: tuple[Shape, ...], live: bool) -> tuple[tuple[Us
             for use, times in _uses(node.op, shapes, read):
                 found[use] = found.get(use, 0) + times
         else:
-            use = Call(node.op, shapes, outputs[0], node.spelling), read
+            use = Call(node.op, shapes, outputs[0], node.spelling, node.recorded), read
             found[use] = found.get(use, 0) + 1
         return outputs
 

@@ -46,7 +46,7 @@ _OF_OUTPUT = frozenset(("relu", "sigmoid", "tanh"))
 
 AUTOGRAD: dict[type[Op], _Autograd] = {
     **dict.fromkeys((ops.Conv, ops.ConvTranspose, ops.Linear, ops.BatchNorm, ops.Pool), _KEEPS_INPUTS),
-    **dict.fromkeys((traced_ops.Norm, traced_ops.MatMul, traced_ops.AdaptivePool), _KEEPS_INPUTS),
+    **dict.fromkeys((traced_ops.Norm, traced_ops.Product, traced_ops.AdaptivePool), _KEEPS_INPUTS),
     **dict.fromkeys((ops.Relu, ops.Sigmoid, traced_ops.Softmax), _KEEPS_OUTPUT),
     **dict.fromkeys((traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused), _KEEPS_OUTPUT),
     **dict.fromkeys((traced_ops.Elementwise, traced_ops.FixedElementwise), _ARITHMETIC),

@@ -51,7 +51,11 @@ class Child(NamedTuple):
 
 @lru_cache(maxsize=1 << 16)
 def count(
-    op: Op | Graph, inputs: tuple[Shape, ...], convention: Convention, spelling: str = "module"
+    op: Op | Graph,
+    inputs: tuple[Shape, ...],
+    convention: Convention,
+    spelling: str = "module",
+    recorded: tuple[tuple[str, int], ...] = (),
 ) -> tuple[Count, tuple[Shape, ...]]:
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
@@ -62,8 +66,8 @@ def count(
             total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
         return Count(total, params, acts), outputs
     output = op.shape(*inputs)
-    total = convention.count(Call(op, inputs, output, spelling))
-    return Count(total, op.params, activations(op, output)), (output,)
+    call = Call(op, inputs, output, spelling, recorded)
+    return Count(convention.count(call), op.params, activations(call)), (output,)
 
 
 def children(
@@ -79,7 +83,7 @@ def children(
     found: list[Child] = []
 
     def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        cost, outputs = count(node.op, shapes, convention, node.spelling)
+        cost, outputs = count(node.op, shapes, convention, node.spelling, node.recorded)
         if node.weights_of is not None:
             cost = cost._replace(params=0)
         counts = counted and (convention.counts_dead or node.name in graph.live)
@@ -112,9 +116,9 @@ class Tally(Frozen):
 
     def at(self, path: str) -> tuple[Op | Graph, tuple[Shape, ...]]:
         """The op or graph at ``path``, and the shapes that enter it."""
-        op = self.graph.at(path)
-        graph: Any = self.graph
+        op: Op | Graph = self.graph.at(path)
         inputs: tuple[Shape, ...] = (self.input,)
+        graph: Any = self.graph
         for part in path.split(".") if path else ():
             found, _ = children(graph, inputs, self.convention)
             graph, inputs = next((child.node.op, child.inputs) for child in found if child.node.name == part)

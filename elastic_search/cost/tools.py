@@ -16,8 +16,8 @@ from elastic_search.cost.convention import (
     CUSTOM,
     FREE,
     LINEAR,
-    MATMUL,
     PER_INPUT,
+    PRODUCT,
     WEIGHTS,
     Call,
     Convention,
@@ -40,7 +40,7 @@ _ALL = (
     ops.Conv, ops.ConvTranspose, ops.Linear, ops.BatchNorm, ops.Relu, ops.Sigmoid, ops.Pool, ops.GlobalPool, ops.Pad,
     ops.Upsample, ops.Crop, ops.Add, ops.Gate, ops.Concat, ops.Flatten, traced_ops.Norm, traced_ops.Activation,
     traced_ops.Softmax, traced_ops.AdaptivePool, traced_ops.Elementwise, traced_ops.Fixed, traced_ops.FixedElementwise,
-    traced_ops.MatMul, traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused,
+    traced_ops.Product, traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused,
 )  # fmt: skip
 _KINDS: dict[type[Op], Namer] = dict.fromkeys(
     (
@@ -72,20 +72,20 @@ _FVCORE_NAMES: dict[type[Op], Namer] = {
     traced_ops.AdaptivePool: lambda op: f"adaptive_{op.kind}_pool2d",
     traced_ops.Norm: lambda op: f"{op.kind}_norm",
     ops.Upsample: lambda op: f"upsample_{op.mode}2d",
-    traced_ops.MatMul: lambda op: str(op.kind),
+    traced_ops.Product: lambda op: str(op.kind),
 }
 _ATEN_NAMES: dict[type[Op], Namer] = {
     **_KINDS,
     ops.Conv: "convolution",
     ops.ConvTranspose: "convolution",
     ops.Linear: lambda op: "addmm" if op.bias else "mm",
-    traced_ops.MatMul: lambda op: "bmm" if op.kind == "bmm" else "mm",
+    traced_ops.Product: lambda op: "bmm" if op.kind == "bmm" else "mm",
 }
 _MULTIPLY_ADDS: dict[type[Op], Rule] = {
     ops.Conv: CONV,
     ops.ConvTranspose: CONV_TRANSPOSE,
     ops.Linear: LINEAR,
-    traced_ops.MatMul: MATMUL,
+    traced_ops.Product: PRODUCT,
     traced_ops.Custom: CUSTOM,
 }
 
@@ -102,7 +102,9 @@ def _convention(
     return Convention(name, unit, meaning, rules, counts_dead)
 
 
-MACS = _convention("macs", "MACs", "multiply-adds of convolutions and linear layers", _MULTIPLY_ADDS, _FVCORE_NAMES)
+MACS = _convention(
+    "macs", "MACs", "multiply-adds of convolutions, linear layers and products", _MULTIPLY_ADDS, _FVCORE_NAMES
+)
 
 FVCORE = _convention(
     "fvcore",
@@ -207,9 +209,9 @@ PTFLOPS = _convention(
             (traced_ops.Elementwise, traced_ops.FixedElementwise),
             Rule("torch.add and torch.mul E_out; an operator 0", _called),
         ),
-        traced_ops.MatMul: Rule(
-            "torch.matmul E_in·columns; an operator 0",
-            lambda call: MATMUL.count(call) if call.spelling in ("function", "method") else 0,
+        traced_ops.Product: Rule(
+            "torch.matmul n·m·p; an operator 0",
+            lambda call: PRODUCT.count(call) if call.spelling in ("function", "method") else 0,
         ),
         traced_ops.Custom: CUSTOM,
     },

@@ -216,7 +216,7 @@ _READS: dict[type[Op], Callable[[Step, int], Reads | None]] = {
     ),
     **dict.fromkeys(
         (
-            ops.GlobalPool, traced_ops.Softmax, traced_ops.Fixed, traced_ops.FixedElementwise, traced_ops.MatMul,
+            ops.GlobalPool, traced_ops.Softmax, traced_ops.Fixed, traced_ops.FixedElementwise, traced_ops.Product,
             traced_ops.Custom, traced_ops.Opaque, traced_ops.Unused,
         ),
         _unknown,

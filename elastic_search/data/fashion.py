@@ -7,11 +7,13 @@ from typing import Literal
 
 import numpy as np
 
-Split = Literal["train", "test"]
+Split = Literal["train", "test", "val"]
 
 CLASS_NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 EDGE = 28  # px, edge of the image of an object
-PER_CLASS: dict[Split, int] = {"train": 400, "test": 100}  # in the order in which the file stores the splits
+STORED = {"train": 400, "test": 100}  # objects of each class in the two parts of the file, in their order
+HELD_OUT = 40  # the last training objects of each class, which are the validation objects
+PER_CLASS: dict[Split, int] = {"train": STORED["train"] - HELD_OUT, "test": STORED["test"], "val": HELD_OUT}
 SUBSET_FILE = "fashion_mnist_subset.xz"
 
 
@@ -20,24 +22,30 @@ def _subset() -> bytes:
     return lzma.decompress(resources.files("elastic_search.data").joinpath(SUBSET_FILE).read_bytes())
 
 
-def load_objects(split: Split) -> tuple[np.ndarray, np.ndarray]:
+def load_objects(split: Split, held_out: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Load one split of the subset: greyscale objects on black, sorted by class.
 
     Args:
-        split: "train" (objects from the original training file) or "test" (from the original test file).
+        split: "train" or "val" (objects from the original training file), or "test" (from the original test file).
+        held_out: whether the validation objects are left out of "train".
 
     Returns:
-        Images, uint8 [N, 28, 28], and labels, int64 [N], which index ``CLASS_NAMES``; N is 4000 or 1000.
+        Images, uint8 [N, 28, 28], and labels, int64 [N], which index ``CLASS_NAMES``; ``PER_CLASS`` of each class, or
+        400 of each class if nothing is held out.
 
     Raises:
-        ValueError: if ``split`` is neither "train" nor "test".
+        ValueError: if there is no such split.
     """
     if split not in PER_CLASS:
         raise ValueError(f"split={split!r}: must be one of {tuple(PER_CLASS)}")
     # All images come first, then all labels, one byte each; both hold the training objects before the test objects.
-    objects = {name: len(CLASS_NAMES) * per_class for name, per_class in PER_CLASS.items()}
-    total = sum(objects.values())
-    chosen = slice(objects["train"]) if split == "train" else slice(objects["train"], total)
+    classes, first = len(CLASS_NAMES), len(CLASS_NAMES) * STORED["train"]
+    total = classes * sum(STORED.values())
     data = np.frombuffer(_subset(), np.uint8)
     images, labels = data[:-total].reshape(total, EDGE, EDGE), data[-total:]
-    return images[chosen].copy(), labels[chosen].astype(np.int64)
+    chosen = np.arange(first, total)
+    if split != "test":
+        of_class = np.arange(first).reshape(classes, STORED["train"])
+        kept = STORED["train"] - HELD_OUT
+        chosen = (of_class[:, kept:] if split == "val" else of_class[:, :kept] if held_out else of_class).ravel()
+    return images[chosen], labels[chosen].astype(np.int64)

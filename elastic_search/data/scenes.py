@@ -1,7 +1,7 @@
 """Scenes that show one real object each at a random scale and place, on a textured canvas.
 
 Scale is what Elastic networks adapt to, so the proxy task must vary it: each scene holds one Fashion-MNIST object,
-pasted at a log-uniform scale. Train and test scenes are made of different source objects.
+pasted at a log-uniform scale. Train, validation and test scenes are made of different source objects.
 """
 
 import math
@@ -44,6 +44,8 @@ class SceneSpec:
         smallest: edge of the smallest object, in px.
         largest: edge of the largest object, in px; None means 0.9 of the canvas edge, rounded down.
         seed: decides everything random in the scenes.
+        val: number of validation scenes. Their objects are held out from the training objects, so the training scenes
+            differ from those of a spec without any.
 
     Raises:
         ValueError: if a value breaks a rule; names the field, the value and the rule.
@@ -55,9 +57,11 @@ class SceneSpec:
     smallest: int = 12
     largest: int | None = None
     seed: int = 0
+    val: int = 0
 
     def __post_init__(self) -> None:
-        for field, minimum in (("train", 1), ("test", 1), ("smallest", SMALLEST_RECOGNISABLE), ("seed", 0)):
+        for field, minimum in (("train", 1), ("test", 1), ("smallest", SMALLEST_RECOGNISABLE), ("seed", 0),
+                               ("val", 0)):  # fmt: skip
             value = getattr(self, field)
             if value < minimum:
                 raise ValueError(f"SceneSpec.{field}={value}: must be at least {minimum}")
@@ -104,13 +108,16 @@ def make_scenes(spec: SceneSpec, split: Split) -> Scenes:
 
     Args:
         spec: which scenes to make.
-        split: "train" or "test"; each uses its own source objects. Classes are as balanced as their number allows.
+        split: "train", "val" or "test"; each uses its own source objects. Classes are as balanced as their number
+            allows.
 
     Raises:
-        ValueError: if ``split`` is neither "train" nor "test".
+        ValueError: if there is no such split, or no scene in it.
     """
-    source_images, source_labels = load_objects(split)
-    count = spec.train if split == "train" else spec.test
+    source_images, source_labels = load_objects(split, held_out=spec.val > 0)
+    count = {"train": spec.train, "val": spec.val, "test": spec.test}[split]
+    if not count:
+        raise ValueError(f"split={split!r}: SceneSpec.{split}=0, so there are no such scenes")
     generator = _generator(spec.seed, split)
     chosen = _choose_objects(torch.from_numpy(source_labels), count, generator)
     log_scale = _uniform(generator, count, low=math.log(spec.smallest), high=math.log(spec.largest_edge))

@@ -66,15 +66,29 @@ class _ProxyModel(Strict):
     input: Annotated[int, Field(strict=True, ge=15, le=512)] = Proxy.input
     epochs: Annotated[int, Field(strict=True, ge=1, le=10_000)] = Training.epochs
     train_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = Training.train_images
+    val_images: Annotated[int, Field(strict=True, ge=0, le=1_000_000)] = Training.val_images
     test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = Training.test_images
+    smallest_object: Annotated[int, Field(strict=True, ge=12, le=512)] = Training.smallest_object
     batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = Training.batch
+    optimizer: Literal["adamw", "muon"] = Training.optimizer
     learning_rate: Annotated[float, Field(gt=0, le=100)] = Training.learning_rate
+    adamw_lr: Annotated[float, Field(gt=0, le=100)] = Training.adamw_lr
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Training.weight_decay
+    pct_start: Annotated[float, Field(ge=0, le=1)] = Training.pct_start
+    zero_init_last: Annotated[bool, Field(strict=True)] = Training.zero_init_last
 
     @model_validator(mode="after")
     def _in_reach(self) -> _ProxyModel:
         if not 0 < self.width <= 1:
             raise ValueError(f"width {self.width}: must be greater than 0 and at most 1")
+        if 0 < self.val_images < 10:
+            raise ValueError(f"val_images {self.val_images}: must be at least 10, or 0 to rank on the test scenes")
+        # Scenes hold objects of up to 0.9 of their edge.
+        if self.smallest_object >= 9 * self.input // 10:
+            raise ValueError(
+                f"smallest_object {self.smallest_object}: must be smaller than the largest object, "
+                f"{9 * self.input // 10} px at input {self.input}"
+            )
         pixels = self.train_images * self.input**2
         if pixels > MAX_PIXELS:
             raise ValueError(

@@ -8,17 +8,19 @@ import torch
 from torch import nn
 
 from elastic_search.arch.graph import Graph
-from elastic_search.arch.initial import Initial
+from elastic_search.arch.initial import ONE, ZERO, Initial
 from elastic_search.arch.spec import Spec
 from elastic_search.nn.net import Net, on_meta
 
 
-def build(spec: Spec, seed: int = 0) -> Net:
+def build(spec: Spec, seed: int = 0, *, zero_init_last: bool = True) -> Net:
     """The spec's network, initialised as published.
 
     Args:
         spec: the network.
         seed: of the initial weights; equal seeds give equal weights.
+        zero_init_last: whether batch norms that are published to start at 0 (the last of a ResNeXt block) do so; they
+            start at 1 otherwise.
 
     Raises:
         TypeError: if it is not a spec.
@@ -26,12 +28,12 @@ def build(spec: Spec, seed: int = 0) -> Net:
     if not isinstance(spec, Spec):
         raise TypeError(f"build takes a spec, not {spec!r}: published(name) or load_spec(file)")
     net = on_meta(spec.graph()).to_empty(device="cpu")
-    initialise(net, spec, torch.Generator().manual_seed(seed))
+    initialise(net, spec, torch.Generator().manual_seed(seed), zero_init_last)
     return net
 
 
 @torch.no_grad()
-def initialise(net: Net, spec: Spec, generator: torch.Generator) -> None:
+def initialise(net: Net, spec: Spec, generator: torch.Generator, zero_init_last: bool = True) -> None:
     """Initialise a network by the rule of the spec's family (``Spec.initial``).
 
     Learned resampling starts as average pooling and bilinear interpolation. The authors build each block as two halves
@@ -48,6 +50,8 @@ def initialise(net: Net, spec: Spec, generator: torch.Generator) -> None:
             nn.init.constant_(leaf.weight, 1.0 / leaf.weight[0].numel())
         elif isinstance(leaf, (nn.Conv2d, nn.BatchNorm2d, nn.Linear)):
             weight, bias = spec.initial(path, op, 2 if spec.halved and _is_whole_block(net.graph, parent) else 1)
+            if weight == ZERO and isinstance(leaf, nn.BatchNorm2d) and not zero_init_last:
+                weight = ONE
             _start(weight, leaf.weight, leaf.weight, generator)
             if leaf.bias is not None:
                 _start(bias, leaf.bias, leaf.weight, generator)

@@ -1,7 +1,7 @@
 """Independent counters, run on a built module. Most need the ``search`` or ``tools`` extra.
 
-Each takes a module in eval mode and one image [1, C, H, W], and returns counts by the tool's operator names, or
-``{"": total}`` if the tool only gives a total.
+Each takes a module in eval mode and its inputs, one image [1, C, H, W] for most, and returns counts by the tool's
+operator names, or ``{"": total}`` if the tool only gives a total. They run as their users run them: with gradients.
 """
 
 from __future__ import annotations
@@ -11,34 +11,32 @@ import io
 import logging
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from copy import deepcopy
-from importlib import import_module
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from inspect import signature
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from elastic_search.errors import EnvironmentFault, missing_extra
+from elastic_search.nn.libraries import imported
+from elastic_search.nn.unchanged import unchanged
 
 Counts = dict[str, int]
 
 
-def fvcore_counts(module: nn.Module, image: torch.Tensor) -> tuple[Counts, int]:
+def fvcore_counts(module: nn.Module, *inputs: torch.Tensor) -> tuple[Counts, int]:
     """fvcore's count per operator, and its activations."""
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        # fvcore relies on torch.jit, which torch has deprecated.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        fvcore = _from("fvcore.nn", "search")
-        flops, activations = fvcore.FlopCountAnalysis(module, image), fvcore.ActivationCountAnalysis(module, image)
+    with _as_users_do(module):
+        fvcore = imported("fvcore.nn", "search")
+        flops, activations = fvcore.FlopCountAnalysis(module, inputs), fvcore.ActivationCountAnalysis(module, inputs)
         for analysis in (flops, activations):
             analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         return {name: int(count) for name, count in flops.by_operator().items() if count}, int(activations.total())
 
 
-def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def authors_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """FLOPs by module class as the paper's own counter adds them up, from a forward pass of the built module.
 
     A second reading of the counter, independent of ``cost.tools.AUTHORS``: it never sees the graph, only the module
@@ -65,62 +63,68 @@ def authors_counts(module: nn.Module, image: torch.Tensor) -> Counts:
     hooks = [leaf.register_forward_hook(hear) for leaf in leaves]
     try:
         with torch.no_grad():
-            module(image)
+            module(*inputs)
     finally:
         for hook in hooks:
             hook.remove()
     return counts
 
 
-def torch_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def torch_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """FlopCounterMode's FLOPs per aten operator of one forward pass."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(image)
+    with _as_users_do(module), FlopCounterMode(display=False) as counter:
+        module(*inputs)
     return {
         str(name).rpartition(".")[2]: int(count) for name, count in counter.get_flop_counts().get("Global", {}).items()
     }
 
 
-def ptflops_counts(module: nn.Module, image: torch.Tensor, backend: str = "pytorch") -> Counts:
+def ptflops_counts(module: nn.Module, *inputs: torch.Tensor, backend: str = "pytorch") -> Counts:
     """ptflops' multiply-adds by one of its two back ends, "pytorch" or "aten"."""
-    get_model_complexity_info = _from("ptflops").get_model_complexity_info
+    get_model_complexity_info = imported("ptflops", "tools").get_model_complexity_info
     # The tool prints, and leaves attributes behind in the module.
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with _as_users_do(module), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         total, _ = get_model_complexity_info(
-            deepcopy(module), tuple(image.shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend
-        )
+            module, tuple(inputs[0].shape[1:]), as_strings=False, print_per_layer_stat=False, backend=backend,
+            input_constructor=partial(_by_name, module, inputs) if len(inputs) > 1 else None,
+        )  # fmt: skip
+    if total is None:
+        raise RuntimeError("the tool could not run the module")  # it prints why, and goes on
     return {"": int(total)}
 
 
-def thop_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def _by_name(module: nn.Module, inputs: tuple[torch.Tensor, ...], _: object) -> dict[str, torch.Tensor]:
+    """Several inputs as ptflops takes them: by the names of the module's arguments."""
+    return dict(zip(signature(module.forward).parameters, inputs, strict=False))
+
+
+def thop_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """thop's MACs."""
-    profile = _from("thop").profile
-    # It leaves buffers behind in the module.
-    return {"": int(profile(deepcopy(module), inputs=(image,), verbose=False)[0])}
+    profile = imported("thop", "tools").profile
+    with _as_users_do(module):  # it leaves buffers behind
+        return {"": int(profile(module, inputs=inputs, verbose=False)[0])}
 
 
-def torchinfo_counts(module: nn.Module, image: torch.Tensor) -> Counts:
+def torchinfo_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """torchinfo's mult-adds."""
-    return {"": int(_from("torchinfo").summary(module, input_data=image, verbose=0).total_mult_adds)}
+    summary = imported("torchinfo", "tools").summary
+    with _as_users_do(module):
+        return {"": int(summary(module, input_data=list(inputs), verbose=0).total_mult_adds)}
 
 
-def _from(tool: str, extra: str = "tools") -> Any:
-    """A tool's module. Some import torchvision if it is installed, and fail if that does."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return import_module(tool)
-    except ModuleNotFoundError:
-        raise missing_extra(tool.partition(".")[0], extra) from None
-    except (ImportError, RuntimeError, OSError) as error:
-        raise EnvironmentFault(f"{tool} cannot be imported: {error}") from None
+@contextlib.contextmanager
+def _as_users_do(module: nn.Module) -> Iterator[None]:
+    """In eval mode and with gradients; what a tool leaves behind in the module, and what it warns of, is taken away."""
+    with unchanged(module), torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
-TOOLS: dict[str, tuple[str, Callable[[nn.Module, torch.Tensor], Counts]]] = {
-    "fvcore": ("fvcore", lambda module, image: fvcore_counts(module, image)[0]),
+TOOLS: dict[str, tuple[str, Callable[..., Counts]]] = {
+    "fvcore": ("fvcore", lambda module, *inputs: fvcore_counts(module, *inputs)[0]),
     "torch": ("FlopCounterMode", torch_counts),
     "ptflops": ("ptflops", ptflops_counts),
-    "ptflops-aten": ("ptflops", lambda module, image: ptflops_counts(module, image, "aten")),
+    "ptflops-aten": ("ptflops", partial(ptflops_counts, backend="aten")),
     "thop": ("thop", thop_counts),
     "torchinfo": ("torchinfo", torchinfo_counts),
     "authors": ("module hooks", authors_counts),

@@ -31,7 +31,7 @@ from elastic_search.search.evaluator import (
 )
 from elastic_search.tasks import classification
 from elastic_search.train.checkpoint import DamagedError
-from elastic_search.train.device import choose_device
+from elastic_search.train.device import choose_device, one_thread
 from elastic_search.train.loop import DivergedError, Loop
 from elastic_search.train.run import Run
 
@@ -57,7 +57,9 @@ def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data:
 
 
 class ProxyEvaluator:
-    """Evaluates networks by training their proxies on a device; see ``search.evaluator.Evaluator``.
+    """Evaluates networks by training their proxies on a device, in one thread (``one_thread``) if it is a CPU.
+
+    See ``search.evaluator.Evaluator``.
 
     Args:
         proxy: the edit that makes a proxy.
@@ -68,27 +70,34 @@ class ProxyEvaluator:
 
     def __init__(self, proxy: Proxy, training: Training, device: torch.device, data_seed: int = 0) -> None:
         self.proxy, self.training = proxy, training
-        scenes = SceneSpec(training.train_images, training.test_images, proxy.input, seed=data_seed)
-        test = make_scenes(scenes, "test")
-        self._sizes = size_classes(test.object_sizes, scenes)
-        self._loop = Loop(training, make_scenes(scenes, "train"), test, device)
+        scenes = SceneSpec(
+            training.train_images, training.test_images, proxy.input, training.smallest_object,
+            seed=data_seed, val=training.val_images,
+        )  # fmt: skip
+        ranked = make_scenes(scenes, training.ranked_on)
+        self._sizes = size_classes(ranked.object_sizes, scenes)
+        self._loop = Loop(training, make_scenes(scenes, "train"), ranked, device)
+        # Shown for networks trained to the end, never ranked by.
+        self._test = make_scenes(scenes, "test").to(device) if training.val_images else None
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
         proxy = self.proxy.of(spec)
         identity = f"{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
-        with self._faults_reported():
+        with self._training():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
             while not run.state["curve"] or self._goes_on(run, monitor):
                 run.epoch(monitor.step)
             right = run.right.cpu()
+            is_whole = len(run.state["curve"]) == self.training.epochs
+            test = run.accuracy(self._test) if is_whole and self._test is not None else None
         sizes = classification.accuracy_by_group(right, self._sizes, SIZE_NAMES)
         count, curve = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS), run.state["curve"]
-        return Score(curve[-1], sizes, run.state["seconds"], count.total, count.params, curve)
+        return Score(curve[-1], sizes, run.state["seconds"], count.total, count.params, curve, test)
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
-        with self._faults_reported():
+        with self._training():
             return self._loop.pace(build(self.proxy.of(spec), 0))
 
     def _goes_on(self, run: Run, monitor: Monitor) -> bool:
@@ -103,10 +112,11 @@ class ProxyEvaluator:
         return True
 
     @contextmanager
-    def _faults_reported(self) -> Iterator[None]:
-        """Turn the faults of a training into the errors that the search knows."""
+    def _training(self) -> Iterator[None]:
+        """A context for a training, whose faults become the errors that the search knows."""
         try:
-            yield
+            with one_thread(self._loop.device):
+                yield
         except DamagedError as error:
             raise DamagedCheckpointError(str(error)) from None
         except DivergedError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from elastic_search.arch.network import opaque_nodes
 from elastic_search.arch.zoo import spec_id
+from elastic_search.cost.compare import QUANTITIES
 from elastic_search.cost.tools import MACS
 from elastic_search.report.emit import GAP, Field, Record, Report
-from elastic_search.report.notes import opaque_notes
+from elastic_search.report.notes import reading_notes
 from elastic_search.report.text import dashed, size
 
 if TYPE_CHECKING:
@@ -42,15 +43,10 @@ def comparison_report(found: Comparison, fmt: str = "table") -> Report:
 
     Args:
         found: the networks.
-        fmt: output format; cells of a "table" are aligned inside, and "latex" has no bars.
+        fmt: output format; cells of a "table" have bars and are aligned inside.
     """
-    blocks = fmt != "latex" and encodes("█▁×")
-    names, parts = found.quantities.values(), found.parts()
-    wide = _rows(found, blocks)._replace(
-        head=lambda: _document(found),
-        keys=["network", "blocks", *names, *(f"{n}_ratio" for n in names), *(f"macs_{part}" for part in parts)],
-        records=[_record(found, one) for one in found.networks],
-    )
+    blocks = fmt == "latex" or encodes("█▁×")
+    wide = _rows(found, blocks)._replace(head=lambda: _document(found), form="compare", records=_records(found))
     columns = _columns(found, wide, blocks, fmt)
     cells = [{field.key: field.title for field in columns.fields}, *filter(None, columns.rows)]
     width = sum(GAP + max(len(row[field.key]) for row in cells) for field in columns.fields) - GAP
@@ -142,7 +138,7 @@ def _columns(found: Comparison, wide: Report, blocks: bool, fmt: str) -> Report:
     widths = [max(len(ratios[i]) for _, _, ratios in cells) if aligned else 0 for i in networks]
 
     def share(shape: str, percent: str) -> str:
-        return percent if fmt == "latex" else f"{shape:{BAR}} {percent:>6}" if aligned else f"{shape} {percent}".strip()
+        return f"{shape:{BAR}} {percent:>6}" if aligned else percent
 
     rows: list[Record | None] = []
     for title, values, ratios in cells:
@@ -181,33 +177,36 @@ def _notes(found: Comparison) -> list[str]:
         "depth: convolutions and linear layers on the longest path",
         "field: pixels that a position of the last map depends on, without gates",
     ]
-    return lines + opaque_notes((one.network.label, one.network.graph) for one in found.networks)
+    return lines + reading_notes((one.network.label, one.network) for one in found.networks)
 
 
-def _values(found: Comparison, one: Compared) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Quantities and ratios by the quantities' names."""
-    names = found.quantities.items()
-    return {name: one.values[key] for key, name in names}, {name: found.ratio(one, key) for key, name in names}
+def _ratios(found: Comparison, one: Compared) -> dict[str, float | None]:
+    return {key: found.ratio(one, key) for key in QUANTITIES}
 
 
-def _record(found: Comparison, one: Compared) -> Record:
-    """A network with raw numbers, for CSV."""
-    values, ratios = _values(found, one)
-    row: Record = {"network": one.network.label, "blocks": dashed(one.blocks or ()) or None, **values}
-    row |= {f"{name}_ratio": ratio for name, ratio in ratios.items()}
-    return row | {f"macs_{share.path}": share.macs for share in one.shares}
+def _records(found: Comparison) -> list[Record]:
+    """Networks with raw numbers, for CSV; every row has every part, in the order of the table."""
+    rows, rules, parts = list[Record](), found.convention, found.parts()
+    about = {"input": str(found.input), "dtype": found.dtype, "convention": rules.name, "unit": rules.unit}
+    for one in found.networks:
+        macs = {share.path: share.macs for share in one.shares}
+        row: Record = {"network": one.network.label, **about, "blocks": one.blocks, **one.values}
+        row |= {f"{key}_ratio": ratio for key, ratio in _ratios(found, one).items()}
+        row |= {f"macs_of_{part}": macs.get(part) for part in parts}
+        rows.append(row | {"opaque": opaque_nodes(one.network.graph)})
+    return rows
 
 
 def _document(found: Comparison) -> Record:
     """Plain integers, and ratios to the network that was named first."""
     convention, entries = found.convention, []
     for one in found.networks:
-        spec, graph, (values, ratios) = one.network.spec, one.network.graph, _values(found, one)
+        spec, graph = one.network.spec, one.network.graph
         entry: Record = {"name": one.network.label, "id": spec and spec_id(spec), "depths": spec and list(spec.depths)}
         entry |= {"blocks": one.blocks, "elastic_blocks": one.network.elastic_blocks}
-        entry |= {"params_live": graph.params_live, "opaque": opaque_nodes(graph), **values}
+        entry |= {"params_live": graph.params_live, "opaque": opaque_nodes(graph), **one.values}
         entry["receptive_field"] = one.traits.receptive_field and list(one.traits.receptive_field)
         entry |= {"macs_live": one.traits.macs_live, "stages": [s._asdict() for s in one.traits.shares]}
-        entries.append(entry | {"ratio": ratios})
+        entries.append(entry | {"ratio": _ratios(found, one)})
     head: Record = {"input": list(found.input), "convention": convention.name, "unit": convention.unit}
     return {**head, "dtype": found.dtype, "reference": found.first.network.label, "networks": entries}

@@ -9,10 +9,12 @@ from elastic_search.arch.zoo import spec_id, to_dict
 from elastic_search.cost.parts import Costs, Part, merged, trained_params
 from elastic_search.cost.tools import MACS
 from elastic_search.report.emit import Field, Record, Report, Unit
-from elastic_search.report.notes import SEE_CLASSES, opaque_notes, own_layer_notes
+from elastic_search.report.notes import reading_notes
 from elastic_search.report.text import resolutions_text, size
 
 if TYPE_CHECKING:
+    from elastic_search.arch.network import Network
+    from elastic_search.cost.convention import Convention
     from elastic_search.nn.elastic.elasticize import Elasticized
 
 MOST_NAMED = 8
@@ -25,39 +27,68 @@ Aligned = list[tuple[str, list[Record | None]]]
 def costs_report(networks: list[Costs], by: str) -> Report:
     """The costs of a network by stage, block, op or module; two stand side by side or, in narrow form, stacked."""
     fields = [Field("blocks", "blocks", "number")] * (by == "stage") + [Field("resolution", "pixels", "long")]
-    fields += [Field(key, key, "count") for key in dict.fromkeys(("params", "macs", networks[0].count.convention.name))]
-    fields += [Field("activations", "acts", "count"), Field("share", "share", "percent")]
-    tables = [[_row(costs, part, by) for part in (*costs.parts, costs.whole)] for costs in networks]
+    fields += [*_count_fields(networks[0].count.convention), Field("share", "share", "percent")]
+    tables = [_rows(costs, by) for costs in networks]
     title = f"{' and '.join(costs.network.label for costs in networks)} at {size(networks[0].macs.input)}"
     report = Report(
         title,
-        [Field(by, by), *fields],
+        [Field("part", by, "long"), *fields],
         [*tables[0][:-1], None, tables[0][-1]],
         _notes(networks),
-        head=lambda: _document(networks, by),
-        keys=["network", "role", by, *(field.key for field in fields)],
+        head=lambda: _document([networks], by),
+        form="flops",
         records=[row for rows in tables for row in rows],
     )
     if len(networks) == 1:
         return report
-    of_paths = [{row[by]: row for row in rows[:-1]} for rows in tables]
+    of_paths = [{row["part"]: row for row in rows[:-1]} for rows in tables]
     aligned: Aligned = [(path, [rows.get(path) for rows in of_paths]) for path in merged(of_paths)]
     aligned.append(("total", [rows[-1] for rows in tables]))
     narrow = Report(
-        title, [Field(by, by), Field("role", "network"), *fields], _stacked(aligned, by, fields), report.notes
+        title, [Field("part", by, "long"), Field("role", "network"), *fields], _stacked(aligned, fields), report.notes
     )
     return _side_by_side(report._replace(narrow=narrow), [costs.role for costs in networks], aligned, by, fields)
 
 
-def _row(costs: Costs, part: Part, by: str) -> Record:
-    row: Record = {"network": costs.network.label, "role": costs.role, by: part.path, "blocks": part.blocks}
-    row |= {"resolution": resolutions_text(part.resolutions) or None, **_counts(costs, part)}
-    return row | {"share": part.count / costs.count.total if costs.count.total else 0.0}
+def _rows(costs: Costs, by: str) -> list[Record]:
+    """The parts of a network and, last, its total, as rows of the table and of CSV."""
+    parts = [_row(costs, part) | {"level": by, "path": part.path, "kind": part.kind} for part in costs.parts]
+    return [*parts, _whole(costs)]
 
 
-def _counts(costs: Costs, part: Part) -> Record:
-    counted = {"params": part.params, "macs": part.macs, costs.count.convention.name: part.count}
-    return {**counted, "activations": part.activations}
+def _whole(costs: Costs) -> Record:
+    """The total; what notes say of a network are values of its row, too."""
+    return _row(costs, costs.whole) | {"level": "total", **_about(costs.network)}
+
+
+def _about(network: Network) -> Record:
+    spec, graph = network.spec, network.graph
+    about: Record = {"elastic_blocks": network.elastic_blocks, "params_live": graph.params_live}
+    about |= {"params_trained_filters": trained_params(spec) if spec and spec.trained_filters else 0}
+    return about | {"opaque": opaque_nodes(graph), "reading": list(network.notes)}
+
+
+def _row(costs: Costs, part: Part) -> Record:
+    rules, input = costs.count.convention, costs.macs.input
+    row: Record = {"network": costs.network.label, "role": costs.role, "input": str(input), "part": part.path}
+    row |= {"convention": rules.name, "unit": rules.unit, "blocks": part.blocks, "resolutions": part.resolutions}
+    row |= {"resolution": resolutions_text(part.resolutions) or None, **_counts(part)}
+    return row | {"share": _share(costs, part)}
+
+
+def _counts(part: Part) -> Record:
+    return {"params": part.params, "macs": part.macs, "count": part.count, "activations": part.activations}
+
+
+def _share(costs: Costs, part: Part) -> float:
+    return part.count / costs.count.total if costs.count.total else 0.0
+
+
+def _count_fields(convention: Convention) -> list[Field]:
+    """Columns of a table with every count; macs as the convention are shown once."""
+    count = [] if convention is MACS else [Field("count", convention.name, "count")]
+    first = [Field("params", "params", "count"), Field("macs", "macs", "count")]
+    return [*first, *count, Field("activations", "acts", "count")]
 
 
 def _change(rows: list[Record | None], fields: list[Field], suffix: str = "") -> Record:
@@ -69,17 +100,17 @@ def _change(rows: list[Record | None], fields: list[Field], suffix: str = "") ->
     return {f"{key}{suffix}": after[key] / before[key] - 1 if before[key] else None for key in keys}
 
 
-def _stacked(aligned: Aligned, by: str, fields: list[Field]) -> list[Record | None]:
+def _stacked(aligned: Aligned, fields: list[Field]) -> list[Record | None]:
     rows: list[Record | None] = []
     for path, of_networks in aligned:
         rows += [None] * bool(rows) + [row for row in of_networks if row]
         if change := _change(of_networks, fields):
-            rows.append({by: path, "role": "change", **change})
+            rows.append({"part": path, "role": "change", **change})
     return rows
 
 
 def _side_by_side(report: Report, roles: list[str], aligned: Aligned, by: str, fields: list[Field]) -> Report:
-    wide, units = [Field(by, by)], dict[str, Unit]()
+    wide, units = [Field("part", by, "long")], dict[str, Unit]()
     for field in fields:
         keys = {f"{field.key}_{i}": role for i, role in enumerate(roles)}
         wide += [Field(key, f"{field.title}\n{role}", field.kind) for key, role in keys.items()]
@@ -89,7 +120,7 @@ def _side_by_side(report: Report, roles: list[str], aligned: Aligned, by: str, f
     rows: list[Record | None] = []
     for path, of_networks in aligned:
         cells = {f"{key}_{i}": value for i, row in enumerate(of_networks) for key, value in (row or {}).items()}
-        rows.append({by: path, **cells, **_change(of_networks, fields, "_change")})
+        rows.append({"part": path, **cells, **_change(of_networks, fields, "_change")})
     return report._replace(fields=wide, rows=[*rows[:-1], None, rows[-1]], units=units)
 
 
@@ -106,9 +137,7 @@ def _notes(networks: list[Costs]) -> list[str]:
             added = f"{trained_params(spec):,} of {costs.count.params:,} params"
             lines.append(f"{costs.role}: {added} are trained resampling filters")
     lines += _dead_notes(networks)
-    lines += opaque_notes((costs.role, costs.network.graph) for costs in networks)
-    if convention.name in SEE_CLASSES:
-        lines += own_layer_notes((costs.role, costs.network) for costs in networks)
+    lines += reading_notes((costs.role, costs.network) for costs in networks)
     used = dict.fromkeys((MACS, convention))
     lines.append("; ".join(f"{rules.name}: {rules.meaning}" for rules in used))
     return [*lines, f"share: of {convention.name}; acts: output elements of convolutions and linear layers"]
@@ -129,29 +158,31 @@ def _dead_notes(networks: list[Costs]) -> list[str]:
     return [f"{', '.join(roles)}: {note}" for note, roles in notes.items()]
 
 
-def _document(networks: list[Costs], by: str) -> Record:
-    """Plain integers, one entry per network."""
-    convention, entries = networks[0].count.convention, []
-    for costs in networks:
-        network, spec = costs.network, costs.network.spec
-        entry: Record = {"name": network.label, "role": costs.role, "id": spec and spec_id(spec)}
-        entry |= {"elastic_blocks": network.elastic_blocks, "params_live": network.graph.params_live}
-        entry |= {"opaque": opaque_nodes(network.graph)}
-        entry["params_trained_filters"] = trained_params(spec) if spec and spec.trained_filters else 0
-        entry |= _elasticized(network.elasticized)
-        entry |= {"blocks": costs.whole.blocks, **_counts(costs, costs.whole), "parts": []}
-        for part in costs.parts:
-            about = {"path": part.path, "kind": part.kind, "blocks": part.blocks}
-            resolutions = [list(resolution) for resolution in part.resolutions]
-            entry["parts"].append({**about, "resolutions": resolutions, **_counts(costs, part)})
-        entries.append(entry | {"spec": spec and to_dict(spec)})
-    head: Record = {"input": list(networks[0].macs.input), "by": by}
-    head |= {"convention": convention.name, "unit": convention.unit, "networks": entries}
-    if len(networks) > 1:
-        keys = _counts(networks[0], networks[0].whole)
-        head["difference"] = {key: entries[1][key] - entries[0][key] for key in keys}
-        head["ratio"] = {key: entries[1][key] / entries[0][key] for key in keys}
+def _document(counted: list[list[Costs]], by: str) -> Record:
+    """Plain integers, one entry per network and input size."""
+    convention, entries = counted[0][0].count.convention, [_entry(costs) for of in counted for costs in of]
+    head: Record = {"by": by, "convention": convention.name, "unit": convention.unit}
+    if len(counted) > 1:
+        return {**head, "networks": entries}
+    head = {"input": list(counted[0][0].macs.input), **head, "networks": entries}
+    if len(entries) > 1:
+        before, after = entries
+        keys = _counts(counted[0][0].whole)
+        head["difference"] = {key: after[key] - before[key] for key in keys}
+        head["ratio"] = {key: after[key] / before[key] if before[key] else None for key in keys}
     return head
+
+
+def _entry(costs: Costs) -> Record:
+    network, spec = costs.network, costs.network.spec
+    entry: Record = {"name": network.label, "role": costs.role, "input": list(costs.macs.input)}
+    entry |= {"id": spec and spec_id(spec), **_about(network), **_elasticized(network.elasticized)}
+    entry |= {"blocks": costs.whole.blocks, **_counts(costs.whole), "parts": []}
+    for part in costs.parts:
+        about: Record = {"path": part.path, "kind": part.kind, "blocks": part.blocks}
+        about["resolutions"] = [list(resolution) for resolution in part.resolutions]
+        entry["parts"].append({**about, **_counts(part), "share": _share(costs, part)})
+    return entry | {"spec": spec and to_dict(spec)}
 
 
 def _elasticized(change: Elasticized | None) -> Record:
@@ -164,21 +195,18 @@ def _elasticized(change: Elasticized | None) -> Record:
     return {"elasticized": {**found, "replaced": replaced, "left": left}}
 
 
-def sizes_report(counted: list[list[Costs]]) -> Report:
-    """Totals of the same networks at several input sizes."""
-    first, convention = counted[0], counted[0][0].count.convention
-    rows: list[Record | None] = []
+def sizes_report(counted: list[list[Costs]], by: str) -> Report:
+    """Totals of the same networks at several input sizes; JSON and CSV have their parts, too."""
+    first, rows = counted[0], list[Record | None]()
     for networks in counted:
         rows += [None] * bool(rows and len(networks) > 1)
-        for costs in networks:
-            row: Record = {"input": size(costs.macs.input), "network": costs.network.label, "role": costs.role}
-            row |= {**_counts(costs, costs.whole), "opaque": opaque_nodes(costs.network.graph)}
-            rows.append(row)
-    counts = [Field(key, key, "count") for key in dict.fromkeys(("params", "macs", convention.name))]
+        rows += [{**_whole(costs), "size": size(costs.macs.input)} for costs in networks]
     return Report(
         f"{' and '.join(costs.network.label for costs in first)} by input size",
-        [Field("input", "input"), Field("role", "network"), *counts, Field("activations", "acts", "count")],
+        [Field("size", "input"), Field("role", "network"), *_count_fields(first[0].count.convention)],
         rows,
         _notes(first)[:-1],
-        head={"convention": convention.name, "unit": convention.unit, "networks": [row for row in rows if row]},
+        head=lambda: _document(counted, by),
+        form="flops",
+        records=[row for networks in counted for costs in networks for row in _rows(costs, by)],
     )

@@ -11,7 +11,7 @@ from elastic_search.arch.ops import Op, Shape
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.difference import Difference, Side
 from elastic_search.report.emit import Field, Record, Report, unit_of
-from elastic_search.report.notes import opaque_notes
+from elastic_search.report.notes import reading_notes
 from elastic_search.report.text import size
 
 
@@ -54,34 +54,38 @@ def difference_report(found: list[Difference], a: Network, b: Network, input: Sh
         return None if side is None else f"{op_text(side.op, side.spelling)}, {size(side.output)}"
 
     name, rows = convention.name, list[Record | None]()
+    about = {"input": str(input), "convention": name, "unit": convention.unit}
     for entry in found:
-        row: Record = {"path": entry.path, "change": _change(entry), "a": text(entry.a), "b": text(entry.b)}
+        row: Record = {"path": entry.path, "change": _change(entry), "a": text(entry.a), "b": text(entry.b), **about}
         for key, side in (("a", entry.a), ("b", entry.b)):
-            row |= {f"{key}_op": side and op_text(side.op, side.spelling), f"{key}_output": side and str(side.output)}
-            row |= {f"{key}_params": side and side.cost.params, f"{key}_{name}": side and side.cost.total}
+            costs = _side(side) or {}
+            row |= {f"{key}_{what}": value for what, value in costs.items()}
+            row |= {f"{key}_output": side and str(side.output)}
         rows.append(row)
-    counts = [Field(f"a_{name}", f"A {name}", "count"), Field(f"b_{name}", f"B {name}", "count")]
-    unit = unit_of(row[field.key] for row in rows if row for field in counts)
-    opaque = opaque_notes((f"{side} {network.label}", network.graph) for side, network in (("A", a), ("B", b)))
+    counts = [Field("a_count", f"A {name}", "count"), Field("b_count", f"B {name}", "count")]
+    unit = unit_of(row.get(field.key) for row in rows if row for field in counts)
+    opaque = reading_notes((f"{side} {network.label}", network) for side, network in (("A", a), ("B", b)))
     return Report(
         f"{len(found)} nodes differ at {size(input)}: A {a.label}, B {b.label}",
         [Field("path", "node", "long"), Field("a", "A", "long"), Field("b", "B", "long"), *counts],
         rows,
         ["height x width: size of the output; -: only the other network has this node", *opaque],
         head=lambda: _document(found, a, b, input, convention),
-        keys=["path", "change", *(f"{key}_{what}" for key in "ab" for what in ("op", "output", "params", name))],
+        form="diff",
         units=dict.fromkeys((field.key for field in counts), unit),
     )
 
 
-def _document(found: list[Difference], a: Network, b: Network, input: Shape, convention: Convention) -> Record:
-    def data(side: Side | None) -> Record | None:
-        if side is None:
-            return None
-        cost = {"params": side.cost.params, convention.name: side.cost.total, "activations": side.cost.activations}
-        return {"op": op_text(side.op, side.spelling), "output": list(side.output), **cost}
+def _side(side: Side | None) -> Record | None:
+    """A node of one of the networks, with its costs under the convention."""
+    if side is None:
+        return None
+    costs = {"params": side.cost.params, "count": side.cost.total, "activations": side.cost.activations}
+    return {"op": op_text(side.op, side.spelling), "output": list(side.output), **costs}
 
-    head = {"a": a.label, "b": b.label, "input": list(input), "convention": convention.name}
-    nodes = [{"path": d.path, "change": _change(d), "a": data(d.a), "b": data(d.b)} for d in found]
+
+def _document(found: list[Difference], a: Network, b: Network, input: Shape, convention: Convention) -> Record:
+    head = {"a": a.label, "b": b.label, "input": list(input), "convention": convention.name, "unit": convention.unit}
+    nodes = [{"path": d.path, "change": _change(d), "a": _side(d.a), "b": _side(d.b)} for d in found]
     opaque = {"a": opaque_nodes(a.graph), "b": opaque_nodes(b.graph)}
     return {**head, "opaque": opaque, "equal": not found, "nodes": nodes}

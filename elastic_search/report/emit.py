@@ -1,7 +1,7 @@
 """The result of a command as one value, and the formats derived from it.
 
 On a terminal rich draws the table; in a pipe it is plain aligned text, never cut. ``csv`` and ``json`` hold raw values:
-whole numbers without units, shares as fractions.
+numbers without units, shares as fractions. Their keys are a contract, ``report.contract``.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from elastic_search.report.text import dashed, decimal, yes
+from elastic_search.report.text import dashed, decimal, flat, yes
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-SCHEMA = 1
+    from elastic_search.cost.budget import Verdict
+
+SCHEMA = 2
 """Version of the JSON of every command."""
 
-LEAST_LONG = 8
-"""Smallest width of a wrapped column."""
+ENOUGH_LONG, LEAST_LONG = 16, 8
+"""Width of a wrapped column that is worth a table with fewer columns, and the smallest."""
 
 GAP = 2
 """Characters between columns."""
@@ -36,7 +38,7 @@ class Field(NamedTuple):
     """A column.
 
     Attributes:
-        key: key of the value in each row, and the header in CSV.
+        key: key of the value in each row.
         title: header in tables: one line, or two if only rich draws the table.
         kind: "text"; "long" (text that may be wrapped); "depths" (blocks by stage, joined by dashes); "check" (yes or
             NO); "number" (shown as it is); "count" (whole numbers in k, M or G, one unit per column; a float is a
@@ -48,11 +50,11 @@ class Field(NamedTuple):
     kind: str = "text"
 
     def value(self, row: Record) -> Any:
-        """The value in CSV."""
+        """The value in tables, before it is given a unit."""
         value = row.get(self.key)
         if value is not None and self.kind == "depths":
             return dashed(value)
-        return yes(value) if self.kind == "check" and value is not None else value
+        return yes(value) if self.kind == "check" and isinstance(value, bool) else value
 
 
 class Report(NamedTuple):
@@ -60,13 +62,15 @@ class Report(NamedTuple):
 
     Attributes:
         title: one line above the table.
-        fields: columns of the table, in order, and of CSV unless ``keys`` are given.
+        fields: columns of the table, in order.
         rows: raw values by field key; None instead of a row is a separator, and a missing value is shown as "-".
-        notes: lines below the table.
-        head: the JSON document, to which ``emit`` adds the schema; a function if it takes time to make.
-        keys: columns of CSV, if they differ from the fields.
+        notes: lines below the table; also a list in JSON, and on stderr with CSV, whose file has none.
+        head: the JSON document, to which ``emit`` adds schema, form and notes; a function if it takes time to make.
+        form: name of its keys in ``report.contract``, which also gives the columns of CSV; those of a report without
+            one are its fields.
         records: rows of CSV, if they differ from those of the table.
         narrow: the same content in fewer columns, for narrow terminals, pipes and documents.
+        slim: ever narrower forms for terminals that no other fits, if need be with less; see ``without``.
         below: further tables, each after an empty line.
         units: units of count columns by field key, if not derived from the values.
     """
@@ -76,9 +80,10 @@ class Report(NamedTuple):
     rows: Sequence[Record | None] = ()
     notes: Sequence[str] = ()
     head: Record | Callable[[], Record] = {}  # noqa: RUF012 (never modified)
-    keys: Sequence[str] = ()
+    form: str = ""
     records: Sequence[Record] = ()
     narrow: Report | None = None
+    slim: Sequence[Report] = ()
     below: Sequence[Report] = ()
     units: dict[str, Unit] = {}  # noqa: RUF012
 
@@ -115,17 +120,46 @@ class Report(NamedTuple):
         headers = [known.header(field).replace("\n", "\n" if lines else " ") for field in self.fields]
         return headers, [[known.cell(field, row) for field in self.fields] if row else None for row in self.rows]
 
+    def remarks(self) -> list[str]:
+        """The notes of all forms of the table and of the tables below, each once."""
+        tables = (self, *filter(None, (self.narrow,)), *self.below)
+        return list(dict.fromkeys(note for table in tables for note in table.notes))
+
     def document(self) -> Record:
         """The JSON document."""
-        return {"schema": SCHEMA, **(self.head() if callable(self.head) else self.head)}
+        about = {"schema": SCHEMA, **({"form": self.form} if self.form else {})}
+        return {**about, **(self.head() if callable(self.head) else self.head), "notes": self.remarks()}
+
+    def without(self, *keys: str) -> Report:
+        """The report without some columns, in ``slim``: one after the other is left out, and a note says which."""
+        forms, fields = list[Report](), list(self.fields)
+        left_out: list[str] = []
+        for field in (field for key in keys for field in self.fields if field.key == key):
+            fields.remove(field)
+            left_out.append(field.title.replace("\n", " "))
+            note = f"not shown: {', '.join(left_out)} (a wider terminal has room)"
+            forms.append(self._replace(fields=list(fields), notes=[*self.notes, note], below=()))
+        return self._replace(slim=forms)
+
+    def with_budget(self, verdicts: Sequence[Verdict]) -> Report:
+        """The report with the verdict of a budget in its JSON; null where there is none."""
+        limits = []
+        for verdict in verdicts:
+            about: Record = {"name": verdict.name, "input": list(verdict.input), "quantity": verdict.quantity}
+            about |= {"value": verdict.value, "limit": verdict.limit, "within": verdict.within}
+            limits.append({**about, "uncounted": sum(verdict.uncounted.values())})
+        budget = {"within": all(v.within for v in verdicts), "limits": limits} if limits else None
+        head = self.head
+        return self._replace(head=lambda: {**(head() if callable(head) else head), "budget": budget})
 
     def listing(self) -> list[list[Any]]:
         """CSV's header and rows."""
-        if self.keys:
-            rows = [[row.get(key) for key in self.keys] for row in self.records or self.rows if row]
-            # True and false are written as in JSON.
-            return [list(self.keys), *([str(v).lower() if isinstance(v, bool) else v for v in row] for row in rows)]
-        return [[f.key for f in self.fields], *([f.value(row) for f in self.fields] for row in self.rows if row)]
+        rows, keys = [row for row in self.records or self.rows if row], [field.key for field in self.fields]
+        if self.form:
+            from elastic_search.report.contract import FORMS
+
+            keys = FORMS[self.form].header(rows)
+        return [keys, *([flat(row.get(key)) for key in keys] for row in rows)]
 
 
 def unit_of(values: Iterable[Any]) -> Unit:
@@ -149,11 +183,12 @@ def emit(report: Report, fmt: str = "table") -> None:
         import csv
 
         csv.writer(sys.stdout, lineterminator="\n").writerows(report.listing())
+        sys.stdout.flush()
+        # The file is a header and rows, as every reader of CSV expects; what is said about them has its own stream.
+        for note in report.remarks():
+            print(f"note: {note}", file=sys.stderr)
     else:
         _print(report, fmt)
-        for table in report.below:
-            _write("\n")
-            _print(table, fmt)
 
 
 def _write(text: str) -> None:
@@ -162,30 +197,48 @@ def _write(text: str) -> None:
 
 
 def _print(report: Report, fmt: str) -> None:
-    narrow = report.narrow or report
-    if fmt != "table" or not sys.stdout.isatty():
-        return _write({"table": _plain, "markdown": _markdown, "latex": _latex}[fmt](narrow))
+    """Print the form of a report that fits, and the tables below it."""
+    table = report.narrow or report
+    if fmt != "table":
+        from elastic_search.report import documents
+
+        _write({"markdown": documents.markdown, "latex": documents.latex}[fmt](table))
+    elif not sys.stdout.isatty():
+        _write(_plain(table))
+    else:
+        table = _draw(report)
+    for below in (*(table.below if table is not report else ()), *report.below):
+        _write("\n")
+        _print(below, fmt)
+
+
+def _draw(report: Report) -> Report:
+    """Draw the first form that fits the terminal, and return it."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
-    table = narrow if _width(report) > console.width else report
-    if _width(table, LEAST_LONG) > console.width:
+    forms = [report, *filter(None, (report.narrow,)), *report.slim]
+    fit = (form for long in (ENOUGH_LONG, LEAST_LONG) for form in forms if _width(form, long) <= console.width)
+    table = next(fit, None)
+    if table is None:
         # rich would break numbers over lines; plain lines can at least be scrolled.
-        return _write(_plain(table))
+        _write(_plain(forms[-1]))
+        return forms[-1]
     console.print(Text(table.title, style="bold"))
     console.print(_rich(table))
     for note in table.notes:
         console.print(Text(note, style="dim"))
+    return table
 
 
-def _width(report: Report, long: int | None = None) -> int:
+def _width(report: Report, long: int) -> int:
     """Width of the drawn table in characters; ``long`` limits the columns that may be wrapped."""
     headers, grid = report.grid(lines=True)
     width = GAP * (len(headers) - 1)
     for i, (field, header) in enumerate(zip(report.fields, headers, strict=True)):
         cells = max((len(row[i]) for row in grid if row), default=0)
-        if field.kind == "long" and long is not None:
+        if field.kind == "long":
             cells = min(cells, long)
         width += max(cells, *map(len, header.split("\n")))
     return width
@@ -225,26 +278,3 @@ def _plain(report: Report) -> str:
     body = [line(cells) if cells else "" for cells in grid]
     rule = "-" * max(len(line(cells)) for cells in lines)
     return "\n".join([report.title, line(headers), rule, *body, *report.notes]) + "\n"
-
-
-def _markdown(report: Report) -> str:
-    headers, grid = report.grid()
-    marks = [":--" if field.kind in TEXTUAL else "--:" for field in report.fields]
-    lines = [headers, marks, *(row for row in grid if row)]
-    body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-    notes = [f"\n{note}" for note in report.notes]
-    return "\n".join([f"{report.title}\n", *body, *notes]) + "\n"
-
-
-def _latex(report: Report) -> str:
-    def escape(text: str) -> str:
-        special = {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-        return "".join(special.get(char, f"\\{char}" if char in "&%_#${}" else char) for char in text)
-
-    headers, grid = report.grid()
-    spec = "".join("l" if field.kind in TEXTUAL else "r" for field in report.fields)
-    lines = [f"% {report.title}", f"\\begin{{tabular}}{{{spec}}}", "\\hline"]
-    lines += [" & ".join(map(escape, headers)) + r" \\", "\\hline"]
-    lines += [" & ".join(map(escape, row)) + r" \\" if row else "\\hline" for row in grid]
-    lines += ["\\hline", "\\end{tabular}", *(f"% {note}" for note in report.notes)]
-    return "\n".join(lines) + "\n"

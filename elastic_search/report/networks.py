@@ -11,6 +11,7 @@ from elastic_search.cost.tools import FVCORE, MACS
 from elastic_search.errors import ShapeError
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.notes import TRAINED
+from elastic_search.report.spaces import band_columns, band_head
 from elastic_search.report.text import size
 
 if TYPE_CHECKING:
@@ -24,16 +25,19 @@ def models_report(input: Shape) -> Report:
     networks = [_network(name, input) for name in PUBLISHED]
     fields = [Field("name", "network"), Field("depths", "depths", "depths")]
     fields.append(Field("elastic_blocks", "Elastic", "number"))
-    fields += [Field(key, key, "count") for key in ("params", "macs", "fvcore")]
+    fields += [Field("params", "params", "count"), Field("macs", "macs", "count"), Field("count", "fvcore", "count")]
     rows, notes = [], []
     for network in networks:
         mark = "*" if network["note"] else ""
         rows.append({**network, "paper_tables": ",".join(map(str, network["paper_tables"])) + mark})
         notes += [f"* {network['name']}: {network['note']}"] if mark else []
     notes.append(f"macs: {MACS.meaning}; fvcore: {FVCORE.meaning}")
-    head = {"input": list(input), "networks": networks}
+    about: Record = {"input": list(input), "convention": FVCORE.name, "unit": FVCORE.unit}
+    records = [{**network, **about, "network": network["name"], "input": str(input)} for network in networks]
     title = f"Networks known by name, counted at {size(input)}"
-    return Report(title, [*fields, Field("paper_tables", "in tables")], rows, notes, head)
+    fields.append(Field("paper_tables", "in tables"))
+    report = Report(title, fields, rows, notes, {**about, "networks": networks}, "models", records)
+    return report.without("elastic_blocks", "depths", "paper_tables")
 
 
 def _network(name: str, input: Shape) -> Record:
@@ -52,11 +56,11 @@ def _network(name: str, input: Shape) -> Record:
         "params": graph.params,
         "params_live": graph.params_live,
         "macs": macs and macs.total,
-        "fvcore": fvcore and fvcore.total,
+        "count": fvcore and fvcore.total,
         "activations": macs and macs.activations,
         "paper_tables": list(entry.tables),
         "elastic": entry.elastic,
-        "note": entry.note,
+        "note": entry.note or None,
         "id": spec_id(spec),
     }
 
@@ -70,27 +74,28 @@ def match_report(matches: Matches, label: str, base: Spec, split: Split) -> Repo
         base: the network whose cost they match.
         split: of every block that can be split.
     """
-    band, params, found, name = matches.band, matches.params, matches.found, matches.band.convention.name
+    band, params, found, rules = matches.band, matches.params, matches.found, matches.band.convention
     own = tally(base.graph(), band.input, MACS)
     networks: list[Record] = []
-    for candidate in matches.networks:
-        row: Record = {"depths": list(candidate.spec.depths), name: candidate.cost}
+    for rank, candidate in enumerate(matches.networks, 1):
+        row: Record = {"rank": rank, "depths": list(candidate.spec.depths), "count": candidate.cost}
         row |= {"difference": band.change(candidate.cost), "macs": candidate.matcher.cost(candidate, MACS)}
         row |= {"macs_difference": row["macs"] / own.total - 1, "params": candidate.params}
         row |= {"params_difference": candidate.params / own.params - 1, "id": spec_id(candidate.spec)}
         networks.append(row)
     fields = [Field("rank", "#", "number"), Field("depths", "depths", "depths")]
-    for key in dict.fromkeys((name, "macs", "params")):
-        fields += [Field(key, key, "count")]
-        fields.append(Field("difference" if key == name else f"{key}_difference", "change", "change"))
+    if rules is not MACS:
+        fields += [Field("count", rules.name, "count"), Field("difference", "change", "change")]
+    for key in ("macs", "params"):
+        fields += [Field(key, key, "count"), Field(f"{key}_difference", "change", "change")]
     types = f" ({split.down} down, {split.up} up)" if split.scales_down else ""
     more = f"; showing the nearest {len(networks)} (--limit)" if len(networks) < found else ""
     notes = [f"{found:,} match{more}", f"inside: {band}"]
     notes += [f"and {params}"] if params else []
     notes += [TRAINED] * (split.up == "trained")
     head: Record = {"base": label, "split": str(split), "down": split.down if split.scales_down else None}
-    head |= {"up": split.up if split.scales_down else None, "input": list(band.input), "convention": name}
-    head |= {"unit": band.convention.unit, "target": band.target, "low": band.low, "high": band.high}
+    head |= {"up": split.up if split.scales_down else None, **band_head(band)}
     head |= {"params": params and [params.low, params.high], "found": found, "networks": networks}
-    rows = [{**row, "rank": rank} for rank, row in enumerate(networks, 1)]
-    return Report(f"Depths of {label} with split {split}{types} at {size(band.input)}", fields, rows, notes, head)
+    rows = [{**row, **band_columns(band)} for row in networks]
+    title = f"Depths of {label} with split {split}{types} at {size(band.input)}"
+    return Report(title, fields, rows, notes, head, "match").without("macs_difference", "macs")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from elastic_search.cost.tools import MACS
+from elastic_search.cost.tools import CONVENTIONS, MACS
 from elastic_search.paper.figure4 import TITLES, Figure4, Point
 from elastic_search.paper.reproduce import INPUT, Cell, Reproduction, Row, round_half_up
 from elastic_search.report.emit import Field, Record, Report
@@ -28,12 +28,6 @@ COUNTERS = {
 
 FAMILIES = {"DenseNet": "densenet", "ResNeXt": "resnext", "SE-ResNeXt": "se_resnext", "DLA": "dla"}
 """Families of Table 2 and how the names of their networks begin."""
-
-KEYS = (
-    *("name", "network", "source", "split", "down", "up", "convention"),
-    *(f"{kind}_{part}" for kind in ("params", "flops") for part in ("printed", "ours", "equal")),
-    *("top1_error_printed", "top5_error_printed", "reason"),
-)
 
 
 def reproduction_report(table: Reproduction, wrapped: bool = True) -> Report:
@@ -59,7 +53,7 @@ def reproduction_report(table: Reproduction, wrapped: bool = True) -> Report:
         rows,
         _notes(table, wide=True),
         head=lambda: _document(table),
-        keys=KEYS,
+        form="paper",
         units={"params_ours": (10**6, "M"), "flops_ours": (10**9, "G")},
     )
     if not wrapped:
@@ -76,10 +70,9 @@ def _text(printed: Any) -> str | None:
 def _about(row: Row) -> Record:
     """What a row is: its network and the edit of it."""
     data: Record = {"name": row.name, "network": row.network, "source": row.source}
-    if row.split is not None:
-        types = (row.split.down, row.split.up) if row.split.scales_down else (None, None)
-        data |= {"split": str(row.split), "down": types[0], "up": types[1]}
-    return {**data, "convention": row.convention.name}
+    types = (row.split.down, row.split.up) if row.split and row.split.scales_down else (None, None)
+    data |= {"split": row.split and str(row.split), "down": types[0], "up": types[1]}
+    return {**data, "convention": row.convention.name, "unit": row.convention.unit}
 
 
 def _errors(row: Row) -> Record:
@@ -154,16 +147,19 @@ def figure_report(figure: Figure4) -> Report:
     points = [_point(point) for point in figure.points]
     fields = [Field("title", "family"), Field("variant", "network"), Field("source", "source")]
     fields += [Field("convention", "counter"), Field("params", "params", "count"), Field("flops", "FLOPs", "count")]
-    fields.append(Field("top1_accuracy", "top-1 accuracy", "number"))
+    fields.append(Field("accuracy", "top-1 accuracy", "number"))
     variants = ("base", "Elastic")
-    rows = [{**point, "title": TITLES[point["family"]], "variant": variants[point["elastic"]]} for point in points]
+    rows: list[Record] = []
+    for point, data in zip(figure.points, points, strict=True):
+        shown = {"title": TITLES[point.family], "variant": variants[point.elastic], "accuracy": str(point.accuracy)}
+        rows.append({**data, **shown})
     notes = ["params, FLOPs: ours, each row under its own counter"]
     notes.append("accuracy: 100 minus the printed top-1 error, not measured here")
     head = {"figure": 4, "input": list(INPUT), "points": points}
-    return Report("Figure 4: accuracy against parameters and FLOPs", fields, rows, notes, head, keys=list(points[0]))
+    return Report("Figure 4: accuracy against parameters and FLOPs", fields, rows, notes, head, "paper figure4")
 
 
 def _point(point: Point) -> Record:
-    keys = ("network", "family", "elastic", "source", "convention", "params", "flops")
-    errors = {"top1_error_printed": str(point.top1_error), "top1_accuracy": str(point.accuracy)}
-    return {**{key: getattr(point, key) for key in keys}, **errors}
+    data = {key: getattr(point, key) for key in ("network", "family", "elastic", "source", "convention")}
+    data |= {"unit": CONVENTIONS[point.convention].unit, "params": point.params, "flops": point.flops}
+    return {**data, "top1_error_printed": str(point.top1_error), "top1_accuracy": float(point.accuracy)}

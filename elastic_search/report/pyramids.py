@@ -10,19 +10,18 @@ from elastic_search.cost.convention import Convention
 from elastic_search.cost.pyramids import RELATIVE, Layer
 from elastic_search.report.emit import Field, Record, Report, unit_of
 
-KEYS = ("method", "macs", "macs_relative", "params", "params_relative", "conv", "resampling", "net", "net_relative")
 SHOWN = ("macs", "params", "resampling", "net")
 
 
-def exact(value: Any) -> Any:
-    """A Fraction as an int, or as text such as "1849/4" if it is not whole."""
+def number(value: Any) -> Any:
+    """A Fraction as an int, or as the nearest float if it is not whole."""
     if isinstance(value, Fraction):
-        return value.numerator if value.denominator == 1 else str(value)
+        return value.numerator if value.denominator == 1 else float(value)
     return value
 
 
 def pyramids_report(rows: list[Record], layer: Layer, split: Split, convention: Convention, beside: bool) -> Report:
-    """Rows of ``cost.pyramids.table1``; in JSON and CSV whole numbers, and fractions as text.
+    """Rows of ``cost.pyramids.table1``; in JSON and CSV whole numbers, and the nearest floats of fractions.
 
     Args:
         rows: the table of the layer.
@@ -31,7 +30,7 @@ def pyramids_report(rows: list[Record], layer: Layer, split: Split, convention: 
         convention: rules that resampling and net are counted by.
         beside: put relative costs next to the costs, for documents, not below them, to fit a terminal.
     """
-    methods = [{key: exact(value) for key, value in row.items()} for row in rows]
+    methods = [{key: number(value) for key, value in row.items()} for row in rows]
     unit = unit_of(row["net"] for row in rows)
     fields, shown = [Field("title", "method")], list[Record | None]()
     for key in SHOWN:
@@ -48,7 +47,7 @@ def pyramids_report(rows: list[Record], layer: Layer, split: Split, convention: 
     shown += [] if beside else below
     before, after = (f"{layer.n}x{layer.n}x{channels}" for channels in (layer.c, layer.out))
     head: Record = {"size": layer.n, "channels": layer.c, "kernel": layer.k, "out_channels": layer.out}
-    head |= {"split": str(split), "branches": [{"b": exact(b), "r": exact(r)} for b, r in layer.branches]}
+    head |= {"split": str(split), "branches": [{"b": number(b), "r": number(r)} for b, r in layer.branches]}
     head |= {"convention": convention.name, "unit": convention.unit}
     return Report(
         f"Table 1: {layer.k}x{layer.k} convolution, {before} to {after}, split {split.short}",
@@ -56,8 +55,8 @@ def pyramids_report(rows: list[Record], layer: Layer, split: Split, convention: 
         shown,
         _notes(rows, layer, convention),
         {**head, "elastic_saves": rows[-1]["net"] < rows[0]["net"], "methods": methods},
-        keys=KEYS,
-        records=methods,
+        form="pyramids",
+        records=[{**row, "convention": convention.name, "unit": convention.unit} for row in methods],
         units={"macs": unit},
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from elastic_search.arch.ops import Shape
@@ -19,6 +19,19 @@ def yes(value: bool) -> str:
 def dashed(numbers: Iterable[int]) -> str:
     """Blocks or widths by stage: ``3-4-6-3``."""
     return "-".join(map(str, numbers))
+
+
+def flat(value: Any) -> Any:
+    """A value as CSV holds it: ``true``; numbers joined by dashes; resolutions by plus signs; ``key=value`` pairs."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return " ".join(f"{key}={flat(part)}" for key, part in value.items())
+    if not isinstance(value, (list, tuple)):
+        return value
+    if value and isinstance(value[0], (list, tuple)):
+        return "+".join("x".join(map(str, part)) for part in value)
+    return (" " if value and isinstance(value[0], str) else "-").join(map(str, value))
 
 
 def decimal(value: int, unit: int, places: int) -> str:

@@ -10,7 +10,7 @@ from elastic_search.arch.ops import Shape
 from elastic_search.cost.memory import itemsize, memory
 from elastic_search.cost.training import passes
 from elastic_search.report.emit import Field, Record, Report
-from elastic_search.report.notes import opaque_notes
+from elastic_search.report.notes import reading_notes
 from elastic_search.report.text import decimal, size
 
 TITLES = {
@@ -58,7 +58,10 @@ def training_report(
     measured = [_measure(net.graph, input, batch, itemsize(dtype), optimizer) for net in networks]
     rows: list[Record | None] = []
     records: list[Record] = [
-        {"network": net.label, "quantity": key, "unit": UNITS[part][0], "value": costs[part][key]}
+        {
+            **{"network": net.label, "input": str(input), "batch": batch, "dtype": dtype, "optimizer": optimizer},
+            **{"quantity": key, "unit": UNITS[part][0], "value": costs[part][key], "opaque": opaque_nodes(net.graph)},
+        }
         for net, costs in zip(networks, measured, strict=True)
         for part, titles in TITLES.items()
         for key in titles
@@ -82,7 +85,7 @@ def training_report(
     head["networks"] = [{"name": net.label, "opaque": opaque_nodes(net.graph), **costs} for net, costs in counted]
     if len(networks) > 1:
         head["ratio"] = {part: _ratio(measured, part) for part in TITLES}
-    return Report(title, fields, rows, _notes(networks, measured), head, keys=list(records[0]), records=records)
+    return Report(title, fields, rows, _notes(networks, measured), head, "flops --training", records)
 
 
 def _measure(graph: Graph, input: Shape, batch: int, itemsize: int, optimizer: str) -> Measured:
@@ -104,11 +107,16 @@ def _notes(networks: list[Network], measured: list[Measured]) -> list[str]:
         if (excess := costs["flops"]["torch_total"] - costs["flops"]["total"]) > 0:
             wrong.append(f"{excess / 10**9:.3f} for {net.label}")
     if wrong:
-        lines.append("FlopCounterMode counts the weight gradient of a grouped convolution as if it had one group:")
-        lines.append(f"GFLOPs too many: {', '.join(wrong)}; forward and backward above are right")
+        lines.append(
+            "FlopCounterMode counts the weight gradient of a grouped convolution as if it had one group "
+            f"(GFLOPs too many: {', '.join(wrong)}); forward and backward above are right"
+        )
     for net in networks:
         if dead := [path for path in net.graph.dead() if net.graph.at(path).params]:
             lines.append(f"{net.label}: without {', '.join(dead)}, whose results are not used")
-    lines += opaque_notes((net.label, net.graph) for net in networks)
-    lines.append("MiB: peak size of tensors, with the image among the activations, but without the workspace of")
-    return [*lines, "convolutions and the allocator's rounding; gradients and state have the dtype of the parameters"]
+    lines += reading_notes((net.label, net) for net in networks)
+    lines.append(
+        "MiB: peak size of tensors, with the image among the activations, but without the workspace of convolutions "
+        "and the allocator's rounding; gradients and state have the dtype of the parameters"
+    )
+    return lines

@@ -20,7 +20,7 @@ PROXY_EVALUATOR = "elastic_search.proxy.evaluator:make"
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of one proxy: its number from 1, and the accuracy on the test scenes of the proxy task."""
+    """One epoch of one proxy: its number from 1, and the accuracy on the scenes that rank."""
 
     number: int
     of: int
@@ -33,10 +33,12 @@ class Score:
     """How well a trained proxy did.
 
     Attributes:
-        accuracy: share of the proxy task's test scenes that are classified correctly after the last epoch.
+        accuracy: share of the scenes that rank (validation scenes, or test scenes if the recipe has none) that are
+            classified correctly after the last epoch.
         accuracy_by_size: the same for small, medium and large objects.
         seconds: time spent training and testing, over all starts of the trial.
         curve: accuracy after each epoch; shorter than the recipe's epochs if the training was pruned.
+        test_accuracy: on the test scenes, if others rank, after the recipe's last epoch; None otherwise.
         proxy_macs: multiply-adds of the proxy on its own input.
         proxy_params: its parameters.
     """
@@ -47,6 +49,7 @@ class Score:
     proxy_macs: int
     proxy_params: int
     curve: list[float] = field(default_factory=list)
+    test_accuracy: float | None = None
 
 
 class InterruptedTrainingError(Exception):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 import json
-from collections.abc import Callable, Sequence
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +49,20 @@ def calibrate(plan: SearchSpace, measure: Callable[[Spec], float]) -> Pace:
     return Pace(base, min(first, last), max(first, last))
 
 
+@contextmanager
+def crowd(others: int) -> Iterator[None]:
+    """Keep as many cores busy as ``others`` further workers would, so that a measurement is what each worker gets."""
+    # They end by themselves once this process is gone, even if that was before they started.
+    code = f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100_000))"
+    busy = [subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.DEVNULL) for _ in range(others)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
 @dataclass(frozen=True)
 class Forecast:
     """What fits into a budget.
@@ -66,10 +85,7 @@ class Forecast:
 
 
 def forecast(run: Run, seconds: float | None) -> Forecast:
-    """What fits into the seconds that are left, or into no limit (None).
-
-    Workers are expected to train as quickly as one that is alone.
-    """
+    """What fits into the seconds that are left, or into no limit (None)."""
     settings, pace, halving, done = run.settings, run.pace, run.halving, len(run.folder.trials())
     left = max(0, run.inside - done)
     number = wanted = left if settings.trials is None else min(left, max(0, settings.trials - done))
@@ -77,13 +93,26 @@ def forecast(run: Run, seconds: float | None) -> Forecast:
     base, each = base_epochs * pace.base, halving.expected_epochs * pace.typical
     if seconds is not None:
         number = min(wanted, max(0, int((settings.workers * seconds - base) / each)))
-    used = (base + number * each) / settings.workers
+    used = makespan(base, each, number, settings.workers)
     if seconds is not None and number < wanted:
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
     epochs = round(number * halving.expected_epochs) + base_epochs
     short = base_epochs > 0 and seconds is not None and seconds < base
     return Forecast(number, full, epochs, used, short, seconds)
+
+
+def makespan(base: float, each: float, number: int, workers: int) -> float:
+    """Seconds in which workers train the base and a number of trials that take the same time, one after another.
+
+    Two workers need as long for the base and four trials as for the base and five.
+    """
+    if number > 1000 * workers:
+        return (base + number * each) / workers
+    free = [0.0] * (workers - 1) + [base]
+    for _ in range(number):
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)
 
 
 def bands(space: SearchSpace, name: str, root: Path, targets: Sequence[int] | None) -> dict[str, SearchSpace]:

@@ -18,7 +18,7 @@ from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
 from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
-from elastic_search.search.plan import Forecast, Pace, calibrate, forecast
+from elastic_search.search.plan import Forecast, Pace, calibrate, crowd, forecast
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Row, ranking
 from elastic_search.search.store.result import Result
@@ -26,7 +26,7 @@ from elastic_search.search.supervisor import Supervisor
 from elastic_search.search.trials.clock import Clock, epoch_seconds
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Observer, Search, Settings
-from elastic_search.search.trials.signals import StopSignal
+from elastic_search.search.trials.signals import Stopped, StopSignal
 
 
 class RunObserver(Protocol):
@@ -120,7 +120,9 @@ class Run:
             return Pace(base[0], min(recent), max(recent))
         try:
             self.observer.note("measuring an epoch of three networks")
-            return calibrate(self.space, self.evaluator.pace)
+            measure = self.evaluator.pace
+            with crowd(self.settings.workers - 1):
+                return calibrate(self.space, measure)
         except TrialError as error:
             raise EnvironmentFault(f"a proxy cannot be trained: {error}", "make [proxy] smaller") from None
 
@@ -165,7 +167,9 @@ class Run:
             if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
                 self.folder.record(base)
             self.observer.note(f"{'new run' if new else 'resuming'} {self.folder.path} on {self.device}")
-            clock = Clock(self.folder, limit, began, epoch_seconds=self.pace.typical)
+            clock = Clock(self.folder, limit, began)
+            if not self._prepared(clock):
+                return
             self.observer.planned(self, forecast(self, clock.left))
             if several and isinstance(trainer, Named):
                 self.ended = self._by_several(clock, trainer)
@@ -173,6 +177,19 @@ class Run:
             search = self.search(self.observer.of(0), clock)
             with self.observer.watching(self, search.expected_seconds):
                 self.ended = search.run()
+
+    def _prepared(self, clock: Clock) -> bool:
+        """Make what is trained on and measure how long that takes; whether that came to its end in time."""
+        try:
+            with self.stop.at_once(clock.left):
+                clock.epoch_seconds = self.pace.typical
+                if self.settings.workers == 1:
+                    self.evaluator  # noqa: B018  # makes the images
+        except Stopped:
+            self.ended = "time" if self.stop.received is None else "signal"
+            clock.save()
+            return False
+        return True
 
     def _ended_before(self, limit: float | None) -> str:
         """Why nothing is left to do: "trials" or "time"; otherwise ""."""

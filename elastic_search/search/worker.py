@@ -18,7 +18,7 @@ from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.supervisor import HUNG, Reporter, end_with_parent, tell
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.loop import Settings
-from elastic_search.search.trials.signals import StopSignal
+from elastic_search.search.trials.signals import Stopped, StopSignal
 
 
 def main() -> None:
@@ -36,7 +36,11 @@ def main() -> None:
 def work(said: dict[str, Any], stop: StopSignal) -> str:
     """Search in the run's folder; returns why the search ended."""
     folder = RunFolder(Path(said["root"]), said["name"])
-    evaluator = Named(*said["trainer"]).make(worker=said["worker"])
+    try:
+        with stop.at_once(None):  # the supervisor keeps the time
+            evaluator = Named(*said["trainer"]).make(worker=said["worker"])
+    except Stopped:
+        return "signal"
     run = Run(folder.plan(), folder, Settings(**said["settings"]), evaluator, stop=stop)
     deadline = math.inf if said["deadline"] is None else said["deadline"]  # the supervisor keeps the time
     clock = Clock(folder, None, deadline=deadline, epoch_seconds=said["epoch_seconds"])

@@ -86,7 +86,7 @@ def match(
         if not (found := matcher.count(band.low, band.high)):
             raise NothingFitsError(
                 f"none of the {inside:,} depths that match in cost has {bounds.low:,} to {bounds.high:,} parameters",
-                "raise --params-tolerance",
+                "raise --params-tolerance, in Python params_tolerance",
             )
     return Matches(band, bounds, found, matcher.inside(band, limit))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -39,6 +41,27 @@ def choose_device(name: str, worker: int = 0) -> torch.device:
     if name == "mps":
         raise EnvironmentFault("MPS cannot be used on this machine", "use --device cpu")
     return torch.device("cpu")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """A context in which torch computes in one thread on a CPU, unless OMP_NUM_THREADS gives another number.
+
+    The threads of a proxy's small layers mostly wait for one another, and on a busy machine many times over. More
+    workers use more cores better, and one thread gives equal seeds equal accuracies whatever the number of cores.
+    """
+    before = torch.get_num_threads()
+    if device.type == "cpu" and not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _tried(device: torch.device) -> torch.device:

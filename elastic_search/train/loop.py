@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from elastic_search.data.scenes import Scenes
 from elastic_search.recipes import Training
 from elastic_search.tasks import classification
-from elastic_search.train.optim import learning_rate, make_optimizer
+from elastic_search.train.optim import make_optimizer, set_learning_rate
 
 TESTED_AT_ONCE = 250
 
@@ -32,13 +32,13 @@ class Loop:
     Args:
         training: batch size, epochs and learning rate.
         train: images to train on.
-        test: images to test on.
+        ranked: images to test on after every epoch; the accuracy on them ranks networks.
         device: holds images and weights.
     """
 
-    def __init__(self, training: Training, train: Scenes, test: Scenes, device: torch.device) -> None:
+    def __init__(self, training: Training, train: Scenes, ranked: Scenes, device: torch.device) -> None:
         self.training, self.device = training, device
-        self.train, self.test = train.to(device), test.to(device)
+        self.train, self.ranked = train.to(device), ranked.to(device)
         self.batch = min(training.batch, len(train))
         # Channels-last halves the time of the resampling ops on a CPU; grouped convolutions on a GPU prefer NCHW.
         self._layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
@@ -83,9 +83,7 @@ class Loop:
         total = torch.zeros((), device=self.device)
         for step in range(steps if limit is None else min(limit, steps)):
             told()
-            rate = learning_rate(epoch * steps + step, self.training.epochs * steps, self.training)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            set_learning_rate(optimizer, epoch * steps + step, self.training.epochs * steps, self.training)
             at = order[step * batch : (step + 1) * batch]
             images = self._normalised(self.train.images[at])
             images = torch.where(flips[at][:, None, None, None], images.flip(3), images)
@@ -101,30 +99,32 @@ class Loop:
         return mean
 
     @torch.no_grad()
-    def test_epoch(self, net: nn.Module, batches: int | None = None) -> Tensor:
-        """Which test images, or those of the first ``batches``, are classified correctly: bool [N]."""
+    def hits(self, net: nn.Module, scenes: Scenes, batches: int | None = None) -> Tensor:
+        """Which of the images, or of the first ``batches``, are classified correctly: bool [N]."""
         net.eval()
         right = []
-        for start in range(0, len(self.test), TESTED_AT_ONCE)[:batches]:
+        for start in range(0, len(scenes), TESTED_AT_ONCE)[:batches]:
             part = slice(start, start + TESTED_AT_ONCE)
             with self._autocast():
-                logits = net(self._normalised(self.test.images[part]))
-            right.append(classification.hits(logits, self.test.labels[part]))
+                logits = net(self._normalised(scenes.images[part]))
+            right.append(classification.hits(logits, scenes.labels[part]))
         return torch.cat(right)
 
-    def pace(self, net: nn.Module, steps: int = 2) -> float:
-        """Seconds that an epoch takes, from a few steps and one batch of the test."""
+    def pace(self, net: nn.Module, steps: int = 2, seconds: float = 0.5) -> float:
+        """Seconds that an epoch takes, from one batch of the test and some steps: so many, in at least so long."""
         net = self.placed(net)
         optimizer = make_optimizer(net, self.training)
         self.train_epoch(net, optimizer, 0, 0, lambda: None, 1)  # the first step chooses kernels and buffers
+        started, done = time.monotonic(), 0
+        while done < steps or time.monotonic() - started < seconds:
+            self.train_epoch(net, optimizer, 0, 0, lambda: None, 1)
+            self._finish()
+            done += 1
+        step = (time.monotonic() - started) / done
         started = time.monotonic()
-        self.train_epoch(net, optimizer, 0, 0, lambda: None, steps)
+        tested = len(self.hits(net, self.ranked, 1))
         self._finish()
-        step = (time.monotonic() - started) / steps
-        started = time.monotonic()
-        tested = len(self.test_epoch(net, 1))
-        self._finish()
-        test = (time.monotonic() - started) / tested * len(self.test)
+        test = (time.monotonic() - started) / tested * len(self.ranked)
         return step * (len(self.train) // self.batch) + test
 
     def _finish(self) -> None:

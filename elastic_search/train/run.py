@@ -8,6 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from elastic_search.arch.spec import Spec
+from elastic_search.data.scenes import Scenes
 from elastic_search.nn.init import build
 from elastic_search.train.checkpoint import State, from_bytes, to_bytes
 from elastic_search.train.loop import Loop
@@ -31,7 +32,7 @@ class Run:
     def __init__(self, spec: Spec, seed: int, loop: Loop, identity: str, before: bytes | None = None) -> None:
         self._started = time.monotonic()
         self._loop, self._seed = loop, seed
-        self._net = loop.placed(build(spec, seed))
+        self._net = loop.placed(build(spec, seed, zero_init_last=loop.training.zero_init_last))
         self._optimizer = make_optimizer(self._net, loop.training)
         self._right: Tensor | None = None
         self.state: State = {"identity": identity, "curve": [], "loss": 0.0, "seconds": 0.0}
@@ -41,8 +42,12 @@ class Run:
 
     @property
     def right(self) -> Tensor:
-        """Which test images are classified correctly after the last epoch: bool [N]."""
-        return self._loop.test_epoch(self._net) if self._right is None else self._right
+        """Which of the images that rank are classified correctly after the last epoch: bool [N]."""
+        return self._loop.hits(self._net, self._loop.ranked) if self._right is None else self._right
+
+    def accuracy(self, scenes: Scenes) -> float:
+        """Share of other images that are classified correctly after the last epoch."""
+        return self._loop.hits(self._net, scenes).double().mean().item()
 
     def epoch(self, told: Callable[[], None]) -> None:
         """Train for one more epoch and test; ``told`` is called before every step, and may raise.
@@ -52,7 +57,7 @@ class Run:
         """
         state, loop = self.state, self._loop
         state["loss"] = loop.train_epoch(self._net, self._optimizer, self._seed, len(state["curve"]), told)
-        self._right = loop.test_epoch(self._net)
+        self._right = loop.hits(self._net, loop.ranked)
         state["curve"].append(self._right.double().mean().item())
         now = time.monotonic()
         state["seconds"] += now - self._started

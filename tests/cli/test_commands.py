@@ -57,9 +57,9 @@ def test_flops_fits_a_terminal(tmp_path, columns):
 def test_flops_json_holds_plain_integers(command):
     data = json.loads(command("flops", "resnext50", "--elastic", "--json").stdout)
     base, variant = data["networks"]
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert (base["macs"], variant["macs"]) == (4_230_479_872, 4_176_891_904)
-    assert sum(part["fvcore"] for part in base["parts"]) == base["fvcore"] == 4_259_381_248
+    assert sum(part["count"] for part in base["parts"]) == base["count"] == 4_259_381_248
     assert data["difference"]["macs"] == variant["macs"] - base["macs"]
     assert base["parts"][1]["resolutions"] == [[56, 56]]
     assert variant["parts"][1]["resolutions"] == [[56, 56], [28, 28]]
@@ -73,8 +73,10 @@ def test_flops_parts_add_up(command, by, size):
     for network in ("se_resnext50", "se_resnext50_elastic"):
         mine = [row for row in rows if row["network"] == network]
         *parts, whole = mine
-        assert whole[by] == "total"
-        for key in ("params", "macs", "fvcore", "activations"):
+        assert (whole["level"], whole["path"], float(whole["share"])) == ("total", "", 1)
+        assert {row["level"] for row in parts} == {by}
+        assert sum(float(row["share"]) for row in parts) == pytest.approx(1)
+        for key in ("params", "macs", "count", "activations"):
             assert sum(int(row[key]) for row in parts) == int(whole[key])
 
 
@@ -110,8 +112,8 @@ def test_match_lists_all_in_machine_formats_and_a_few_in_the_table(command):
     data = json.loads(command(*args, "--json").stdout)
     assert data["found"] == len(data["networks"]) > 100
     assert [6, 8, 5, 3] in [network["depths"] for network in data["networks"]]
-    assert all(data["low"] <= network["fvcore"] <= data["high"] for network in data["networks"])
-    distances = [abs(network["fvcore"] - data["target"]) for network in data["networks"]]
+    assert all(data["low"] <= network["count"] <= data["high"] for network in data["networks"])
+    distances = [abs(network["count"] - data["target"]) for network in data["networks"]]
     assert distances == sorted(distances)
     table = command(*args, "--limit", "4").stdout
     assert f"{data['found']} match; showing the nearest 4" in table

@@ -57,7 +57,7 @@ def test_convert_replaces_a_file_only_when_told_and_never_its_source(checkpoint,
     done = CliRunner().invoke(cli, [*args, str(checkpoint), "--force", "--json"])
     assert done.exit_code == 0
     data = json.loads(done.stdout)
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     assert data["output"] == output.name
     assert data["dropped"] == {"dead projection": 15, "batch counter": 0}
     assert data["keys"] == data["same"] + data["renamed"] + data["merged"] + 15 == 508

@@ -15,14 +15,14 @@ def test_every_tool_stands_in_one_table_and_the_reasons_in_another(command):
     assert "Why they differ: resnext50_elastic" in out
     data = json.loads(command("flops", "resnext50", "--convention", "all", "--json").stdout)
     tools = data["networks"][0]["conventions"]
-    assert {name: tools[name]["total"] for name in GOLDEN_TOTALS} == GOLDEN_TOTALS
+    assert {name: tools[name]["count"] for name in GOLDEN_TOTALS} == GOLDEN_TOTALS
     for tool in tools.values():
-        assert sum(tool["operators"].values()) == sum(tool["parts"].values()) == tool["total"]
+        assert sum(tool["operators"].values()) == sum(tool["parts"].values()) == tool["count"]
     rows = list(
         csv.DictReader(io.StringIO(command("flops", "resnext50", "--convention", "all", "--format", "csv").stdout))
     )
     assert {
-        row["convention"]: int(row["count"]) for row in rows if row["part"] == "total"
+        row["convention"]: int(row["count"]) for row in rows if row["level"] == "total"
     }.items() >= GOLDEN_TOTALS.items()
 
 
@@ -36,9 +36,15 @@ def test_every_tool_in_documents(command, fmt):
 def test_several_sizes_are_rows(command):
     data = json.loads(command("flops", "dla_x60", "--elastic", "--input", "96,224,225x193", "--json").stdout)
     sizes = [(row["input"], row["role"]) for row in data["networks"]]
-    assert sizes == [(size, role) for size in ("96x96", "224x224", "225x193") for role in ("base", "elastic")]
+    shapes = ([3, 96, 96], [3, 224, 224], [3, 225, 193])
+    assert sizes == [(shape, role) for shape in shapes for role in ("base", "elastic")]
     one = json.loads(command("flops", "dla_x60", "--input", "3x225x193", "--json").stdout)
-    assert data["networks"][4]["macs"] == one["networks"][0]["macs"]
+    assert data["networks"][4] == one["networks"][0]
+    args = ("flops", "dla_x60", "--elastic", "--input", "96,224", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(command(*args).stdout)))
+    totals = [int(row["macs"]) for row in rows if row["level"] == "total"]
+    assert totals == [network["macs"] for network in data["networks"][:4]]
+    assert len(rows) > len(totals)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +108,7 @@ def test_diff_names_the_nodes(command):
     command("diff", "resnext50", "se_resnext50", "--exit-code", check=1)
     data = json.loads(command("diff", "resnext50", "resnext50_coco", "--json").stdout)
     assert [node["path"] for node in data["nodes"]] == ["head.fc"]
-    assert data["nodes"][0]["b"]["macs" if data["convention"] == "macs" else "fvcore"] == 2048 * 80
+    assert (data["convention"], data["nodes"][0]["b"]["count"]) == ("fvcore", 2048 * 80)
 
 
 MODULES = """
@@ -116,7 +122,22 @@ class Unknown(nn.Module):
         self.conv = nn.Conv2d(3, 8, 3)
 
     def forward(self, x):
-        return torch.erf(torch.erf(self.conv(x)))
+        return mixed(mixed(self.conv(x)))
+
+
+@torch.library.custom_op("user::mixed", mutates_args=())
+def mixed(x: torch.Tensor) -> torch.Tensor:
+    return x.clone()
+
+
+class Numbers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return y if y.sum() > 0 else y + 1
 
 
 class Mixed(nn.Module):
@@ -128,7 +149,7 @@ class Mixed(nn.Module):
     def forward(self, x):
         return self.second(self.first(self.stem(x)))
 """
-ERF = "torch._VariableFunctionsClass.erf (2 x)"
+UNKNOWN = "user.mixed (2 x)"
 
 
 @pytest.mark.parametrize(
@@ -154,27 +175,27 @@ def test_what_has_no_rule_is_named_in_every_output(command, tmp_path, arguments)
     name, *options = arguments
     arguments = [name, "user_modules:Unknown", *options, *([] if "--input" in options else ["--input", "32"])]
     table = command(*arguments)
-    assert ERF in table.stdout
-    assert 'register_rule("torch._VariableFunctionsClass.erf")' in table.stdout
+    assert UNKNOWN in table.stdout
+    assert 'register_rule("user.mixed")' in table.stdout
     assert "not counted" not in table.stderr
     for fmt in ("csv", "json"):
         done = command(*arguments, "--format", fmt)
-        assert ERF in done.stderr
+        assert UNKNOWN in done.stderr
     found = json.loads(done.stdout)
     opaque = found["opaque"]["a"] if name == "diff" else found["networks"][0]["opaque"]
-    assert opaque == {"torch._VariableFunctionsClass.erf": 2}
+    assert opaque == {"user.mixed": 2}
 
 
 def test_a_drawing_names_what_has_no_rule(command, tmp_path):
     (tmp_path / "user_modules.py").write_text(MODULES)
-    assert ERF in command("draw", "user_modules:Unknown", "--format", "mermaid", "--input", "32").stderr
+    assert UNKNOWN in command("draw", "user_modules:Unknown", "--format", "mermaid", "--input", "32").stderr
 
 
 def test_what_elastic_leaves_is_told_with_its_reason(command, tmp_path):
     (tmp_path / "user_modules.py").write_text(MODULES)
     done = command("flops", "user_modules:Mixed", "--elastic", "--input", "64", "--json")
     assert done.stderr.splitlines() == [
-        "1 convolutions made Elastic at 64x64, 2 left",
+        "1 convolution made Elastic at 64x64, 2 left",
         "left, stride (a stride above 1 changes the resolution itself): stem",
         "left, 1x1 (a kernel of 1 x 1 sees one position): second",
     ]
@@ -189,20 +210,71 @@ def test_what_elastic_leaves_is_told_with_its_reason(command, tmp_path):
     }
 
 
-def test_layer_classes_of_the_user_are_named_where_tools_see_them(command, tmp_path):
+def test_layer_classes_of_the_user_are_counted_where_tools_see_them(command, tmp_path):
     (tmp_path / "user_layers.py").write_text(
         "from torch import nn\n"
         "class Own(nn.Conv2d): pass\n"
         "class Block(nn.Sequential): pass\n"
         "def net(): return Block(Own(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))\n"
     )
-    said = "base: torchinfo and authors may be lower than what these tools count for your own layer classes: Own\n"
-    arguments = ("flops", "user_layers:net", "--input", "32")
-    for convention in ("torchinfo", "authors"):
-        assert said in command(*arguments, "--convention", convention).stdout
-    assert said not in command(*arguments).stdout
-    (network,) = json.loads(command(*arguments, "--convention", "all", "--json").stdout)["networks"]
-    assert network["own_layers"] == ["Own"]
+    counts = command("flops", "user_layers:net", "--input", "32", "--convention", "all", "--json").stdout
+    (network,) = json.loads(counts)["networks"]
+    second = 8 * 73 * 28**2
+    # By its name the first is no convolution to torchinfo, which then counts each weight once.
+    assert network["conventions"]["torchinfo"]["count"] == 8 * 28 + second
+    assert network["conventions"]["thop"]["count"] == second - 8 * 28**2
+    assert "authors" not in network["conventions"]
+    command("validate", "user_layers:net", "--tools", "all", "--input", "32")
+
+
+def test_how_a_module_was_read_is_told_in_every_format(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(MODULES)
+    arguments = ("flops", "user_modules:Numbers", "--input", "32")
+    said = "counted as it ran on an image of zeros"
+    assert said in command(*arguments).stdout
+    assert said in command(*arguments, "--format", "csv").stdout
+    found = json.loads(command(*arguments, "--json").stdout)
+    assert said in found["notes"][0]
+    assert said in found["networks"][0]["reading"][0]
+
+
+def test_the_authors_counter_is_not_for_modules(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(MODULES)
+    said = command("flops", "user_modules:Mixed", "--input", "32", "--convention", "authors", check=2).stderr
+    assert "--convention authors is for the paper's networks" in said
+
+
+def test_a_budget_is_not_kept_by_what_nobody_can_count(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(MODULES)
+    arguments = ("flops", "user_modules:Unknown", "--input", "32", "--max-macs", "1G")
+    said = command(*arguments, check=1).stderr
+    assert "at least 194,400 macs, and 2 operations are unknown (user.mixed)" in said
+    assert "--allow-unknown" in said
+    command(*arguments, "--allow-unknown")
+    command("flops", "user_modules:Unknown", "--input", "32", "--max-params", "1k")
+    found = json.loads(command(*arguments, "--json", check=1).stdout)["budget"]
+    assert (found["within"], found["limits"][0]["uncounted"]) == (False, 2)
+    said = command(*arguments[:-1], "1k", "--allow-unknown", check=1).stderr
+    assert "194,400 macs, over 1,000" in said
+
+
+def test_a_factory_runs_once_a_command(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(MODULES + "\n\ndef told():\n    print('called')\n    return Mixed()\n")
+    for more in (["--elastic"], ["--input", "32,40"], ["--convention", "all"], ["--elastic", "--latency"]):
+        done = command("flops", "user_modules:told", *(more if "--input" in more else [*more, "--input", "32"]))
+        assert done.stderr.count("called") == 1
+
+
+def test_several_inputs_are_given_as_shapes(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(
+        MODULES + "\n\nclass Two(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.a, self.b = nn.Conv2d(3, 8, 3), nn.Linear(64, 8)\n\n"
+        "    def forward(self, x, query):\n        return self.a(x) * self.b(query)[..., None, None]\n"
+    )
+    found = json.loads(command("flops", "user_modules:Two", "--input", "3x32x32+64", "--json").stdout)
+    assert found["networks"][0]["macs"] == 8 * 27 * 30**2 + 64 * 8
+    assert "3x224x224+1x64" in command("flops", "user_modules:Two", "--input", "32", check=2).stderr
+    assert "is not the shape of an input" in command("flops", "user_modules:Two", "--input", "32+x", check=2).stderr
 
 
 def test_depth_divides_by_nested_modules(command):

@@ -31,7 +31,7 @@ def test_every_form_is_printed(command, what, fmt):
 
 def test_json_says_of_each_cell_whether_it_is_equal(command):
     data = json.loads(command("paper", "table2", "--json").stdout)
-    assert (data["schema"], data["table"], data["input"]) == (1, 2, [3, 224, 224])
+    assert (data["schema"], data["table"], data["input"]) == (2, 2, [3, 224, 224])
     assert (data["compared"], data["equal"]) == (32, 29)
     different = set()
     for row in data["rows"]:
@@ -51,7 +51,7 @@ def test_json_says_of_each_cell_whether_it_is_equal(command):
 def test_json_of_an_ablation_names_its_edit(command):
     data = json.loads(command("paper", "table6", "--json").stdout)
     rows = {row["name"]: row for row in data["rows"]}
-    assert "split" not in rows["original"]
+    assert (rows["original"]["split"], rows["original"]["down"]) == (None, None)
     assert (rows["trained_filter"]["down"], rows["trained_filter"]["up"]) == ("trained", "trained")
     for name in ("trained_dilated_filter", "trained_dilated_filter_ap"):  # they keep their resolution
         assert (rows[name]["down"], rows[name]["up"]) == (None, None)
@@ -118,7 +118,7 @@ def test_counting_loads_nothing_heavy(what):
 
 def test_figure_data_is_what_table_2_has(command):
     data = json.loads(command("paper", "figure4", "--json").stdout)
-    assert (data["schema"], data["figure"]) == (1, 4)
+    assert (data["schema"], data["figure"]) == (2, 4)
     points = {point["network"]: point for point in data["points"]}
     assert len(points) == len(data["points"]) == 13
     assert points["dla_x102"]["source"] == "quoted"
@@ -128,10 +128,11 @@ def test_figure_data_is_what_table_2_has(command):
         "elastic": True,
         "source": "own",
         "convention": "authors",
+        "unit": "FLOPs",
         "params": 17_649_816,
         "flops": 3_165_048_296,
         "top1_error_printed": "21.25",
-        "top1_accuracy": "78.75",
+        "top1_accuracy": 78.75,
     }
     rows = list(csv.DictReader(io.StringIO(command("paper", "figure4", "--format", "csv").stdout)))
     assert [row["network"] for row in rows] == list(points)

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import datetime
 
@@ -50,17 +51,19 @@ def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space
     assert any(line.startswith("base") and "3-4-6-3" in line for line in lines)
     assert "a proxy, not an ImageNet result" in done.stdout
     data = json.loads(command(*args, "--json").stdout)
+    states = [network["state"] for network in data["networks"]]
+    assert states[:2] == ["base", "finished"]
+    assert set(states[2:]) <= {"finished", "stopped"}
     ranks = [network["rank"] for network in data["networks"]]
-    assert ranks[:2] == ["base", "1"]
-    assert set(ranks[2:]) <= {"2", "3", "stopped"}
+    assert ranks == [None, *range(1, states.count("finished") + 1), *[None] * states.count("stopped")]
     assert len(ranks) == 4
     band = data["band"]
     for network in data["networks"]:
-        assert band["low"] <= network["cost"] <= band["high"]
+        assert band["low"] <= network["count"] <= band["high"]
         assert set(network["accuracy_by_size"]) <= {"small", "medium", "large"}
     best = json.loads(command("flops", "runs/tiny/best.toml", "--input", "64", "--json").stdout)["networks"][0]
     assert best["id"] == data["networks"][1]["id"]
-    assert best["fvcore"] == data["networks"][1]["cost"]
+    assert best["count"] == data["networks"][1]["count"]
 
 
 def test_finished_run_is_shown_and_not_overwritten(command, space):  # noqa: F811
@@ -148,9 +151,40 @@ def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_r
     assert "another seed (0)" in refused.stderr
 
 
-def test_time_too_short_for_the_base_is_said(command, space):  # noqa: F811
-    done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu")
-    assert "no network finished training" in done.stderr
+def test_time_that_ends_before_any_network_is_trained_is_no_success(command, space):  # noqa: F811
+    done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu", check=1)
+    assert "the time ended before any Elastic network was trained" in done.stderr
+    assert "run it again with" in done.stderr
+    said = command("flops", "runs/tiny/best.toml", check=2).stderr
+    assert "no Elastic network of this run has been trained yet" in said
+    assert said == command("flops", "runs/tiny", check=2).stderr
+    command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
+    found = json.loads(command("flops", "runs/tiny", "--json").stdout)
+    assert found == json.loads(command("flops", "runs/tiny/best.toml", "--json").stdout)
+
+
+@pytest.mark.slow
+def test_measuring_obeys_a_signal_and_the_time(space):  # noqa: F811
+    """An epoch that takes a minute is measured by batches of many seconds, after images that take as long to make."""
+    text = (space / "tiny.toml").read_text().replace("= 40", "= 60_000").replace('"1/32"', '"1/2"')
+    (space / "large.toml").write_text(text.replace("input = 16", "input = 64").replace("batch = 20", "batch = 64"))
+    search = [sys.executable, "-m", "elastic_search", "search", "large.toml", "--device", "cpu"]
+    for moment in (4.0, 9.0):
+        process = subprocess.Popen(
+            [*search, "--trials", "9", "--name", f"at{moment:g}"],
+            cwd=space, env={**os.environ, **ONE_THREAD}, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        time.sleep(moment)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode in (143, -signal.SIGTERM), said
+        assert "Traceback" not in said
+    timed = subprocess.run(
+        [*search, "--minutes", "0.1", "--name", "timed"],
+        cwd=space, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert timed.returncode == 1, timed.stderr
+    assert "the time ended before" in timed.stderr
 
 
 def test_full_disk_ends_with_a_message_and_the_run_resumes(space):  # noqa: F811
@@ -181,11 +215,11 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa:
     done = command(*args)
     assert "the best of 2 bands" in done.stdout
     data = json.loads(command(*args, "--json").stdout)
-    base, *best = sorted(data["networks"], key=lambda row: row["rank"] != "base")
-    assert (base["rank"], len(best)) == ("base", 2)
-    for run, network in zip(data["bands"], sorted(best, key=lambda row: row["cost"]), strict=True):
-        assert run["band"]["low"] <= network["cost"] <= run["band"]["high"]
-        assert [row["cost"] for row in run["networks"]] == [base["cost"], network["cost"]]
+    base, *best = sorted(data["networks"], key=lambda row: row["state"] != "base")
+    assert (base["state"], base["target"], len(best)) == ("base", None, 2)
+    for run, network in zip(data["bands"], sorted(best, key=lambda row: row["count"]), strict=True):
+        assert run["band"]["low"] <= network["count"] <= run["band"]["high"]
+        assert [row["count"] for row in run["networks"]] == [base["count"], network["count"]]
     assert any(row["front"] for row in data["networks"])
     # The base was trained once, and every band's run stands by itself.
     bases = [json.loads((space / f"runs/tiny-{m}M/base.json").read_text()) for m in (335, 350)]
@@ -193,7 +227,7 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa:
     command("doctor", "tiny-335M")
     # It goes on by its own name, at its own cost.
     more = command("search", "tiny.toml", "--name", "tiny-335M", "--trials", "2", "--device", "cpu", "--json")
-    assert {row["rank"] for row in json.loads(more.stdout)["networks"]} >= {"base", "1"}
+    assert {row["rank"] for row in json.loads(more.stdout)["networks"]} >= {None, 1}
     assert "its bands are tiny-335M" in command("doctor", "tiny", check=2).stderr
     empty = command("search", "tiny.toml", "--targets", "350M,9G", "--trials", "1", check=1)
     assert "none of 288 networks costs" in empty.stderr

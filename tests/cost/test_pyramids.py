@@ -108,7 +108,7 @@ def test_a_row_is_what_fvcore_counts_on_the_real_layer(name, x):
     net = empty_net(graph(name, x))
     images = tuple(torch.zeros(1, *shape) for shape in inputs(name, x))
     assert sum(image.shape[1] for image in images) == x.c
-    operators, _ = fvcore_counts(net, images)
+    operators, _ = fvcore_counts(net, *images)
     flops, params = cost(name, x)
     assert operators["conv"] == flops
     assert sum(p.numel() for p in net.parameters()) == params
@@ -126,7 +126,7 @@ def test_a_size_that_r_does_not_divide_is_padded(name):
     images = tuple(torch.zeros(1, *shape) for shape in inputs(name, x))
     net = empty_net(graph(name, x))
     assert net(*images).shape == (1, 3, 7, 7)
-    operators, _ = fvcore_counts(net, images)
+    operators, _ = fvcore_counts(net, *images)
     real = built(name, x)
     assert (real.conv, real.net) == (operators["conv"], sum(operators.values()))
     if name == "elastic":
@@ -214,22 +214,22 @@ def test_json_holds_the_formulas_exactly(command):
     args = ("--size", "43", "--channels", "6", "--out-channels", "1", "--split", "1/2@1,1/6@1/2,1/3@1/4")
     data = json.loads(command("pyramids", *args, "--json").stdout)
     x = layer(43, 6, 3, "1/2@1,1/6@1/2,1/3@1/4")
-    assert (data["schema"], data["convention"], data["unit"]) == (1, "fvcore", "MACs")
+    assert (data["schema"], data["convention"], data["unit"]) == (2, "fvcore", "MACs")
     assert data["branches"] == [{"b": 2, "r": 1}, {"b": 6, "r": 2}, {"b": 3, "r": 4}]
     assert [row["method"] for row in data["methods"]] == list(METHODS)
     single = cost("single_scale", x)
     for row in data["methods"]:
         expected, real = cost(row["method"], x), built(row["method"], x)
         assert row["title"] == METHODS[row["method"]].title
-        assert Fraction(row["macs"]) == expected.flops
+        assert row["macs"] == float(expected.flops)
         assert isinstance(row["macs"], int) == (expected.flops.denominator == 1)
-        assert Fraction(row["macs_relative"]) == expected.flops / single.flops
+        assert row["macs_relative"] == float(expected.flops / single.flops)
         assert row["params"] == expected.params
-        assert Fraction(row["params_relative"]) == expected.params / single.params
+        assert row["params_relative"] == float(Fraction(expected.params) / single.params)
         assert (row["conv"], row["resampling"], row["net"]) == (*real, real.net)
-        assert Fraction(row["net_relative"]) == Fraction(real.net, single.flops.numerator)
+        assert row["net_relative"] == float(Fraction(real.net, single.flops.numerator))
     # 43² · 9 · (3 + 1/4 + 2/16)
-    assert data["methods"][-1]["macs"] == "449307/8"
+    assert data["methods"][-1]["macs"] == 449307 / 8
     assert data["elastic_saves"] is True
 
 
@@ -239,7 +239,7 @@ def test_csv_is_exact_and_conventions_change_only_the_real_layer(command):
         return list(csv.DictReader(command("pyramids", *args, "--format", "csv").stdout.splitlines()))
 
     fvcore, macs, torch_ = (rows(name)[-1] for name in ("fvcore", "macs", "torch"))
-    assert fvcore["macs"] == macs["macs"] == torch_["macs"] == "45/4"
+    assert fvcore["macs"] == macs["macs"] == torch_["macs"] == "11.25"
     assert (fvcore["conv"], fvcore["resampling"], fvcore["net"]) == ("13", "64", "77")
     assert (macs["conv"], macs["resampling"], macs["net"]) == ("13", "0", "13")
     assert (torch_["conv"], torch_["resampling"], torch_["net"]) == ("26", "0", "26")
@@ -257,7 +257,7 @@ def test_table_for_people(command):
     assert "some r does not divide 7" in poor
     assert "saves nothing" in command("pyramids", "--split", "1").stdout
     assert "| Elastic | 1.156 | -37.50% |" in command("pyramids", "--format", "markdown").stdout
-    assert r"Elastic & 1.156 & -37.50\% &" in command("pyramids", "--format", "latex").stdout
+    assert r"Elastic & 1.156 & $-$37.50\% &" in command("pyramids", "--format", "latex").stdout
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def identical(first: Scenes, second: Scenes) -> bool:
     )
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_objects_have_documented_shape_and_balance(split: Split) -> None:
     images, labels = load_objects(split)
     assert images.shape == (len(CLASS_NAMES) * PER_CLASS[split], 28, 28)
@@ -40,8 +40,17 @@ def test_objects_have_documented_shape_and_balance(split: Split) -> None:
 
 
 def test_objects_are_disjoint_between_splits() -> None:
-    train, test = ({image.tobytes() for image in load_objects(split)[0]} for split in PER_CLASS)
+    train, test, val = ({image.tobytes() for image in load_objects(split)[0]} for split in PER_CLASS)
     assert not train & test
+    assert not train & val
+    assert not val & test
+
+
+def test_validation_objects_are_held_out_of_the_training_objects() -> None:
+    every, labels = load_objects("train", held_out=False)
+    assert np.bincount(labels).tolist() == [400] * len(CLASS_NAMES)
+    parts = [image.tobytes() for split in ("train", "val") for image in load_objects(split)[0]]  # type: ignore[arg-type]
+    assert sorted(parts) == sorted(image.tobytes() for image in every)
 
 
 def test_objects_returned_are_independent_copies() -> None:
@@ -84,6 +93,27 @@ def test_scenes_differ_by_seed_and_by_split() -> None:
     assert not torch.equal(train.object_sizes, other_seed.object_sizes)
     assert not torch.equal(train.object_sizes, test.object_sizes)
     assert not torch.equal(train.images, other_seed.images)
+
+
+def test_validation_scenes_are_new_and_leave_the_test_scenes_as_they_are() -> None:
+    spec = SceneSpec(train=20, test=20, val=20)
+    val, test = make_scenes(spec, "val"), make_scenes(spec, "test")
+    assert len(val) == 20
+    assert not torch.equal(val.object_sizes, make_scenes(spec, "train").object_sizes)
+    assert not torch.equal(val.object_sizes, test.object_sizes)
+    assert identical(test, make_scenes(SceneSpec(train=20, test=20), "test"))
+
+
+def test_scenes_without_a_validation_split_are_those_of_recorded_runs() -> None:
+    made = make_scenes(SceneSpec(train=20, test=20), "train")
+    assert made.labels.tolist() == [6, 6, 3, 9, 2, 7, 0, 8, 1, 2, 5, 3, 4, 9, 0, 5, 4, 7, 8, 1]
+    assert made.object_sizes[:3].tolist() == pytest.approx([18.9742, 34.8837, 50.1461], abs=1e-3)
+    assert made.images.float().mean().item() == pytest.approx(105.5725, abs=0.05)
+
+
+def test_scenes_of_a_split_that_has_none_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"split='val': SceneSpec\.val=0"):
+        make_scenes(SceneSpec(train=20), "val")
 
 
 def test_scenes_leave_global_random_state_alone() -> None:
@@ -173,6 +203,7 @@ def test_scenes_move_to_a_device_together(scenes: Scenes) -> None:
         ({"train": 0}, r"SceneSpec\.train=0: must be at least 1"),
         ({"test": -1}, r"SceneSpec\.test=-1: must be at least 1"),
         ({"smallest": 11}, r"SceneSpec\.smallest=11: must be at least 12"),
+        ({"val": -1}, r"SceneSpec\.val=-1: must be at least 0"),
         ({"seed": -1}, r"SceneSpec\.seed=-1: must be at least 0"),
         ({"largest": 65}, r"SceneSpec\.largest=65: must be at most size=64"),
         ({"largest": 12}, r"SceneSpec\.largest=12: .* larger than smallest=12"),

@@ -10,6 +10,7 @@ from elastic_search.arch.split import TYPES, parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError
 from elastic_search.files import dump_spec, load_space, load_spec, parse_space, shipped_spaces
+from elastic_search.recipes import Training
 from tests.staging import SPACE
 from tests.strategies import specs
 
@@ -101,6 +102,41 @@ splits = ["1/2,1/2"]
     assert "stages[0]: width 100" in message
     assert "stages[1]: share 1/3 of 32 paths" in message
     assert "stages[2]: split" in message
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    (
+        ('optimizer = "sgd"', "proxy.optimizer: 'sgd'; legal: 'adamw' or 'muon'"),
+        ("optimizer = 1", "proxy.optimizer: 1; legal"),
+        ("smallest_object = 11", "proxy.smallest_object: 11"),
+        ("smallest_object = 28\ninput = 32", "smallest_object 28: must be smaller than the largest object, 28 px"),
+        ("val_images = 5", "val_images 5: must be at least 10, or 0 to rank on the test scenes"),
+        ("val_images = -1", "proxy.val_images: -1"),
+        ("pct_start = 1.5", "proxy.pct_start: 1.5"),
+        ("pct_start = nan", "proxy.pct_start"),
+        ("adamw_lr = 0", "proxy.adamw_lr: 0"),
+        ("zero_init_last = 0", "proxy.zero_init_last: 0"),
+        ("warm_up = 0.3", "proxy.warm_up: unknown key"),
+    ),
+)
+def test_recipe_that_cannot_be_trained_is_refused_by_key(tmp_path, line, says):
+    assert says in mistakes(tmp_path, SPACE + f"[proxy]\n{line}\n", load_space)
+
+
+def test_recipe_of_a_file_reaches_the_training():
+    text = 'optimizer = "muon"\nlearning_rate = 0.1\nadamw_lr = 0.02\npct_start = 0.25\nsmallest_object = 16\n'
+    text += "zero_init_last = false\nval_images = 100\n"
+    training = parse_space(SPACE + "[proxy]\n" + text, "mine", "mine.toml").training
+    assert training == Training(
+        optimizer="muon", learning_rate=0.1, adamw_lr=0.02, pct_start=0.25, smallest_object=16, zero_init_last=False,
+        val_images=100,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ("demo", "resnext50", "dla_x60", "densenet201"))
+def test_shipped_spaces_rank_on_validation_scenes(name):
+    assert parse_space(shipped_spaces()[name].read_text(), name, name).training.ranked_on == "val"
 
 
 @pytest.mark.parametrize("width", ("inf", "nan", "0", "2", '"1e9999999"', '"1/0"', "true", '"x"', "-1"))
@@ -198,7 +234,7 @@ def test_space_file_means_what_it_says():
 def test_shipped_space_loads_by_bare_name_and_is_not_empty(name):
     assert name in shipped_spaces()
     plan = load_space(name)
-    assert plan.count() > 20
+    assert plan.count() > 10
 
 
 def test_unknown_space_suggests_the_nearest():
@@ -226,7 +262,7 @@ def test_a_space_inherits_from_a_shipped_one_key_by_key():
     assert plan.space.splits_per == "block"
     assert (plan.space.splits, plan.space.depths, plan.recipe) == (demo.space.splits, demo.space.depths, demo.recipe)
     assert plan.band == demo.band
-    assert [str(limit) for limit in plan.limits] == ["24,528,326 to 25,529,482 parameters"]
+    assert [str(limit) for limit in plan.limits] == ["15,081,691 to 15,697,269 parameters"]
 
 
 def test_an_unknown_space_to_inherit_from_is_refused(tmp_path):

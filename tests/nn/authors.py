@@ -149,7 +149,14 @@ class Tree(nn.Module):
         return self.root(self.tree2(first, first), first, *children)
 
 
+def pooled(x, window):
+    """The mean of a map, or of the window that the authors' pool of stride 7 sees."""
+    return x.mean((2, 3), keepdim=True) if window is None else F.avg_pool2d(x, window)
+
+
 class AuthorsDLA(nn.Module):
+    window = None
+
     def __init__(self, spec):
         super().__init__()
         width = spec.stem_width
@@ -167,7 +174,7 @@ class AuthorsDLA(nn.Module):
             x = F.relu(layers(x))
         for i in self.levels:
             x = self._modules[f"level{i}"](x)
-        return self.fc(x.mean((2, 3), keepdim=True)).flatten(1)
+        return self.fc(pooled(x, self.window)).flatten(1)
 
 
 class DenseLayer(nn.Module):
@@ -206,6 +213,8 @@ class Transition(nn.Module):
 
 
 class AuthorsDenseNet(nn.Module):
+    window = None
+
     def __init__(self, spec):
         super().__init__()
         channels, last, halves = spec.stem_width, len(spec.stages) - 1, spec.elastic_blocks > 0
@@ -228,7 +237,7 @@ class AuthorsDenseNet(nn.Module):
         self.classifier = nn.Linear(channels, spec.head.classes)
 
     def forward(self, x):
-        return self.classifier(F.relu(self.features(x)).mean((2, 3)))
+        return self.classifier(pooled(F.relu(self.features(x)), self.window).flatten(1))
 
 
 def authors_network(spec, seed=0):

@@ -325,3 +325,14 @@ def test_net_refuses_weights_that_two_nodes_share():
 
     with pytest.raises(SpecError, match="shares weights"):
         Net(trace(Twice(), (3, 8, 8)))
+
+
+def test_last_batch_norms_of_blocks_start_at_one_if_told_and_all_else_stays():
+    spec = published("resnext26").scaled(Fraction(1, 16))
+    published_start, other = (build(spec, 0, zero_init_last=zero).state_dict() for zero in (True, False))
+    last = [key for key in other if key.endswith("bn3.weight")]
+    assert len(last) == 8
+    for key in last:
+        assert not published_start[key].any()
+        assert (other[key] == 1).all()
+    assert all(torch.equal(published_start[key], other[key]) for key in other if key not in last)

@@ -20,6 +20,7 @@ from elastic_search.search.evaluator import (
     TrialError,
     Verdict,
 )
+from elastic_search.train.loop import Loop
 from tests.proxy.staging import Keeper
 
 PROXY = Proxy(Fraction(1, 16), input=32)
@@ -93,6 +94,67 @@ def test_job_names_the_evaluator_in_plain_text(evaluator):
     assert named(SPEC, 0, Keeper()).curve == evaluator(SPEC, 0, Keeper()).curve
     with pytest.raises(UnknownNameError, match="data set 'birds'"):
         Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"}).make()
+
+
+def test_validation_scenes_rank_and_test_scenes_are_read_once_at_the_end(monkeypatch):
+    training = replace(TRAINING, val_images=20)
+    evaluator = ProxyEvaluator(PROXY, training, torch.device("cpu"))
+    read, hits = [], Loop.hits
+
+    def noted(self, net, scenes, batches=None):
+        read.append(len(scenes))
+        return hits(self, net, scenes, batches)
+
+    monkeypatch.setattr(Loop, "hits", noted)
+    score = evaluator(SPEC, 0, Keeper())
+    assert read == [20, 20, 20, 40]
+    assert score.accuracy == score.curve[-1]
+    assert (20 * score.accuracy) % 1 == pytest.approx(0)
+    assert (40 * score.test_accuracy) % 1 == pytest.approx(0)
+    pruned = evaluator(SPEC, 0, Keeper(verdicts=[Verdict.PRUNE]))
+    assert pruned.test_accuracy is None
+
+
+def test_recipe_without_validation_scenes_ranks_on_the_test_scenes(evaluator):
+    assert evaluator(SPEC, 0, Keeper()).test_accuracy is None
+
+
+def test_recipe_with_muon_is_resumed_bit_for_bit():
+    muon = {"optimizer": "muon", "learning_rate": 0.1, "pct_start": 0.3, "zero_init_last": False}
+    training = replace(TRAINING, val_images=20, **muon)
+    evaluator = ProxyEvaluator(PROXY, training, torch.device("cpu"))
+    whole = Keeper()
+    score = evaluator(SPEC, 0, whole)
+    first = Keeper(verdicts=[Verdict.STOP])
+    with pytest.raises(InterruptedTrainingError):
+        evaluator(SPEC, 0, first)
+    second = Keeper(first.checkpoint)
+    resumed = evaluator(SPEC, 0, second)
+    assert replace(resumed, seconds=0) == replace(score, seconds=0)
+    found, expected = weights(second.checkpoint), weights(whole.checkpoint)
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize(("given", "threads"), ((None, 1), ("2", 3)))
+def test_evaluator_on_a_cpu_trains_in_one_thread_unless_told(monkeypatch, evaluator, given, threads):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_NUM_THREADS", given)
+    before = torch.get_num_threads()
+
+    class Threads(Keeper):
+        def step(self):
+            super().step()
+            seen.add(torch.get_num_threads())
+
+    try:
+        torch.set_num_threads(3)
+        seen = set()
+        evaluator(SPEC, 0, Threads(verdicts=[Verdict.PRUNE]))
+        assert seen == {threads}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.slow

@@ -3,16 +3,18 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 import elastic_search
 from elastic_search.arch.zoo import published
-from elastic_search.errors import NothingFitsError, UsageError
+from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import parse_space
 from elastic_search.search.evaluator import Named
 from elastic_search.search.run import Silent
 from elastic_search.search.run import search as function
+from elastic_search.search.store.result import Result
 from tests.search.staging import TEXT, Trainer
 
 SPACE = parse_space(TEXT, "small", "small.toml")
@@ -89,3 +91,13 @@ def test_search_can_be_called_whatever_was_imported_first_and_needs_no_torch(tmp
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "trials False\n"
+
+
+def test_test_accuracy_is_recorded_where_there_is_one():
+    result = Result(0, {}, "id", 1, 1, 0, 0.5, {"small": 0.5}, 1.0, 1, 1, (0.25, 0.5))
+    assert "test_accuracy" not in result.to_dict()
+    tested = replace(result, test_accuracy=0.75)
+    for one in (result, tested):
+        assert Result.read(json.loads(json.dumps(one.to_dict())), 0, "0.json", "") == one
+    with pytest.raises(EnvironmentFault, match="test_accuracy is not valid"):
+        Result.read({**json.loads(json.dumps(tested.to_dict())), "test_accuracy": "0.75"}, 0, "0.json", "")

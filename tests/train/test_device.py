@@ -29,3 +29,22 @@ def test_auto_is_the_cpu_where_nothing_else_is(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert devices.choose_device("auto").type == "cpu"
+
+
+def test_usable_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda pid: {3}, raising=False)
+    assert devices.usable_cores() == 1
+
+
+def test_one_thread_is_given_back_and_only_a_cpu_needs_it(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with devices.one_thread(torch.device("cpu")):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+        with devices.one_thread(torch.device("meta")):
+            assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

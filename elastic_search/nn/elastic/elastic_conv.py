@@ -3,7 +3,8 @@
 Branch i holds the weights of its share of the input channels and works at scale 1/r_i; the outputs are added, and the
 bias is added once. So the parameters stay the same, in number and in value, and the output keeps its shape.
 
-The functions marked for ``torch.fx`` are one node each in a symbolic trace; none costs a multiply-add.
+The functions marked for ``torch.fx`` are one node each in a symbolic trace; none costs a multiply-add. They and the
+``forward`` methods keep to what ``torch.jit.script`` compiles.
 """
 
 from __future__ import annotations
@@ -80,6 +81,9 @@ class ElasticConv2d(nn.Module):
     A grouped convolution gives every branch all groups, with its share of the input channels of each.
     """
 
+    # A script holds the branches as children; the compiler would read the property too.
+    __jit_unused_properties__ = ("branches",)
+
     def __init__(self, conv: nn.Conv2d, split: Split) -> None:
         super().__init__()
         found = obstacle(conv, read_split(split))
@@ -110,10 +114,11 @@ class ElasticConv2d(nn.Module):
         return tuple(child for child in self.children() if isinstance(child, ElasticBranch))
 
     def forward(self, input: Tensor) -> Tensor:
-        first, *others = self.children()
-        y: Tensor = first(input)
-        for branch in others:
-            y = y + branch(input)
+        y: Tensor | None = None
+        for branch in self.children():
+            part: Tensor = branch(input)
+            y = part if y is None else y + part
+        assert y is not None
         return y
 
     def extra_repr(self) -> str:

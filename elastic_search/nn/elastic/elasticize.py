@@ -5,6 +5,7 @@ Wang et al. 2019, section 3.2, claim that this can be done to any CNN.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,7 +24,7 @@ from elastic_search.nn.elastic.verdict import REASONS, Change, Left, candidates,
 
 @dataclass(frozen=True)
 class Elasticized:
-    """What ``elasticize`` did.
+    """What ``elasticize`` did; as text, one line.
 
     Attributes:
         model: the model that was given, changed in place.
@@ -54,6 +55,14 @@ class Elasticized:
         """Savings of the replaced convolutions, net of resampling, in ``unit``."""
         return sum(change.before - change.after for change in self.replaced)
 
+    def __str__(self) -> str:
+        at = f"at {self.input.height}x{self.input.width}"
+        if self.replaced:
+            made = f"{len(self.replaced)} convolution{'' if len(self.replaced) == 1 else 's'} made Elastic"
+            return f"{made} {at}, {len(self.left)} left"
+        why = ", ".join(f"{reason} ({times} x)" for reason, times in Counter(part.reason for part in self.left).items())
+        return f"no convolution could be made Elastic: {why + ' ' + at if why else 'the model has no Conv2d'}"
+
 
 def elasticize(
     model: nn.Module,
@@ -69,7 +78,8 @@ def elasticize(
     ``ElasticConv2d``; the report says which were left unchanged, and why. Optimizers and wrappers hold the old
     parameters, so create them afterwards. In the state dict only names below replaced convolutions change, and an
     earlier state dict still loads. The model now computes another function of the same weights, so train or fine-tune
-    it. ``torch.export`` with dynamic height and width needs multiples of each r.
+    it. ``torch.export`` with dynamic height and width needs multiples of each r. What ``torch.jit.script`` compiles
+    before, it compiles afterwards; a script loads only the new names, so load an earlier state dict first.
 
     The model is run on one image of zeros in eval mode, to find the size of each map and to check the result; buffers,
     modes and random number generators are restored. If an error is raised, the model is unchanged.

@@ -25,28 +25,40 @@ def shape_of(tensor: Tensor) -> Shape:
 
 
 def dotted(target: Any) -> str:
-    """The name of a class, a function or an operator of torch."""
+    """The name of a class, a function, a method or an operator of torch."""
     if isinstance(target, torch._ops.OpOverload):
         return f"{target.namespace}.{target._opname}"
     if isinstance(target, torch._ops.OpOverloadPacket):
         return str(target)
+    if getattr(target, "__name__", "") == "__get__":
+        return f"torch.Tensor.{target.__self__.__name__}"
     name = getattr(target, "__qualname__", getattr(target, "__name__", type(target).__qualname__))
     if "<locals>" in name:
         name = target.__name__
+    if name.startswith(("TensorBase.", "Tensor.")):
+        return f"torch.Tensor.{name.partition('.')[2]}"
     home = getattr(target, "__module__", None) or "torch"
-    return f"{home}.{name}"
+    return f"{home}.{name.removeprefix('_VariableFunctionsClass.')}"
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as Python's own, whose products do not overflow."""
+    if isinstance(value, (tuple, list)) and not isinstance(value, torch.Size):
+        return type(value)(map(_plain, value)) if type(value) in (tuple, list) else value
+    return value.item() if hasattr(value, "item") and not isinstance(value, Tensor) else value
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a module or a function; tensors among the arguments hold no numbers.
+    """A call of a module or a function.
 
     Attributes:
         label: full name, for people and for registered rules.
         name: torch's short name of a function, without the underscore of an in-place one.
         module: None for a function.
         spelling: how it is written, as in ``Node``.
-        mutates: whether the first argument is overwritten.
+        mutates: whether a tensor is overwritten.
+        written: the overwritten tensor, if it is not the first argument.
     """
 
     label: str
@@ -57,45 +69,50 @@ class Call:
     kwargs: dict[str, Any]
     result: Any
     mutates: bool
+    written: Tensor | None = None
 
     @staticmethod
-    def of(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Call:
-        if isinstance(target, nn.Module):
-            mutates = bool(getattr(target, "inplace", False))
-            kind = type(target)
-            label = f"torch.nn.{kind.__name__}" if kind.__module__.startswith("torch.nn.modules") else dotted(kind)
-            return Call(label, "", target, "module", args, kwargs, result, mutates)
-        if isinstance(target, str):
-            name, label, spelling = target, f"torch.Tensor.{target}", "method"
-        else:
-            label = dotted(target)
-            name = label.rpartition(".")[2]
-            if label.startswith("_operator."):
-                spelling = "operator"
-            elif isinstance(target, torch._ops.OpOverload):
-                # Exporting loses the name by which an operator was called; these are the most common.
-                spelling = "operator" if name.rstrip("_") in ARITHMETIC else "function"
-            else:
-                spelling = "function" if getattr(torch.nn.functional, name, None) is target else "method"
-        overwrites = (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE
-        mutates = overwrites or kwargs.get("inplace") is True or (len(args) > 1 and args[1] is True)
+    def of_module(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Call:
+        kind = type(module)
+        label = f"torch.nn.{kind.__name__}" if kind.__module__.startswith("torch.nn.modules") else dotted(kind)
+        return Call(label, "", module, "module", args, kwargs, result, bool(getattr(module, "inplace", False)))
+
+    @staticmethod
+    def of_function(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, written_as: str) -> Call:
+        """A call of a function or a method; ``written_as`` is "operator", "function" (of torch.nn.functional) or ""."""
+        label, written = dotted(target), kwargs.get("out")
+        name = label.rpartition(".")[2]
+        if name.startswith("__"):
+            name, written_as = name.strip("_"), "operator"
+        if name == "setitem":
+            written, kwargs = args[0], {}
+        elif isinstance(written, tuple):
+            written = written[0]
+        kwargs = {key: value for key, value in kwargs.items() if key != "out"}
+        overwrites = (name.endswith("_") and name not in _NO_WRITES) or name in _IN_PLACE
+        mutates = overwrites or written is not None
+        mutates = mutates or kwargs.get("inplace") is True or (len(args) > 1 and args[1] is True)
         if overwrites:
             name = _IN_PLACE.get(name, name.rstrip("_"))
+        spelling = written_as or ("function" if getattr(torch.nn.functional, name, None) is target else "method")
         if mutates and name in ARITHMETIC:
             spelling = "operator"  # no tool listens to arithmetic in place
-        return Call(label, name, None, spelling, args, kwargs, result, mutates)
+        return Call(label, name, None, spelling, args, kwargs, result, mutates, written)
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """An argument by position or name; for a module, its attribute of that name, except for the input."""
         if self.module is not None and position:
-            return getattr(self.module, name, default)
-        if len(self.args) > position:
-            return self.args[position]
-        return self.kwargs.get(name, default)
+            found = getattr(self.module, name, default)
+        elif len(self.args) > position:
+            found = self.args[position]
+        else:
+            found = self.kwargs.get(name, default)
+        return _plain(found)
 
 
 Converter = Callable[[Call, tuple[Shape, ...], Shape], Op | None]
 
+_NO_WRITES = ("requires_grad_", "detach_", "rename_", "share_memory_")
 _IN_PLACE = {"iadd": "add", "isub": "sub", "imul": "mul", "itruediv": "div", "setitem": "setitem"}
 ARITHMETIC = {
     "add": "add", "sub": "sub", "mul": "mul", "div": "div", "truediv": "div", "multiply": "mul", "subtract": "sub",

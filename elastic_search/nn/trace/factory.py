@@ -12,18 +12,26 @@ from collections.abc import Iterator
 from torch import nn
 
 from elastic_search.errors import ElasticError, UnknownNameError, UsageError
+from elastic_search.nn.libraries import FACTORIES, public_model
 
+_MODEL = re.compile(r"\w[\w.-]*", re.ASCII)
 _SPEC = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
 def load_module(spec: str) -> nn.Module:
-    """Make the module that ``package.module:factory`` names; runs the user's code.
+    """Make the module that ``package.module:factory`` names, which runs the user's code, or ``timm:NAME``.
 
     The current folder is searched last. ``factory`` is a function without arguments, a module class or a module.
 
     Raises:
         UsageError: if that fails; quotes the user's code.
     """
+    library, _, model = spec.partition(":")
+    if library in FACTORIES:
+        if not _MODEL.fullmatch(model):
+            raise UsageError(f"{spec!r} does not name a network of {library}", f"write {library}:resnet50")
+        with users_code(f"{library}:{model}"):
+            return public_model(library, model)
     if not _SPEC.fullmatch(spec) or "__" in spec:
         raise UsageError(f"{spec!r} does not name a factory", "write package.module:factory")
     home, _, name = spec.partition(":")

@@ -56,8 +56,9 @@ def _linear(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
 
 
 def _batch_norm_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
-    m: Any = call.module
-    return ops.BatchNorm(m.num_features, m.momentum or 0.0, m.eps, m.weight is not None, m.running_mean is not None)
+    weights, tracked = call.get(1, "weight") is not None, call.get(1, "running_mean") is not None
+    momentum, eps = float(call.get(1, "momentum") or 0.0), float(call.get(1, "eps"))
+    return ops.BatchNorm(int(call.get(1, "num_features")), momentum, eps, weights, tracked)
 
 
 def _batch_norm_function(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:

@@ -27,6 +27,7 @@ class Item:
     weights: tuple[str, ...] = ()
     weights_of: int | None = None
     spelling: str = "module"
+    recorded: tuple[tuple[str, int], ...] = ()
 
 
 def levels(stack: tuple[str, ...]) -> tuple[str, ...]:
@@ -153,7 +154,7 @@ class Nesting:
                 item = self.items[child]
                 inputs = tuple(named(source) for source in item.sources)
                 of = None if item.weights_of is None else self.paths[item.weights_of]
-                nodes.append(Node(self.names[child], item.op, inputs, of, item.spelling))
+                nodes.append(Node(self.names[child], item.op, inputs, of, item.spelling, item.recorded))
                 local[child] = self.names[child]
         outputs = tuple(local[leaf] for leaf in group.leaves)
         return Graph(group.kind, tuple(outside.values()), tuple(nodes), outputs), tuple(outside)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from elastic_search.arch import ops, traced_ops
 from elastic_search.arch.ops import Op, Shape
-from elastic_search.nn.trace.call import ARITHMETIC, Call, Converter, shape_of
+from elastic_search.nn.trace.call import ARITHMETIC, Call, Converter
 from elastic_search.nn.trace.layers import line_of, size_of
 
 
@@ -102,19 +102,21 @@ def _arithmetic(kind: str) -> Converter:
     return convert
 
 
-def _matmul(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | None:
-    first, second = call.get(0, "input"), call.get(1, "other", call.get(1, "mat2"))
-    if min(first.ndim, second.ndim) < 2 or (first.shape[:-2] != second.shape[:-2] and second.ndim != 2):
-        return None
-    columns = int(second.shape[-1])
-    if len(inputs) == 1 and inputs[0] != shape_of(first):
-        # The first is a parameter: each element of the second is multiplied by one of its columns.
-        if first.ndim != 2 or inputs[0] != shape_of(second):
-            return None
-        columns = int(first.shape[0])
-    elif len(inputs) > 2:
-        return None
-    return traced_ops.MatMul("bmm" if call.name == "bmm" else "matmul", inputs, output, columns=columns)
+def _product(position: int, *names: str) -> Converter:
+    """A product of matrices; the first of them is at a position among the arguments, or has one of some names."""
+
+    def convert(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
+        first = next(found for name in names if (found := call.get(position, name)) is not None)
+        kind = "matmul" if call.name == "mm" else call.name
+        return traced_ops.Product(kind, inputs, output, macs=call.result.numel() * int(first.shape[-1]))
+
+    return convert
+
+
+def _attention(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
+    """Each query meets every key, and the weights of that every value."""
+    query, keys = call.get(0, "query"), int(call.get(1, "key").shape[-2])
+    return traced_ops.Product(call.name, inputs, output, macs=(query.numel() + call.result.numel()) * keys)
 
 
 def _free_module(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
@@ -167,7 +169,9 @@ FUNCTIONS: dict[str, Converter] = {
     "flatten": _flatten,
     **dict.fromkeys(("cat", "concat", "concatenate"), _concat),
     "mean": _mean,
-    **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "dot"), _product(0, "input")),
+    "scaled_dot_product_attention": _attention,
+    **dict.fromkeys(("addmm", "baddbmm"), _product(1, "mat1", "batch1")),
     **{name: _arithmetic(kind) for name, kind in ARITHMETIC.items()},
     **{name: _activation(name) for name in ACTIVATIONS},
     **dict.fromkeys(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from torch import nn
 
 from elastic_search.arch import traced_ops
-from elastic_search.nn.trace import layers, operations
+from elastic_search.nn.trace import layers, operations, recurrent
 from elastic_search.nn.trace.call import ARITHMETIC, Call, Converter
 from elastic_search.nn.trace.operations import ACTIVATIONS
 
-MODULES: dict[type[nn.Module], Converter] = {**layers.MODULES, **operations.MODULES}
+MODULES: dict[type[nn.Module], Converter] = {**layers.MODULES, **operations.MODULES, **recurrent.MODULES}
 """By exact class, as the tools look modules up."""
-FUNCTIONS: dict[str, Converter] = {**layers.FUNCTIONS, **operations.FUNCTIONS}
+FUNCTIONS: dict[str, Converter] = {**layers.FUNCTIONS, **operations.FUNCTIONS, **recurrent.FUNCTIONS}
 
 _HOMES = {"torch", "torchvision", "aten", "_operator", "builtins", "math"}
 """First parts of the labels of functions that are in the tables."""

@@ -5,69 +5,146 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections import OrderedDict
-from copy import deepcopy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from elastic_search.arch import traced_ops
 from elastic_search.arch.graph import Graph
+from elastic_search.arch.network import Network
 from elastic_search.arch.ops import Shape
+from elastic_search.cost.tally import count, tally
+from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import ElasticError, SpecError
-from elastic_search.nn.trace.exported import by_export
+from elastic_search.nn.trace.call import shape_of
 from elastic_search.nn.trace.factory import said
 from elastic_search.nn.trace.nesting import IMAGE, Item, Nesting, levels, live
-from elastic_search.nn.trace.reader import Reader
-from elastic_search.nn.trace.symbolic import Tracer, by_fx
+from elastic_search.nn.trace.reader import Reader, image, tensors
+from elastic_search.nn.trace.recorder import record
+from elastic_search.nn.unchanged import unchanged
+
+Input = tuple[int, ...] | Tensor
+"""A shape without the batch, or a tensor with it."""
 
 
-def trace(module: nn.Module, input: tuple[int, int, int]) -> Graph:
-    """Read a module in eval mode on one image; the module itself is not changed.
+@dataclass(frozen=True)
+class Reading:
+    """What was read from a module.
+
+    Attributes:
+        graph: what it ran, nested like the modules; valid at this size only.
+        input: shape of the image, the first input.
+        given: the tensors on which it ran, by position.
+        notes: what a reader of its counts should know, a sentence each.
+    """
+
+    graph: Graph
+    input: Shape
+    given: tuple[Tensor, ...]
+    notes: tuple[str, ...] = ()
+
+
+def network(label: str, module: nn.Module, input: Input | Sequence[Input]) -> Network:
+    """A module under its name, read as ``read`` does."""
+    found = read(module, input)
+    return Network(label, found.graph, module=module, notes=found.notes, given=found.given)
+
+
+def trace(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -> Graph:
+    """The graph of ``read``: what a module runs on one image."""
+    return read(module, input, **keywords).graph
+
+
+def read(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -> Reading:
+    """Run a module once, in eval mode, and read what it does; the module itself is not changed.
 
     Args:
-        module: takes one batch of images and returns a tensor, or several in a tuple, list or dict.
-        input: (channels, height, width) of the image; the graph is valid for this size only.
+        module: takes a batch of one image, and whatever else is given, and returns tensors.
+        input: (channels, height, width) of the image; a tensor that is passed as it is; or several of both, for a
+            module of several inputs, where a shape is that of one image's part of the batch.
+        keywords: inputs that the module takes by name, written as ``input`` is.
 
     Raises:
-        SpecError: if neither torch.fx nor torch.export can read it; says why.
+        SpecError: if the module does not run on these inputs; says why.
     """
     if any(nn.parameter.is_lazy(tensor) for tensor in (*module.parameters(), *module.buffers())):
         raise SpecError("the module has lazy layers that have no shape yet", "run it once on an image first")
-    reasons = []
-    for way, read in (("torch.fx", by_fx), ("torch.export", by_export)):
+    args, named = inputs(module, input), {name: one_input(module, value) for name, value in keywords.items()}
+    first = next(tensors((args, named)), None)
+    if first is None:
+        raise SpecError(
+            f"{type(module).__name__} is given no tensor", "give the shape of an image, such as (3, 224, 224)"
+        )
+    shape = shape_of(first)
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), unchanged(module):
+        warnings.simplefilter("ignore")
         try:
-            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings(), torch.no_grad():
-                warnings.simplefilter("ignore")
-                # Weights are shared with the user's module, and never written.
-                twin = deepcopy(module, {id(p): p for p in module.parameters()}).eval()
-                if Tracer().is_leaf_module(twin, ""):
-                    twin = nn.Sequential(OrderedDict({type(twin).__name__.lower(): twin}))
-                return _graph(read(twin, Shape(*input)), twin)
+            reader, ran = record(module, args, named, lambda: Reader(module, shape))
         except ElasticError:
             raise
         except Exception as error:
-            reasons.append(f"{way}: {said(error)}")
-    raise SpecError(
-        f"cannot read {type(module).__name__} at {input}; {'; '.join(reasons)}",
-        "it must run on one image of this size; move control flow over tensors into modules with a registered rule",
-    )
+            vector = (
+                args[0].flatten(1) if shape[1:] == (1, 1) and isinstance(first, Tensor) and first.ndim == 4 else None
+            )
+            if vector is not None and len(args) == 1 and not named:
+                with contextlib.suppress(Exception):
+                    return read(module, vector)
+            raise SpecError(*_refusal(module, args, named, error)) from error
+        notes = (
+            [f"counted as it ran on an image of zeros: its code reads numbers ({ran.numbers})"] if ran.numbers else []
+        )
+        graph = _graph(reader, module)
+        if ran.asked_tracing:
+            traced, _ = record(module, args, named, lambda: Reader(module, shape), tracing=True)
+            graph, note = _while_traced(graph, _graph(traced, module), shape, reader, module)
+            notes += note
+    return Reading(graph, shape, args, tuple(notes))
 
 
-def own_layers(module: nn.Module) -> tuple[str, ...]:
-    """Names of a user's own classes that some counters take for layers; a graph holds the functions that they call."""
-    found = set()
-    for part in module.modules():
-        kind = type(part)
-        layer = any(_is_torchs(base) and base.__name__ != "Module" for base in kind.__mro__[1:])
-        weights = any(True for _ in part.parameters(recurse=False))
-        if not _is_torchs(kind) and (layer or weights) and not any(True for _ in part.children()):
-            found.add(kind.__name__)
-    return tuple(sorted(found))
+def inputs(module: nn.Module, input: Input | Sequence[Input]) -> tuple[Tensor, ...]:
+    """The tensors that ``read`` gives a module by position."""
+    if isinstance(input, Tensor):
+        return (input,)
+    if all(isinstance(size, int) for size in input):
+        shapes: list[Any] = [input, *getattr(input, "more", ())]
+        return tuple(one_input(module, shape) for shape in shapes)
+    return tuple(one_input(module, cast("Input", one)) for one in input)
 
 
-def _is_torchs(kind: type) -> bool:
-    return kind.__module__.startswith("torch.nn.modules.")
+def one_input(module: nn.Module, value: Input) -> Tensor:
+    """A tensor as it is, or a batch of one of a shape."""
+    return value if isinstance(value, Tensor) else image(module, value)
+
+
+def _refusal(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], error: Exception) -> tuple[str, str]:
+    """Why a module does not run, and what to do."""
+    given = ", ".join("x".join(map(str, tensor.shape[1:])) for tensor in tensors((args, named)))
+    text, hint = f"{type(module).__name__} does not run at {given}: {said(error)}", "give the size that it takes"
+    if isinstance(error, TypeError) and "missing" in str(error) and "argument" in str(error):
+        hint = "give a shape for every input, such as 3x224x224+1x64; in Python (3, 224, 224), (1, 64) in a list"
+    return text, hint
+
+
+def _while_traced(
+    graph: Graph, traced: Graph, input: Shape, reader: Reader, module: nn.Module
+) -> tuple[Graph, list[str]]:
+    """The graph with fvcore's count of what runs while torch.jit.trace runs the module, as fvcore has it."""
+    ours, theirs = tally(graph, input, FVCORE), tally(traced, input, FVCORE)
+    if (ours.total, ours.activations) == (theirs.total, theirs.activations):
+        return graph, []
+    item = reader.items[reader.outputs[0]]
+    own = count(item.op, tuple(map(reader.shape, item.sources)), FVCORE, item.spelling, item.recorded)[0]
+    kept = dict(item.recorded) | {
+        FVCORE.name: own.total + theirs.total - ours.total,
+        "activations": own.activations + theirs.activations - ours.activations,
+    }
+    item.recorded = tuple(kept.items())
+    graph = Nesting(reader.items, reader.outputs, module).graph()
+    return graph, [
+        f"fvcore traces the module, whose code then does something else: {theirs.total - ours.total:+,} by fvcore"
+    ]
 
 
 def _graph(reader: Reader, module: nn.Module) -> Graph:

@@ -50,11 +50,13 @@ def order(folder: RunFolder) -> list[Result]:
     repeats = folder.repeats()
 
     def merged(result: Result) -> Result:
-        more = [r.accuracy for r in repeats.get(result.number or 0, ()) if r.accuracy is not None]
+        more = [r for r in repeats.get(result.number or 0, ()) if r.accuracy is not None]
         if result.accuracy is None or not more:
             return result
-        scores = (result.accuracy, *more)
-        return replace(result, accuracy=sum(scores) / len(scores), accuracies=scores)
+        scores = (result.accuracy, *(r.accuracy for r in more if r.accuracy is not None))
+        tests = [r.test_accuracy for r in (result, *more) if r.test_accuracy is not None]
+        test = sum(tests) / len(tests) if tests else None
+        return replace(result, accuracy=sum(scores) / len(scores), accuracies=scores, test_accuracy=test)
 
     def key(result: Result) -> tuple[float, ...]:
         number = result.number or 0
@@ -147,10 +149,13 @@ def best_result(folder: RunFolder) -> Result | None:
 def best_text(folder: RunFolder, plan: SearchSpace, best: Result, spec: Spec) -> str:
     """The content of the best network's file."""
     base, band = folder.result(None) or best, plan.band
+    accuracy = f"proxy accuracy {best.accuracy:.4f}"
+    if best.test_accuracy is not None:
+        accuracy += f" on the validation scenes, which ranked it, and {best.test_accuracy:.4f} on the test scenes"
     comments = (
         f"Best of run {folder.name}: trial {best.number}, id {best.id}",
         f"{best.cost:,} {band.convention.name} at {band.input.height}x{band.input.width}; "
         f"{plan.base_name}, the base, has {base.cost:,}",
-        f"proxy accuracy {best.accuracy:.4f} (a proxy on Fashion-MNIST scenes, not an ImageNet result)",
+        f"{accuracy} (a proxy on Fashion-MNIST scenes, not an ImageNet result)",
     )
     return dump_spec(spec, comments)

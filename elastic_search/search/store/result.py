@@ -14,6 +14,7 @@ from elastic_search.errors import EnvironmentFault
 
 _NETWORK = ("number", "values", "id", "seed", "cost", "params")
 _TRAINED = ("accuracy", "accuracy_by_size", "seconds", "proxy_macs", "proxy_params", "curve", "epochs", "stopped")
+_TESTED = "test_accuracy"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Result:
         cost: of the network, under the band's convention.
         params: of the network.
         seed: of the training; None if the record does not say.
-        accuracy: of the proxy after its last epoch; None if it could not be trained.
+        accuracy: of the proxy after its last epoch, on the split that ranks; None if it could not be trained.
         accuracy_by_size: the same for small, medium and large objects.
         seconds: training and testing, over all starts of the trial.
         proxy_macs: multiply-adds of the proxy on its own input.
@@ -36,6 +37,7 @@ class Result:
         stopped: whether it was stopped at a rung before the last.
         reason: why it could not be trained.
         traceback: of an unforeseen error.
+        test_accuracy: on the test split after the recipe's last epoch, if another split ranks; None otherwise.
         accuracies: in a ranking, one for each seed if there were several; ``accuracy`` is then their mean.
     """
 
@@ -54,6 +56,7 @@ class Result:
     stopped: bool = False
     reason: str = ""
     traceback: str = ""
+    test_accuracy: float | None = None
     accuracies: tuple[float, ...] = ()
 
     @property
@@ -78,6 +81,7 @@ class Result:
         """The content of its file."""
         keys = [key for key in _NETWORK if key != "seed" or self.seed is not None]
         keys += _TRAINED if self.accuracy is not None else ("accuracy", "reason")
+        keys += [_TESTED] if self.test_accuracy is not None else []
         keys += ["traceback"] if self.traceback else []
         return {key: getattr(self, key) for key in keys}
 
@@ -85,7 +89,7 @@ class Result:
     def of(cls, found: dict[str, Any]) -> Result:
         """The inverse of ``to_dict``."""
         trained = found.get("accuracy") is not None
-        keys = (*_NETWORK, *(_TRAINED if trained else ("reason", "traceback")))
+        keys = (*_NETWORK, *((*_TRAINED, _TESTED) if trained else ("reason", "traceback")))
         known = {key: found[key] for key in keys if key in found and key != "epochs"}
         return cls(**known | {"curve": tuple(found["curve"])} if trained else known)
 
@@ -143,5 +147,6 @@ def _fault(found: dict[str, Any], number: int | None) -> str | None:
             "seconds": is_number(found.get("seconds")) and found["seconds"] >= 0,
             "accuracy_by_size": isinstance(by_size, dict) and all(map(is_accuracy, by_size.values())),
             "stopped": isinstance(found.get("stopped", False), bool),
+            _TESTED: is_accuracy(found.get(_TESTED, 0.0)),
         }
     return next((f"its {key} is not valid" for key, right in legal.items() if not right), None)

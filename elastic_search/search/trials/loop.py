@@ -58,7 +58,7 @@ class Settings:
         strategy: one of ``STRATEGIES``.
         halving: whether poor trainings are stopped early.
         workers: processes that train.
-        threads: threads of each worker, if there are several; OMP_NUM_THREADS takes precedence. None for the default.
+        threads: threads of each worker, if there are several; OMP_NUM_THREADS takes precedence. None leaves it to them.
         storage: address of a study that several machines share; by default the study is in the run's folder.
         counter: the independent count that the best network must pass before it is written: the "module:function" of
             a function that takes a spec, an image shape and a convention's name; None for no check.
@@ -279,7 +279,8 @@ def _odd(score: Any) -> str | None:
         return f"its curve is {score.curve!r:.60}, which is not a list"
     if not isinstance(score.accuracy_by_size, dict):
         return f"its accuracy by size is {score.accuracy_by_size!r:.60}, which is not a dict"
-    accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values())
+    tested = () if score.test_accuracy is None else (score.test_accuracy,)
+    accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values(), *tested)
     odd = [value for value in accuracies if not is_accuracy(value)]
     if odd or not is_number(score.seconds):
         return f"its accuracy is {(odd or [score.seconds])[0]!r:.60}, which cannot be ranked"

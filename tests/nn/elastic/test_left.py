@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -11,6 +12,7 @@ from elastic_search.arch.families.resnext import resnext
 from elastic_search.arch.ops import Shape
 from elastic_search.nn.elastic.elasticize import REASONS, Left, elasticize
 from elastic_search.nn.init import build
+from elastic_search.report.notes import left_notes
 
 
 class Odd(nn.Module):
@@ -126,3 +128,64 @@ def test_a_network_with_a_description_is_left_to_its_spec():
     report = elasticize(net, input=(3, 64, 64))
     assert not report.replaced
     assert {left.reason for left in report.left} == {"described"}
+
+
+class Same(nn.Conv2d):
+    """Computes what the plain class does."""
+
+
+class Standardized(nn.Conv2d):
+    """Computes something else with its weight."""
+
+    def forward(self, x):
+        return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+
+
+class Scaled(nn.Conv2d):
+    """Has a parameter more."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        return super().forward(x) * self.scale
+
+
+def test_every_subclass_is_left_and_named_with_the_reason():
+    model = nn.Sequential(*(kind(8, 8, 3, padding=1) for kind in (Same, Standardized, Scaled, nn.Conv2d)))
+    before = list(model)
+    report = elasticize(model, input=(8, 32, 32))
+    assert report.left == (
+        Left("0", "subclass", "a Same"),
+        Left("1", "subclass", "a Standardized"),
+        Left("2", "altered", "it has parameters, buffers or children of its own"),
+    )
+    assert list(model)[:3] == before[:3]
+    assert [change.path for change in report.replaced] == ["3"]
+    assert left_notes(report) == [
+        "1 convolution made Elastic at 32x32, 3 left",
+        "left, subclass (a subclass may compute something else): 0, 1",
+        "left, altered (hooks, a parametrization or additions of its own would be lost): 2",
+    ]
+
+
+def test_a_lazy_convolution_that_has_run_is_a_plain_one():
+    model = nn.Sequential(nn.LazyConv2d(8, 3, padding=1))
+    model(torch.zeros(1, 8, 32, 32))
+    assert [change.path for change in elasticize(model, input=(8, 32, 32)).replaced] == ["0"]
+
+
+def test_a_network_without_anything_to_replace_says_so_in_one_line():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, 2, 1), Same(8, 8, 1))
+    report = elasticize(model, input=(3, 32, 48))
+    said = "no convolution could be made Elastic: stride (2 x), 1x1 (1 x), subclass (1 x) at 32x48"
+    assert str(report) == said
+    assert left_notes(report) == [
+        said,
+        "left, stride (a stride above 1 changes the resolution itself): 0, 2",
+        "left, 1x1 (a kernel of 1 x 1 sees one position): 1",
+        "left, subclass (a subclass may compute something else): 3",
+    ]
+    without = elasticize(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), input=(3, 2, 2))
+    assert left_notes(without) == [str(without)] == ["no convolution could be made Elastic: the model has no Conv2d"]

@@ -116,7 +116,7 @@ def convolutions(draw, inside, outside=None):
 
 @st.composite
 def modules(draw):
-    """A random network that torch.fx can follow, and the shape of its image."""
+    """A random network, and the shape of its image."""
     channels = 3
     first, channels = draw(convolutions(channels, draw(st.sampled_from((2, 4, 6)))).filter(lambda c: c[1] % 2 == 0))
     steps = [first]
@@ -151,9 +151,7 @@ def right_or_refused(module, input):
         with pytest.raises(ElasticError):
             trace(module, input)
         return
-    graph = counted_as_tools_do(module, input, ("fvcore", "torch"))
-    unknown = sum(step is torch.erf for step in module.steps)
-    assert sum(opaque_nodes(graph).values()) == unknown
+    assert not opaque_nodes(counted_as_tools_do(module, input, ("fvcore", "torch")))
 
 
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))

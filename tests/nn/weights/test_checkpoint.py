@@ -8,7 +8,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from elastic_search.arch.heads import WindowClassifier, network
+from elastic_search.arch.ops import image
 from elastic_search.arch.zoo import published
+from elastic_search.cost.tally import tally
+from elastic_search.errors import SpecError
+from elastic_search.nn.net import Net
+from elastic_search.nn.tools import fvcore_counts
 from elastic_search.nn.weights import checkpoint
 from elastic_search.nn.weights.checkpoint import load_published
 from tests.nn.authors import authors_network, released_form
@@ -50,6 +56,27 @@ def test_logits_are_those_of_the_authors_network(name, file):
     reference = authors_network(SMALL[name])
     torch.save(released_form(reference), file)
     assert_same_logits(load_published(f"small_{name}", file), reference, ((64, 64), (65, 97), (33, 63)))
+
+
+@pytest.mark.parametrize("name", ("dla", "dla_elastic", "densenet"))
+def test_window_classifier_pools_as_the_authors_code_does_at_other_sizes(name, file):
+    reference, spec = authors_network(SMALL[name]), SMALL[name]
+    torch.save(released_form(reference), file)
+    whole = load_published(f"small_{name}", file)
+    window = Net(network(spec, WindowClassifier(10))).eval()
+    window.load_state_dict(whole.state_dict())
+    reference.window = 7
+    for size in ((224, 224), (256, 256), (255, 320)):
+        images = torch.rand(1, 3, *size)
+        with torch.no_grad():
+            torch.testing.assert_close(window(images), reference(images), rtol=1e-4, atol=1e-4)
+            assert torch.allclose(whole(images), window(images), rtol=1e-4, atol=1e-4) is (size == (224, 224))
+    for edge in (224, 256):
+        graph = network(spec, WindowClassifier(10))
+        theirs, _ = fvcore_counts(window, torch.zeros(1, 3, edge, edge))
+        assert tally(graph, image(edge, edge), "fvcore").total == sum(theirs.values())
+    with pytest.raises(SpecError, match="pools the whole map"):
+        network(SMALL["resnext"], WindowClassifier(10))
 
 
 @pytest.mark.parametrize("name", ("se_resnext50_elastic", "dla_x60_elastic"))

@@ -1,0 +1,66 @@
+"""Accuracies of a search as columns, how sure they are, and which rows they tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import hypot, sqrt
+from typing import TYPE_CHECKING
+
+from elastic_search.report.emit import Field, Record
+
+if TYPE_CHECKING:
+    from elastic_search.recipes import Training
+
+OPTIMISTIC = "ranked on these scenes, so the first row's accuracy is optimistic; val_images in [proxy] ranks on others"
+APART = 2.0  # standard errors of a difference from which on two rows are told apart: about 95 %
+MOST_NAMED = 6
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Half the Wilson interval of one standard error: that of a share of right answers among ``images``.
+
+    Unlike the root of p (1 - p) / n it is not 0 where all answers are right, or none.
+    """
+    return sqrt(accuracy * (1 - accuracy) / images + 1 / (4 * images**2)) / (1 + 1 / images)
+
+
+def accuracy_fields(training: Training) -> list[Field]:
+    """Columns of accuracies: the one that ranks, then the one that is shown, with its standard error beside it."""
+    error = Field("standard_error", "±", "percent")
+    if not training.val_images:
+        return [Field("accuracy", "proxy acc", "percent"), error]
+    return [Field("accuracy", "val acc", "percent"), Field("test_accuracy", "test acc", "percent"), error]
+
+
+def accuracy_notes(rows: Sequence[Record], training: Training) -> list[str]:
+    """What the standard errors are of, and which of a run's rows they tell apart; the base is the first row."""
+    notes = [] if training.val_images else [OPTIMISTIC]
+    key = "test_accuracy" if training.val_images else "accuracy"
+    whole = [row for row in rows if row[key] is not None and row["place"] not in ("stopped", "failed")]
+    notes.append(images_note(training))
+    if len(whole) < 2:
+        return notes
+    largest = sorted(row["standard_error"] for row in whole)[-2:]
+    apart = f"told apart: rows that differ by {APART:g} standard errors of a difference, unpaired"
+    notes.append(f"{apart} (at most {APART * hypot(*largest):.1%}); {'; '.join(_told_apart(whole, key))}")
+    return notes
+
+
+def images_note(training: Training) -> str:
+    """What the standard errors are of."""
+    of = "test acc" if training.val_images else "proxy acc"
+    return f"±: one standard error of {of} (Wilson, of {training.test_images:,} images); the seed's spread is not in it"
+
+
+def _told_apart(rows: Sequence[Record], key: str) -> list[str]:
+    """For the base and the first in rank, the other rows that differ from them by more than chance."""
+    said = []
+    for one in rows[:2]:
+        far = [
+            row["place"]
+            for row in rows
+            if abs(row[key] - one[key]) > APART * hypot(row["standard_error"], one["standard_error"])
+        ]
+        named = ", ".join(far) if len(far) <= MOST_NAMED else f"{len(far)} rows"
+        said.append(f"from {'the base' if one['place'] == 'base' else one['place']}: {named or 'none'}")
+    return said

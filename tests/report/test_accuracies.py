@@ -1,0 +1,57 @@
+"""How sure an accuracy is, and which rows of a search it tells apart."""
+
+from math import sqrt
+
+import pytest
+
+from elastic_search.recipes import Training
+from elastic_search.report.accuracies import accuracy_fields, accuracy_notes, standard_error
+
+RANKED_ON_VAL = Training(val_images=500, test_images=1000)
+RANKED_ON_TEST = Training(test_images=1000)
+
+
+def row(rank, test, val=0.5):
+    error = None if test is None else standard_error(test, 1000)
+    return {"place": rank, "accuracy": val, "test_accuracy": test, "standard_error": error}
+
+
+@pytest.mark.parametrize(("accuracy", "images"), ((0.6, 1000), (0.1, 400), (0.95, 2000)))
+def test_standard_error_is_the_binomial_one_of_many_images(accuracy, images):
+    assert standard_error(accuracy, images) == pytest.approx(sqrt(accuracy * (1 - accuracy) / images), rel=0.02)
+
+
+@pytest.mark.parametrize("accuracy", (0.0, 1.0))
+def test_standard_error_of_all_or_none_right_is_not_nothing(accuracy):
+    assert standard_error(accuracy, 10) == pytest.approx(1 / 22)
+
+
+def test_error_stands_beside_the_accuracy_that_is_shown():
+    assert [field.title for field in accuracy_fields(RANKED_ON_VAL)] == ["val acc", "test acc", "±"]
+    assert [field.title for field in accuracy_fields(RANKED_ON_TEST)] == ["proxy acc", "±"]
+
+
+def test_note_names_the_rows_that_differ_by_more_than_chance():
+    rows = [row("base", 0.60), row("1", 0.62), row("2", 0.50), row("3", 0.641), row("stopped", None)]
+    images, apart = accuracy_notes(rows, RANKED_ON_VAL)
+    assert "of 1,000 images" in images
+    assert "of test acc" in images
+    assert "unpaired (at most 4.4%); from the base: 2; from 1: 2" in apart
+
+
+def test_note_counts_the_rows_where_they_are_many():
+    rows = [row("base", 0.6), *(row(str(i), 0.3) for i in range(1, 9))]
+    assert accuracy_notes(rows, RANKED_ON_VAL)[-1].endswith("from the base: 8 rows; from 1: base")
+
+
+def test_note_of_one_row_compares_nothing():
+    assert len(accuracy_notes([row("base", 0.6)], RANKED_ON_VAL)) == 1
+
+
+def test_ranking_on_the_test_scenes_is_called_optimistic():
+    rows = [row("base", None, 0.6), row("1", None, 0.7)]
+    rows = [{**each, "standard_error": standard_error(each["accuracy"], 1000)} for each in rows]
+    optimistic, images, apart = accuracy_notes(rows, RANKED_ON_TEST)
+    assert "optimistic" in optimistic
+    assert "of proxy acc" in images
+    assert apart.endswith("from the base: 1; from 1: base")
