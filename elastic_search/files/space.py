@@ -151,10 +151,15 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
     return below
 
 
+def read_model(text: str, path: str) -> SpaceModel:
+    """The checked values of a space file, with those that it inherits; ``path`` is for messages."""
+    data = inherited(toml.parse(text, path), path)
+    return validated(data, path, SpaceModel, space_mistakes(data))
+
+
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
     """A space from the text of a file; ``path`` is for messages."""
-    data = inherited(toml.parse(text, path), path)
-    model = validated(data, path, SpaceModel, space_mistakes(data))
+    model = read_model(text, path)
     base, per = published(model.base), model.splits.per
     names = [base.stage_name(i) for i in range(len(base.stages))]
     depths = tuple(tuple(model.depths[stage]) for stage in names)

@@ -23,7 +23,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from elastic_search.atomic import sealed, unsealed
 from elastic_search.errors import EnvironmentFault, UsageError, missing_extra
-from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.folder import RunFolder, differences
 from elastic_search.search.store.result import Result
 from elastic_search.search.store.study import close_storage, load_study, open_storage
 
@@ -104,10 +104,9 @@ class SharedStudy:
         description = {key: about[key] for key in AGREED}
         if before is None:
             study.set_user_attr("run", description)
-        elif differing := [key for key in description if before.get(key) != description[key]]:
-            hint = "choose another --name, or repeat the first machine's command"
-            what = " and ".join(differing)
-            raise UsageError(f"the shared study {self.folder.name!r} was started with another {what}", hint)
+        elif differing := differences(before, description, f"the shared study {self.folder.name!r}"):
+            lines = "\n  ".join([f"the shared study {self.folder.name!r} was started with other settings", *differing])
+            raise UsageError(lines, "choose another --name, or repeat the first machine's command")
 
     @contextmanager
     def alone(self) -> Iterator[None]:

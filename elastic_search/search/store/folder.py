@@ -12,8 +12,9 @@ runs/NAME/best.toml         the best network so far
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,32 @@ from typing import Any
 from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
+from elastic_search.files.meaning import differences as text_differences
 from elastic_search.search.claims import acquired
 from elastic_search.search.store.result import Result, is_number
 
-# Differences whose values are too long to show, or whose names are not those of options.
-_DIFFERS = {"text": "another text of the space file", "halving": "the other choice of --no-halving"}
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
+    """How what a run is differs from what it was, a line for each key.
+
+    The text of the space file counts by what it means: neither a remark nor another name of the file is a difference.
+
+    Args:
+        before: what is recorded.
+        now: some of the same keys.
+        where: the recorded text is, for messages.
+    """
+    lines: list[str] = []
+    for key, value in now.items():
+        old = before.get(key)
+        if key == "text":
+            lines += map(str, text_differences(str(old), str(value), where))
+        elif key == "halving" and old != value:
+            given = ("given", "not given")
+            lines.append(f"--no-halving: {given[bool(old)]} before, {given[bool(value)]} now")
+        elif key != "space" and old != value:
+            lines.append(f"{key}: {old} before, {value} now")
+    return lines
 
 
 class RunFolder:
@@ -150,14 +172,10 @@ class RunFolder:
         before = self._read(self.path / "run.json")
         if before is None:
             return False
-        differing = [
-            _DIFFERS.get(key, f"another {key} ({before.get(key)})")
-            for key, value in description.items()
-            if before.get(key) != value
-        ]
-        if differing:
-            hint = "choose another --name, or repeat the first command to resume it"
-            raise UsageError(f"run {self.name!r} was started with {' and '.join(differing)}", hint)
+        if differing := differences(before, description, f"{self.path / 'run.json'}, text"):
+            lines = "\n  ".join([f"run {self.name!r} was started with other settings", *differing])
+            here = os.path.relpath(self.path)
+            raise UsageError(lines, f"search {here} goes on with what it was started with; or choose another --name")
         return True
 
     def result(self, number: int | None, seed: int | None = None) -> Result | None:
