@@ -207,13 +207,16 @@ def _unfinished(run: Run) -> UnfinishedError:
     """What was trained when the time ended before any Elastic network was, and what to give to go on."""
     from math import ceil
 
+    from elastic_search.search.store.result import SCALED
+
     base = run.folder.result(None)
     so_far = "the base network was trained" if base else "not even the base network was trained to the end"
+    scaled = run.space.scaled_base is not None and run.folder.result(SCALED) is None
     spent, pace = run.folder.spent_seconds, run.__dict__.get("pace")
     text = f"the time ended before any Elastic network was trained: {so_far}; what there is of others is kept"
     if pace is None:
         return UnfinishedError(text, "run it again with more time: the speed could not be measured in this one")
-    needed = spent + run.halving.epochs * (pace.typical + (0 if base else pace.base))
+    needed = spent + run.halving.epochs * ((1 + scaled) * pace.typical + (0 if base else pace.base))
     return UnfinishedError(
         text, f"run it again with --minutes {ceil(1.25 * needed / 60)}, which goes on where this start ended"
     )

@@ -21,6 +21,7 @@ from elastic_search.files.space_schema import SpaceModel, space_mistakes
 from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
 from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space
+from elastic_search.space.depths import scaled
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
 from elastic_search.space.work import Watch, unwatched
@@ -64,6 +65,17 @@ class SearchSpace:
     def matcher(self) -> Matcher:
         """All networks of the space with their exact costs."""
         return Matcher(self.space, self.band.convention, self.band.input, self.limits, self.watch)
+
+    @cached_property
+    def scaled_base(self) -> Spec | None:
+        """The base scaled to the band, to compare with where the base's own cost is not in it.
+
+        None where it is, and where a change of one block is too large to bring the base nearer.
+        """
+        base, band = self.space.base, self.band
+        if tally(base.graph(), band.input, band.convention).total in band:
+            return None
+        return found if (found := scaled(base, band)) != base else None
 
     def at(self, target: int | None = None, tolerance: Fraction | None = None) -> SearchSpace:
         """The same space with another band; None keeps what the file says.

@@ -3,6 +3,7 @@
 runs/NAME/run.json          the space's text, the seed, versions and device; written once
 runs/NAME/study.db          the Optuna study (SQLite)
 runs/NAME/base.json         the base network's score
+runs/NAME/scaled.json       the score of the base scaled to the band, if its own cost is not in it
 runs/NAME/trials/N.json     a trial's score, on disk before the study is told
 runs/NAME/repeats/N-S.json  the same network trained again with seed S, once the band is exhausted
 runs/NAME/checkpoints/N.pt  a trial's training after its last complete epoch
@@ -24,7 +25,7 @@ from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
 from elastic_search.files.meaning import differences as text_differences
 from elastic_search.search.claims import acquired
-from elastic_search.search.store.result import Result, is_number
+from elastic_search.search.store.result import OF_BASE, Result, is_number
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
@@ -76,8 +77,8 @@ class RunFolder:
         return self.path / "checkpoints" / f"{self._result_file(number, seed).stem}.pt"
 
     def _result_file(self, number: int | None, seed: int | None) -> Path:
-        if number is None:
-            return self.path / "base.json"
+        if number in OF_BASE:
+            return self.path / f"{OF_BASE[number]}.json"
         return self.path / (f"trials/{number}.json" if seed is None else f"repeats/{number}-{seed}.json")
 
     @contextmanager
@@ -106,8 +107,12 @@ class RunFolder:
         for path in self.path.rglob("*.tmp"):
             path.unlink(missing_ok=True)
         for path in (self.path / "checkpoints").glob("*.pt"):
-            if re.fullmatch(r"base|[0-9]{1,9}(-[0-9]{1,19})?", path.stem):
-                folder = self.path if path.stem == "base" else self.path / ("repeats" if "-" in path.stem else "trials")
+            if re.fullmatch(r"base|scaled|[0-9]{1,9}(-[0-9]{1,19})?", path.stem):
+                folder = (
+                    self.path
+                    if path.stem in OF_BASE.values()
+                    else self.path / ("repeats" if "-" in path.stem else "trials")
+                )
                 if (folder / f"{path.stem}.json").exists():
                     path.unlink(missing_ok=True)
 
