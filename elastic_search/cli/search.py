@@ -7,9 +7,10 @@ import os
 import re
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from elastic_search.cli.options import (
     AMOUNTS,
@@ -18,6 +19,7 @@ from elastic_search.cli.options import (
     format_options,
     option,
     require,
+    runs_complete,
     seed_option,
     spaces_complete,
 )
@@ -26,6 +28,7 @@ from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
     from elastic_search.search.run import Run
+    from elastic_search.search.store.folder import RunFolder
 
 ENDINGS = {
     "trials": "all trials are done",
@@ -36,7 +39,9 @@ ENDINGS = {
 
 
 @click.command()
-@click.argument("space", shell_complete=spaces_complete)
+@click.argument("space", required=False, shell_complete=spaces_complete)
+@click.option("--resume", metavar="NAME", shell_complete=runs_complete, help="Continue the run NAME with the space, "
+              "seed and strategy stored in it, in place of SPACE.")  # fmt: skip
 @click.option(
     "--hours", type=click.FloatRange(0, min_open=True), help="Time limit in hours, over all starts of the run."
 )
@@ -58,7 +63,8 @@ ENDINGS = {
               "same command on each.")  # fmt: skip
 @format_options
 def search(
-    space: str,
+    space: str | None,
+    resume: str | None,
     hours: float | None,
     minutes: float | None,
     until: str | None,
@@ -79,10 +85,11 @@ def search(
 
     SPACE is a shipped space (resnext50, resnext50_blocks, dla_x60, densenet201, demo) or a space file (.toml). Every
     proposed network lies in the band of the file, checked on the full network at its target input size. The search
-    first measures how long an epoch takes and prints how many trials fit into the budget. Run the same command again
-    to resume an interrupted run; a finished run is shown, not overwritten. Ctrl-C or SIGTERM stops after the current
-    epoch, a second one at once. With --targets, one band is searched after another, each with an equal share of the
-    time, and the table shows the best network of each band. Needs the 'search' extra, and 'cluster' for --storage.
+    first measures how long an epoch takes and prints how many trials fit into the budget. Run the same command again to
+    resume an interrupted run, or give its folder, runs/NAME, as SPACE; a finished run is shown, not overwritten. Ctrl-C
+    or SIGTERM stops after the current epoch, a second one at once. With --targets, one band is searched after another,
+    each with an equal share of the time, and the table shows the best network of each band. Needs the 'search' extra,
+    and 'cluster' for --storage.
     """
     from pathlib import Path
 
@@ -92,11 +99,20 @@ def search(
 
     started = time.monotonic()
     seconds = _seconds(hours, minutes, until)
+    stored = _stored(space, resume, root)
+    if stored is None:
+        plan = watched(load_space(space or ""))
+        title = plan.name if name is None else name
+        plans = bands(plan, title, Path(root), targets)
+    else:
+        if name is not None or targets:
+            raise UsageError("a stored run has its name and its target", "leave out --name and --targets")
+        about, plan, title, root = stored.description(), stored.plan(), stored.name, str(stored.path.parent)
+        plans = {title: watched(plan)}
+        seed, strategy, halving = _as_stored(about, seed=seed, strategy=strategy, halving=not no_halving)
+        no_halving = not halving
     if seconds is None and trials is None:
         raise UsageError("no budget for the search", "give --minutes, --hours, --until or --trials")
-    plan = watched(load_space(space))
-    title = plan.name if name is None else name
-    plans = bands(plan, title, Path(root), targets)
     for one in plans.values():
         one.matcher.some(one.band)
     require("torch", "optuna", "sqlalchemy", "filelock")
@@ -157,17 +173,50 @@ def search(
         raise _unfinished(done[-1])
 
 
+def _stored(space: str | None, resume: str | None, root: str) -> RunFolder | None:
+    """The run to continue from what is stored with it; None if a space is given.
+
+    Raises:
+        UsageError: if neither is given, or both.
+    """
+    from pathlib import Path
+
+    if space is not None and resume is not None:
+        raise UsageError("SPACE and --resume exclude one another", "a run continues with the space stored in it")
+    if space is None and resume is None:
+        raise UsageError("no space to search", "name a shipped one (resnext50, …), give a space file, or --resume NAME")
+    path = Path(root) / resume if resume is not None else Path(space or "").resolve()
+    if resume is None and ("/" not in str(space) or not path.is_dir()):
+        return None
+    require("filelock")
+    from elastic_search.search.store.folder import RunFolder
+
+    return RunFolder(path.parent, path.name)
+
+
+def _as_stored(about: dict[str, Any], **settings: Any) -> list[Any]:
+    """Settings with which a run continues: those given on the command line, otherwise those it was started with."""
+    context = click.get_current_context()
+    options = {"halving": "no_halving"}
+    given = {key for key in settings
+             if context.get_parameter_source(options.get(key, key)) is not ParameterSource.DEFAULT}  # fmt: skip
+    return [value if key in given else about.get(key, value) for key, value in settings.items()]
+
+
 def _unfinished(run: Run) -> UnfinishedError:
     """What was trained when the time ended before any Elastic network was, and what to give to go on."""
     from math import ceil
 
+    from elastic_search.search.store.result import SCALED
+
     base = run.folder.result(None)
     so_far = "the base network was trained" if base else "not even the base network was trained to the end"
+    scaled = run.space.scaled_base is not None and run.folder.result(SCALED) is None
     spent, pace = run.folder.spent_seconds, run.__dict__.get("pace")
     text = f"the time ended before any Elastic network was trained: {so_far}; what there is of others is kept"
     if pace is None:
         return UnfinishedError(text, "run it again with more time: the speed could not be measured in this one")
-    needed = spent + run.halving.epochs * (pace.typical + (0 if base else pace.base))
+    needed = spent + run.halving.epochs * ((1 + scaled) * pace.typical + (0 if base else pace.base))
     return UnfinishedError(
         text, f"run it again with --minutes {ceil(1.25 * needed / 60)}, which goes on where this start ended"
     )

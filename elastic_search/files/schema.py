@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import MAX_COUNT, Spec
 from elastic_search.arch.split import parse_split
-from elastic_search.arch.written import parse_percent, parse_size
+from elastic_search.arch.written import parse_amount, parse_percent, parse_size
 from elastic_search.arch.zoo import published
 from elastic_search.errors import ElasticError, FileError
 
@@ -57,6 +57,16 @@ def _share(value: Any) -> Fraction:
     return parse_percent(value)
 
 
+def _amount(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_amount(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if type(value) is not int:
+        raise ValueError(f'{value!r:.60} is not a cost: write 4300000000, 4.3e9 or "4.3G"')
+    return value
+
+
 def _fraction(value: Any) -> Fraction:
     text = str(value)
     if isinstance(value, bool) or not re.fullmatch(r"\d{1,6}(/0*[1-9]\d{0,5}|\.\d{1,6})?", text, re.ASCII):
@@ -89,6 +99,7 @@ Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
 Depth = Annotated[int, Field(strict=True, ge=1, le=MAX_DEPTH)]
 Depths = Annotated[list[int], _checked(depths_of)]
 Widths = Annotated[list[int], _checked(_ascending)]
+Amount = Annotated[int, Field(strict=True, ge=1, le=2**53), _checked(_amount)]
 Share = Annotated[Fraction, _checked(_share)]
 Part = Annotated[Fraction, _checked(_fraction)]
 Size = Annotated[Shape, _checked(lambda value: parse_size(str(value)))]

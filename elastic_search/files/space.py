@@ -21,6 +21,7 @@ from elastic_search.files.space_schema import SpaceModel, space_mistakes
 from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
 from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space
+from elastic_search.space.depths import scaled
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
 from elastic_search.space.work import Watch, unwatched
@@ -64,6 +65,17 @@ class SearchSpace:
     def matcher(self) -> Matcher:
         """All networks of the space with their exact costs."""
         return Matcher(self.space, self.band.convention, self.band.input, self.limits, self.watch)
+
+    @cached_property
+    def scaled_base(self) -> Spec | None:
+        """The base scaled to the band, to compare with where the base's own cost is not in it.
+
+        None where it is, and where a change of one block is too large to bring the base nearer.
+        """
+        base, band = self.space.base, self.band
+        if tally(base.graph(), band.input, band.convention).total in band:
+            return None
+        return found if (found := scaled(base, band)) != base else None
 
     def at(self, target: int | None = None, tolerance: Fraction | None = None) -> SearchSpace:
         """The same space with another band; None keeps what the file says.
@@ -151,10 +163,15 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
     return below
 
 
+def read_model(text: str, path: str) -> SpaceModel:
+    """The checked values of a space file, with those that it inherits; ``path`` is for messages."""
+    data = inherited(toml.parse(text, path), path)
+    return validated(data, path, SpaceModel, space_mistakes(data))
+
+
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
     """A space from the text of a file; ``path`` is for messages."""
-    data = inherited(toml.parse(text, path), path)
-    model = validated(data, path, SpaceModel, space_mistakes(data))
+    model = read_model(text, path)
     base, per = published(model.base), model.splits.per
     names = [base.stage_name(i) for i in range(len(base.stages))]
     depths = tuple(tuple(model.depths[stage]) for stage in names)

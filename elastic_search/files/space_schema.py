@@ -19,6 +19,7 @@ from elastic_search.cost.tools import CONVENTIONS, FVCORE
 from elastic_search.errors import ElasticError
 from elastic_search.files.schema import (
     MAX_CHOICES,
+    Amount,
     BaseName,
     Count,
     Depths,
@@ -55,7 +56,7 @@ class _BandModel(Strict):
     tolerance: Share = Fraction(1, 100)
     convention: Literal[_CONVENTIONS] = FVCORE.name  # type: ignore[valid-type]
     input: Size = image(224, 224)
-    target: Annotated[int, Field(strict=True, ge=1, le=2**53)] | None = None
+    target: Amount | None = None
     params: Share | None = None
     inputs: list[Size] = Field(default=[], max_length=4)
 

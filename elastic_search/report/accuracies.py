@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 OPTIMISTIC = "ranked on these scenes, so the first row's accuracy is optimistic; val_images in [proxy] ranks on others"
 APART = 2.0  # standard errors of a difference from which on two rows are told apart: about 95 %
 MOST_NAMED = 6
+NAMES = {"base": "the base", "base*": "the base", "scaled": "the scaled base"}
 
 
 def standard_error(accuracy: float, images: int) -> float:
@@ -33,7 +34,7 @@ def accuracy_fields(training: Training) -> list[Field]:
 
 
 def accuracy_notes(rows: Sequence[Record], training: Training) -> list[str]:
-    """What the standard errors are of, and which of a run's rows they tell apart; the base is the first row."""
+    """What the standard errors are of, and which of a run's rows they tell apart; a base is the first row."""
     notes = [] if training.val_images else [OPTIMISTIC]
     key = "test_accuracy" if training.val_images else "accuracy"
     whole = [row for row in rows if row[key] is not None and row["place"] not in ("stopped", "failed")]
@@ -55,12 +56,13 @@ def images_note(training: Training) -> str:
 def _told_apart(rows: Sequence[Record], key: str) -> list[str]:
     """For the base and the first in rank, the other rows that differ from them by more than chance."""
     said = []
-    for one in rows[:2]:
+    bases = [row for row in rows if not row["place"].isdecimal()]
+    for one in (*bases[-1:], *[row for row in rows if row["place"].isdecimal()][:1]):
         far = [
             row["place"]
             for row in rows
             if abs(row[key] - one[key]) > APART * hypot(row["standard_error"], one["standard_error"])
         ]
         named = ", ".join(far) if len(far) <= MOST_NAMED else f"{len(far)} rows"
-        said.append(f"from {'the base' if one['place'] == 'base' else one['place']}: {named or 'none'}")
+        said.append(f"from {NAMES.get(one['place'], one['place'])}: {named or 'none'}")
     return said

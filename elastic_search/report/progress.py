@@ -84,7 +84,7 @@ class Progress:
         """A network was trained to the end."""
         if trial is None:
             self._base = accuracy
-        elif self._best is None or accuracy > self._best:
+        elif trial >= 0 and (self._best is None or accuracy > self._best):
             self._best = accuracy
 
     def _line(self, line: str) -> str:
@@ -120,8 +120,8 @@ class Watched:
 
     def started(self, pending: Result, depths: tuple[int, ...], again: bool) -> None:
         trial, trials, self._again = pending.number, self._progress.trials, again
-        of = f" ({trial + 1}/{trials})" if trials and trial is not None else ""
-        number = "base" if trial is None else f"trial {trial}{of}"
+        of = f" ({trial + 1}/{trials})" if trials and trial is not None and trial >= 0 else ""
+        number = "base" if trial is None else "scaled base" if trial < 0 else f"trial {trial}{of}"
         if again:
             number = f"trial {trial} again, seed {pending.seed}"
         self._name = f"{number} {dashed(depths)}"

@@ -22,6 +22,8 @@ SPARE = ("proxy_macs", "seconds", "epochs", "seeds", "params", "trial", "differe
 """Columns that a narrow terminal can do without, the first ones first."""
 
 SHORT = "the time left is too short even for the base network"
+STAR = "*"
+OFF = f"base{STAR}: not in the band"
 FRONT = "front: no other row is at least as good in both cost and accuracy and better in one"
 
 
@@ -39,7 +41,12 @@ def search_report(run: Run, why: str) -> Report:
     fields += [Field("seeds", "seeds", "number")] * any(row.result.seeds > 1 for row in rows)
     fields.append(Field("seconds", "s", "seconds"))
     shown = [_shown(row, space) for row in rows]
-    notes = [proxy_text(space), *accuracy_notes(shown, space.training), f"inside: {space.band}"]
+    notes = [
+        proxy_text(space),
+        *_base_notes(rows, space),
+        *accuracy_notes(shown, space.training),
+        f"inside: {space.band}",
+    ]
     notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
     report = Report(f"Run {run.folder.name}: {why}", fields, shown, notes, lambda: _document(run), "search")
     return report.without(*SPARE)
@@ -52,7 +59,20 @@ def _network_fields(space: SearchSpace) -> list[Field]:
 
 
 def _shown(row: Row, space: SearchSpace) -> Record:
-    return {**row_dict(row, space), "place": row.rank, **band_columns(space.band)}
+    off = row.rank == "base" and row.result.cost not in space.band
+    return {**row_dict(row, space), "place": f"{row.rank}{STAR * off}", **band_columns(space.band)}
+
+
+def _base_notes(rows: list[Row], space: SearchSpace) -> list[str]:
+    """What the rows of a base that is not in the band are."""
+    ranks = [row.rank for row in rows]
+    if "base" not in ranks or rows[ranks.index("base")].result.cost in space.band:
+        return []
+    if "scaled" not in ranks:
+        return [OFF]
+    again = rows[ranks.index("scaled")]
+    reached = "" if again.result.cost in space.band else "; none near it is in the band"
+    return [f"{OFF}; scaled: the base with other depths, plain blocks; change: from its cost{reached}"]
 
 
 def _error(row: Row, space: SearchSpace) -> float | None:
@@ -68,7 +88,8 @@ def row_dict(row: Row, space: SearchSpace) -> Record:
     return {
         "rank": int(row.rank) if ranked else None,
         "state": "finished" if ranked else row.rank,
-        "trial": result.number,
+        "trial": None if row.rank in ("base", "scaled") else result.number,
+        "in_band": result.cost in space.band,
         "depths": list(row.spec.depths),
         "splits": edits_text(row.spec, space.space.base),
         "count": result.cost,
@@ -101,7 +122,12 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     fields = [Field("target", f"band {first.band.convention.name}", "count"), Field("trial", "trial", "number")]
     fields += [*_network_fields(first), *accuracy_fields(first.training), Field("on", "front")]
     for row in best:
-        of_sweep = {"target": None if row.band is None else spaces[row.band].band.target, "front": bool(row.front)}
+        costs = [space.band for space in spaces] if row.band is None else [spaces[row.band].band]
+        of_sweep = {
+            "in_band": any(row.result.cost in band for band in costs),
+            "target": None if row.band is None else spaces[row.band].band.target,
+            "front": bool(row.front),
+        }
         networks.append({**row_dict(row, first), **of_sweep})
         shown.append({**_shown(row, first), **of_sweep, "on": "yes" if row.front else "no"})
     tolerance = f"bands: {float(100 * first.band.tolerance):g}% around each cost; the row without a band is the base"

@@ -18,6 +18,7 @@ from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.files import SearchSpace
+from elastic_search.search.store.result import SCALED
 
 if TYPE_CHECKING:
     from elastic_search.search.run import Run
@@ -70,7 +71,7 @@ class Forecast:
     Attributes:
         trials: networks that will be tried, besides the base.
         full: number of them that are expected to be trained to the last epoch.
-        epochs: of all trials and the base.
+        epochs: of all trials, the base and the base scaled to the band.
         seconds: until the end.
         short: whether the time is too short for the base network alone.
         budget_seconds: the budget; None if it is not limited.
@@ -90,15 +91,17 @@ def forecast(run: Run, seconds: float | None) -> Forecast:
     left = max(0, run.inside - done)
     number = wanted = left if settings.trials is None else min(left, max(0, settings.trials - done))
     base_epochs = 0 if run.folder.result(None) else halving.epochs
+    scaled_epochs = 0 if run.space.scaled_base is None or run.folder.result(SCALED) else halving.epochs
     base, each = base_epochs * pace.base, halving.expected_epochs * pace.typical
+    short = base_epochs > 0 and seconds is not None and seconds < base
+    base += scaled_epochs * pace.typical
     if seconds is not None:
         number = min(wanted, max(0, int((settings.workers * seconds - base) / each)))
     used = makespan(base, each, number, settings.workers)
     if seconds is not None and number < wanted:
         used = seconds
     full = max(min(number, 1), round(number / 2 ** (len(halving.rungs) - 1)))
-    epochs = round(number * halving.expected_epochs) + base_epochs
-    short = base_epochs > 0 and seconds is not None and seconds < base
+    epochs = round(number * halving.expected_epochs) + base_epochs + scaled_epochs
     return Forecast(number, full, epochs, used, short, seconds)
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -139,7 +139,8 @@ class Run:
         Raises:
             UsageError: if a run of this name was started with other settings.
         """
-        self.folder.agrees(self._description)
+        if self.folder.agrees(self._description):
+            self._take_stored_space()
         return forecast(self, None if limit is None else max(0.0, limit - self.folder.spent_seconds))
 
     def go(self, limit: float | None, began: float | None = None, other: RunFolder | None = None) -> None:
@@ -160,6 +161,8 @@ class Run:
             raise UsageError("several workers need an evaluator given by name", "pass Named(name, about)")
         with self.folder.locked():
             new = self.folder.begin(self._description, **self.about, version=__version__)
+            if not new:
+                self._take_stored_space()
             self.ended = "" if new else self._ended_before(limit)
             if self.ended:
                 return
@@ -177,6 +180,14 @@ class Run:
             search = self.search(self.observer.of(0), clock)
             with self.observer.watching(self, search.expected_seconds):
                 self.ended = search.run()
+
+    def _take_stored_space(self) -> None:
+        """Go on with the space that the run was started with, if the present file says the same in other words.
+
+        The order of choices decides what a seed draws, and studies know the choices in their order.
+        """
+        if self.folder.description()["text"] != self.space.text:
+            self.space = replace(self.folder.plan(), watch=self.space.watch)
 
     def _prepared(self, clock: Clock) -> bool:
         """Make what is trained on and measure how long that takes; whether that came to its end in time."""

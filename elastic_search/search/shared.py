@@ -23,8 +23,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from elastic_search.atomic import sealed, unsealed
 from elastic_search.errors import EnvironmentFault, UsageError, missing_extra
-from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.result import Result
+from elastic_search.search.store.folder import RunFolder, differences
+from elastic_search.search.store.result import OF_BASE, Result
 from elastic_search.search.store.study import close_storage, load_study, open_storage
 
 BEAT = 30.0  # seconds between two signs of life of a trial
@@ -104,10 +104,9 @@ class SharedStudy:
         description = {key: about[key] for key in AGREED}
         if before is None:
             study.set_user_attr("run", description)
-        elif differing := [key for key in description if before.get(key) != description[key]]:
-            hint = "choose another --name, or repeat the first machine's command"
-            what = " and ".join(differing)
-            raise UsageError(f"the shared study {self.folder.name!r} was started with another {what}", hint)
+        elif differing := differences(before, description, f"the shared study {self.folder.name!r}"):
+            lines = "\n  ".join([f"the shared study {self.folder.name!r} was started with other settings", *differing])
+            raise UsageError(lines, "choose another --name, or repeat the first machine's command")
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -128,8 +127,9 @@ class SharedStudy:
         for trial in study.get_trials(deepcopy=False):
             if trial.number not in known and (found := trial.user_attrs.get("result")):
                 self._take_over(found, trial.number)
-        if self.folder.result(None) is None and (found := study.user_attrs.get("base")):
-            self._take_over(found, None)
+        for number, name in OF_BASE.items():
+            if self.folder.result(number) is None and (found := study.user_attrs.get(name)):
+                self._take_over(found, number)
 
     def publish(self, study: optuna.Study, number: int | None) -> None:
         """Put a result of our folder into the study, unless it holds one already."""
@@ -137,10 +137,10 @@ class SharedStudy:
         if result is None:
             return
         found = sealed(result.to_dict())
-        if number is None:
-            published = study.user_attrs.get("base")
+        if number is None or number in OF_BASE:
+            published = study.user_attrs.get(OF_BASE[number])
             if published is None:
-                study.set_user_attr("base", found)
+                study.set_user_attr(OF_BASE[number], found)
         else:
             trial = study.get_trials(deepcopy=False)[number]
             published = trial.user_attrs.get("result")
@@ -151,7 +151,7 @@ class SharedStudy:
             self._take_over(published, number)
 
     def _take_over(self, published: str, number: int | None) -> None:
-        where = f"{'the base' if number is None else f'trial {number}'} of the shared study"
+        where = f"{OF_BASE.get(number, f'trial {number}')} of the shared study"
         hint = "choose another --name"
         self.folder.record(Result.read(unsealed(published, where, hint), number, where, hint))
 

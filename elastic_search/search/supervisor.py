@@ -24,7 +24,7 @@ from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.search.claims import Claims
 from elastic_search.search.evaluator import Epoch
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.result import Result
+from elastic_search.search.store.result import OF_BASE, Result
 from elastic_search.search.trials.clock import SAVED_EVERY, Clock
 from elastic_search.search.trials.loop import Observer
 from elastic_search.search.trials.signals import StopSignal
@@ -187,7 +187,7 @@ class Supervisor:
         event = said.pop("event")
         if event == "started":
             pending, again = Result.of(said["pending"]), said["again"]
-            worker.pending = None if again or pending.number is None else pending
+            worker.pending = None if again or pending.number in OF_BASE else pending
             worker.observer.started(pending, tuple(said["depths"]), again)
         elif event == "epoch":
             self._idle_deaths = 0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import log
+from statistics import pvariance
 
 from elastic_search.arch.edit import HALVES, elastic
 from elastic_search.arch.ops import Shape, image
 from elastic_search.arch.spec import Spec
-from elastic_search.arch.split import Split, as_split
+from elastic_search.arch.split import PLAIN, Split, as_split
 from elastic_search.cost import tools
 from elastic_search.cost.convention import Convention
 from elastic_search.cost.tally import tally
@@ -21,6 +23,7 @@ from elastic_search.space.parts import Parts, Quantity
 
 INPUT = image(224, 224)
 MAX_DEPTH = 2048
+REACH = 3  # blocks by which a stage of a scaled base may differ from an even change
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,41 @@ def match(
                 "raise --params-tolerance, in Python params_tolerance",
             )
     return Matches(band, bounds, found, matcher.inside(band, limit))
+
+
+def scaled(base: Spec, band: Band) -> Spec:
+    """The base at another cost: plain blocks, and the depths of all stages changed alike until its cost is in a band.
+
+    Of the networks in the band that are near such a change, that whose stages keep their shares of the depth best. If
+    none is, the band is widened twofold until one is: where a block is a large part of the cost, costs are coarse.
+    """
+
+    def at(factor: float) -> tuple[int, ...]:
+        return tuple(max(1, round(factor * depth)) for depth in base.depths)
+
+    low, high = 0.0, 1.0
+    while tally(base.with_depths(at(high)).graph(), band.input, band.convention).total < band.target:
+        if max(at(2 * high)) > MAX_DEPTH:
+            break
+        low, high = high, 2 * high
+    for _ in range(30):
+        middle = (low + high) / 2
+        less = tally(base.with_depths(at(middle)).graph(), band.input, band.convention).total < band.target
+        low, high = (middle, high) if less else (low, middle)
+    near = tuple(tuple(range(max(1, depth - REACH), depth + REACH + 1)) for depth in at(high))
+    matcher = Matcher(Space(base, near, (PLAIN,), (f"{PLAIN.down}+{PLAIN.up}",)), band.convention, band.input)
+    wider = band
+    while not matcher.count(wider.low, wider.high):
+        wider = replace(wider, tolerance=2 * wider.tolerance + Fraction(1, 10**4))
+
+    def uneven(candidate: Candidate) -> tuple[float, int]:
+        """How differently the stages are scaled; the distance from the target."""
+        depths = (option.depth for option in candidate.options)
+        return pvariance([log(d / before) for d, before in zip(depths, base.depths, strict=True)]), abs(
+            candidate.cost - band.target
+        )
+
+    return min(matcher.inside(wider), key=uneven).spec
 
 
 def all_depths(base: Spec, split: Split, most: int, convention: Convention, input: Shape) -> Space:

@@ -152,7 +152,7 @@ def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_r
     assert plan["budget_seconds"] == pytest.approx(600 - plan["spent_seconds"])
     assert plan["seconds_an_epoch"]["base"] > 0
     refused = command(*args, "--trials", "3", "--seed", "5", "--dry-run", check=2)
-    assert "another seed (0)" in refused.stderr
+    assert "seed: 0 before, 5 now" in refused.stderr
 
 
 def test_time_that_ends_before_any_network_is_trained_is_no_success(command, space):  # noqa: F811

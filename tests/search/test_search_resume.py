@@ -124,7 +124,7 @@ def test_trial_with_little_left_is_finished_although_a_new_one_would_not_fit(sta
 
 def test_other_space_or_seed_under_the_same_name_is_refused(start):  # noqa: F811
     start(trials=1).run()
-    with pytest.raises(UsageError, match="another seed"):
+    with pytest.raises(UsageError, match=r"seed: 0 before, [0-9]+ now"):
         start(seed=5)
 
 

@@ -171,7 +171,7 @@ def test_machine_that_sleeps_while_it_proposes_is_told_of(machine, server, monke
 
 def test_other_seed_is_refused(machine):
     machine("a", trials=1).run()
-    with pytest.raises(UsageError, match="another seed"):
+    with pytest.raises(UsageError, match=r"seed: 0 before, [0-9]+ now"):
         machine("b", seed=3).run()
 
 

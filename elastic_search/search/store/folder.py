@@ -3,6 +3,7 @@
 runs/NAME/run.json          the space's text, the seed, versions and device; written once
 runs/NAME/study.db          the Optuna study (SQLite)
 runs/NAME/base.json         the base network's score
+runs/NAME/scaled.json       the score of the base scaled to the band, if its own cost is not in it
 runs/NAME/trials/N.json     a trial's score, on disk before the study is told
 runs/NAME/repeats/N-S.json  the same network trained again with seed S, once the band is exhausted
 runs/NAME/checkpoints/N.pt  a trial's training after its last complete epoch
@@ -12,8 +13,9 @@ runs/NAME/best.toml         the best network so far
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,32 @@ from typing import Any
 from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
+from elastic_search.files.meaning import differences as text_differences
 from elastic_search.search.claims import acquired
-from elastic_search.search.store.result import Result, is_number
+from elastic_search.search.store.result import OF_BASE, Result, is_number
 
-# Differences whose values are too long to show, or whose names are not those of options.
-_DIFFERS = {"text": "another text of the space file", "halving": "the other choice of --no-halving"}
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -> list[str]:
+    """How what a run is differs from what it was, a line for each key.
+
+    The text of the space file counts by what it means: neither a remark nor another name of the file is a difference.
+
+    Args:
+        before: what is recorded.
+        now: some of the same keys.
+        where: the recorded text is, for messages.
+    """
+    lines: list[str] = []
+    for key, value in now.items():
+        old = before.get(key)
+        if key == "text":
+            lines += map(str, text_differences(str(old), str(value), where))
+        elif key == "halving" and old != value:
+            given = ("given", "not given")
+            lines.append(f"--no-halving: {given[bool(old)]} before, {given[bool(value)]} now")
+        elif key != "space" and old != value:
+            lines.append(f"{key}: {old} before, {value} now")
+    return lines
 
 
 class RunFolder:
@@ -54,8 +77,8 @@ class RunFolder:
         return self.path / "checkpoints" / f"{self._result_file(number, seed).stem}.pt"
 
     def _result_file(self, number: int | None, seed: int | None) -> Path:
-        if number is None:
-            return self.path / "base.json"
+        if number in OF_BASE:
+            return self.path / f"{OF_BASE[number]}.json"
         return self.path / (f"trials/{number}.json" if seed is None else f"repeats/{number}-{seed}.json")
 
     @contextmanager
@@ -84,8 +107,12 @@ class RunFolder:
         for path in self.path.rglob("*.tmp"):
             path.unlink(missing_ok=True)
         for path in (self.path / "checkpoints").glob("*.pt"):
-            if re.fullmatch(r"base|[0-9]{1,9}(-[0-9]{1,19})?", path.stem):
-                folder = self.path if path.stem == "base" else self.path / ("repeats" if "-" in path.stem else "trials")
+            if re.fullmatch(r"base|scaled|[0-9]{1,9}(-[0-9]{1,19})?", path.stem):
+                folder = (
+                    self.path
+                    if path.stem in OF_BASE.values()
+                    else self.path / ("repeats" if "-" in path.stem else "trials")
+                )
                 if (folder / f"{path.stem}.json").exists():
                     path.unlink(missing_ok=True)
 
@@ -150,14 +177,10 @@ class RunFolder:
         before = self._read(self.path / "run.json")
         if before is None:
             return False
-        differing = [
-            _DIFFERS.get(key, f"another {key} ({before.get(key)})")
-            for key, value in description.items()
-            if before.get(key) != value
-        ]
-        if differing:
-            hint = "choose another --name, or repeat the first command to resume it"
-            raise UsageError(f"run {self.name!r} was started with {' and '.join(differing)}", hint)
+        if differing := differences(before, description, f"{self.path / 'run.json'}, text"):
+            lines = "\n  ".join([f"run {self.name!r} was started with other settings", *differing])
+            here = os.path.relpath(self.path)
+            raise UsageError(lines, f"search {here} goes on with what it was started with; or choose another --name")
         return True
 
     def result(self, number: int | None, seed: int | None = None) -> Result | None:

@@ -17,7 +17,7 @@ from elastic_search.errors import ElasticError, EnvironmentFault
 from elastic_search.files import SearchSpace, load_spec
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import best_result, best_text, network_of
-from elastic_search.search.store.result import Result
+from elastic_search.search.store.result import OF_BASE, SCALED, Result
 from elastic_search.search.store.study import close_study, differs, open_study
 
 
@@ -78,17 +78,17 @@ def _results(folder: RunFolder, plan: SearchSpace) -> tuple[dict[int, Result], l
     def read(number: int | None) -> str | None:
         result = folder.result(number)
         if result is None:
-            return "not trained yet"
-        spec = plan.space.base if result.values is None else plan.space.decode(result.values)
+            return None if number == SCALED and plan.scaled_base is None else "not trained yet"
+        spec = network_of(plan, result)
         cost = tally(spec.graph(), plan.band.input, plan.band.convention).total
-        if cost != result.cost or (number is not None and cost not in plan.band):
+        if cost != result.cost or (number not in OF_BASE and cost not in plan.band):
             raise EnvironmentFault(f"its cost is {cost:,}, but its record says {result.cost:,}")
-        if number is not None:
+        if number is not None and number not in OF_BASE:
             results[number] = result
         return None
 
-    for number in (None, *folder.trials()):
-        name = "base.json" if number is None else f"trials/{number}.json"
+    for number in (*OF_BASE, *folder.trials()):
+        name = f"{OF_BASE[number]}.json" if number in OF_BASE else f"trials/{number}.json"
         look(name, partial(read, number), "set aside, and trained again")
     look("spent.json", lambda: folder.spent_seconds)
     for number, seed in folder.repeated():

@@ -15,7 +15,7 @@ from elastic_search.atomic import write_atomically
 from elastic_search.errors import ElasticError, EnvironmentFault, MismatchError
 from elastic_search.files import SearchSpace, dump_spec
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.result import Result
+from elastic_search.search.store.result import OF_BASE, SCALED, Result
 
 Counter = Callable[[Spec], tuple[str, int, int]]
 """Counts a network with an independent tool: the tool's name, our count, its count."""
@@ -26,10 +26,10 @@ class Row:
     """A result and its rank.
 
     Attributes:
-        rank: "base"; "1", "2", … for those trained to the end; "stopped"; "failed".
+        rank: "base"; "scaled" for the base scaled to the band; "1", "2", … for those trained to the end; "stopped"; "failed".
         result: what the training gave.
         spec: the network.
-        difference: relative difference of its cost to the base's.
+        difference: relative difference of its cost to the base's, or to that of the scaled base.
         band: in a sweep, the number of the band that it is the best of; None for the base.
         front: in a sweep, whether no other row costs less and is as accurate.
     """
@@ -70,21 +70,26 @@ def order(folder: RunFolder) -> list[Result]:
 
 
 def ranking(plan: SearchSpace, folder: RunFolder) -> list[Row]:
-    """The base, then the recorded trials in their ``order``; empty until the base is recorded."""
+    """The base, then the base scaled to the band where there is one, then the recorded trials in their ``order``.
+
+    Empty until the base is recorded.
+    """
     base = folder.result(None)
     if not base:
         return []
-    place = count(1)
+    like, place = folder.result(SCALED) or base, count(1)
     ranked = [(base, "base")]
+    if scaled := folder.result(SCALED):
+        ranked.append((scaled, "scaled"))
     for result in order(folder):
         ranked.append((result, str(next(place)) if result.is_whole else "stopped" if result.stopped else "failed"))
-    return [Row(rank, result, network_of(plan, result), result.cost / base.cost - 1) for result, rank in ranked]
+    return [Row(rank, result, network_of(plan, result), result.cost / like.cost - 1) for result, rank in ranked]
 
 
 def curve(of_bands: list[list[Row]]) -> list[Row]:
-    """The base and each band's best network, cheapest first."""
+    """The base and each band's best network and scaled base, cheapest first."""
     found = [row for row in of_bands[0] if row.rank == "base"]
-    found += [replace(row, band=i) for i, rows in enumerate(of_bands) for row in rows if row.rank == "1"]
+    found += [replace(row, band=i) for i, rows in enumerate(of_bands) for row in rows if row.rank in ("1", "scaled")]
     rows = sorted(found, key=lambda row: row.result.cost)
     base = next((row.result.cost for row in rows if row.rank == "base"), 0)
     front = pareto_front([(row.result.cost, row.result.accuracy or 0.0) for row in rows])
@@ -111,9 +116,12 @@ def network_of(plan: SearchSpace, result: Result) -> Spec:
     if result.values is None:
         return plan.space.base
     try:
+        if result.number == SCALED:
+            return plan.space.base.with_depths(tuple(int(depth) for depth in result.values.values()))
         return plan.space.decode(result.values)
-    except ElasticError as error:
-        raise EnvironmentFault(f"the record of trial {result.number}: {error}", "move its file aside") from None
+    except (ElasticError, ValueError) as error:
+        name = OF_BASE.get(result.number, f"trial {result.number}")
+        raise EnvironmentFault(f"the record of {name}: {error}", "move its file aside") from None
 
 
 def write_best(

@@ -16,14 +16,20 @@ _NETWORK = ("number", "values", "id", "seed", "cost", "params")
 _TRAINED = ("accuracy", "accuracy_by_size", "seconds", "proxy_macs", "proxy_params", "curve", "epochs", "stopped")
 _TESTED = "test_accuracy"
 
+SCALED = -1
+"""Stands for the number of a trial: the base network, scaled to a band that its own cost is not in."""
+
+OF_BASE: dict[int | None, str] = {None: "base", SCALED: "scaled"}
+"""What is trained besides the trials, by what stands for a number: names of their files."""
+
 
 @dataclass(frozen=True)
 class Result:
     """The result of training a network's proxy. Without accuracy and reason, the training has not ended yet.
 
     Attributes:
-        number: of the trial; None for the base network.
-        values: of the space's choices; None for the base network.
+        number: of the trial; None for the base network, SCALED for the base scaled to the band.
+        values: of the space's choices; None for the base network, depths by stage for the scaled one.
         id: of the network.
         cost: of the network, under the band's convention.
         params: of the network.

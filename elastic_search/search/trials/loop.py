@@ -32,7 +32,7 @@ from elastic_search.search.evaluator import (
 from elastic_search.search.propose import STRATEGIES
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Counter
-from elastic_search.search.store.result import Result, is_accuracy, is_number
+from elastic_search.search.store.result import OF_BASE, Result, is_accuracy, is_number
 from elastic_search.search.store.study import REMADE
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.halving import Halving
@@ -166,7 +166,7 @@ class Search:
             finally:
                 work.release(job, ended=outcome is not None)
             if outcome is None:
-                if self.signal.received is not None or job.number is None:
+                if self.signal.received is not None or job.number in OF_BASE:
                     return self._why_stopped() or "time"
                 # Its next rung does not fit, but the first rung of a new trial may.
                 work.put_off(job)
@@ -189,7 +189,7 @@ class Search:
         count = tally(spec.graph(), self.plan.band.input, self.plan.band.convention)
         result = Result(number, job.values, spec_id(spec), count.total, count.params, job.seed)
         checkpoint = self.folder.checkpoint(number, job.seed if job.again else None)
-        rivals = None if number is None or job.again else self._curves(number)
+        rivals = None if number is None or number in OF_BASE or job.again else self._curves(number)
         self._pending = None if rivals is None else result
         self.observer.started(result, spec.depths, job.again)
         self.clock.training_starts()

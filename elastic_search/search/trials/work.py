@@ -22,7 +22,7 @@ from elastic_search.search.propose.sampler import PROPOSAL, FeasibleSampler
 from elastic_search.search.shared import SharedStudy
 from elastic_search.search.store.folder import RunFolder
 from elastic_search.search.store.ranking import Counter, order, write_best
-from elastic_search.search.store.result import Result
+from elastic_search.search.store.result import OF_BASE, SCALED, Result
 from elastic_search.search.store.study import REMADE, close_study, open_study, replay, tell
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.halving import Halving
@@ -40,9 +40,9 @@ class Job(NamedTuple):
 
     Attributes:
         claim: name of the lock that the process holds.
-        number: of the trial; None for the base network.
+        number: of the trial; None for the base network, SCALED for the base scaled to the band.
         spec: the network.
-        values: of the space's choices; None for the base network.
+        values: of the space's choices; None for the base network, depths by stage for the scaled one.
         seed: of the training.
         again: whether the trial was already trained with another seed.
     """
@@ -128,6 +128,12 @@ class Work:
             if self.folder.result(None) is None:
                 return Job("base", None, self.plan.space.base, None, self.settings.seed)
             self._claims.release("base", ended=True)
+        scaled = self.plan.scaled_base
+        if scaled is not None and self.folder.result(SCALED) is None and not self.stopped():
+            if self._claims.take("scaled"):
+                if self.folder.result(SCALED) is None:
+                    return Job("scaled", SCALED, scaled, self._depths(scaled), self.settings.seed)
+                self._claims.release("scaled", ended=True)
         trials = self._study.get_trials(deepcopy=False)
         unfinished = [t for t in trials if t.state == TrialState.RUNNING and str(t.number) not in self._waiting]
         enough = self.settings.trials is not None and len(trials) >= self.settings.trials
@@ -161,6 +167,9 @@ class Work:
         self._claims.take(job.claim)
         self._own(asked._trial_id)
         return job
+
+    def _depths(self, spec: Spec) -> dict[str, Any]:
+        return {spec.stage_name(i): depth for i, depth in enumerate(spec.depths)}
 
     def _take(self, trial: FrozenTrial) -> bool:
         """Claim a trial unless another process trains it."""
@@ -250,7 +259,7 @@ class Work:
         number, shared = job.number, self._shared
         if number is None and outcome.accuracy is None:
             raise EnvironmentFault(f"the base network cannot be trained: {outcome.reason}", "change [proxy]")
-        first = number is not None and not job.again
+        first = number not in OF_BASE and not job.again
         if first and shared is not None and not self._patiently(lambda: shared.owns(self._trial_id)):
             return False
         self.folder.record(outcome, again=job.again)
