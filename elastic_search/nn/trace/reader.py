@@ -43,6 +43,8 @@ class Reader:
         self.sizes: dict[int | torch.Size, dict[int, None]] = {}
         self.made_from: list[int] = []
         self.outputs: tuple[int, ...] = ()
+        self.notes: dict[str, None] = {}
+        self.unheard = Value()
         self.names: dict[str, str] = {}
         first: dict[int, str] = {}
         for name, parameter in module.named_parameters(remove_duplicate=False):
@@ -70,7 +72,7 @@ class Reader:
         self.kept.append(tensor)
 
     def value(self, tensor: Tensor) -> Value:
-        return self.values.get(id(tensor), Value())
+        return self.values.get(id(tensor), self.unheard)
 
     def shape(self, source: int) -> Shape:
         return self.input if source == IMAGE else self.items[source].output
@@ -148,6 +150,17 @@ class Reader:
         if activations(counted) != heard["activations"]:
             new.append(("activations", heard["activations"]))
         return tuple(new)
+
+    def missed(self, ran: Ran, stack: tuple[str, ...]) -> None:
+        """Add operators that ran outside of any call; tensors that no call returned are theirs from here on."""
+        source = len(self.items) - 1 if self.items else IMAGE
+        shape = self.shape(source)
+        op: Op = traced_ops.Product("compiled", (shape,), shape, macs=ran.flops // 2)
+        if ran.unknown:
+            op = traced_ops.Opaque(ran.unknown[0], (shape,), shape)
+        recorded = self.recorded(Counted(op, (shape,), shape), ran, Counts())
+        item = Item(levels(stack), "compiled", op, (source,), shape, recorded=recorded)
+        self.unheard = Value((self.put(item),))
 
     def layer(self, kind: str, result: Any, stack: tuple[str, ...], heard: Counts) -> None:
         """Add what some tools count for a module that they take for a layer, beside the calls that it makes."""

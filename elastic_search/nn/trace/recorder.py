@@ -84,7 +84,9 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reade
         recorder.dispatched,
         recorder.listening(),
     ):
-        reader.end(module(*args, **kwargs))
+        result = module(*args, **kwargs)
+        recorder._missed()
+        reader.end(result)
     return reader, Run("", asked)
 
 
@@ -151,6 +153,8 @@ class Recorder(TorchFunctionMode):
         if path:
             self.stack.append(f"{path}@{times}" if times else path)
         try:
+            if isinstance(part, torch.jit.ScriptModule):
+                return self.script(part, args, kwargs)
             if self.is_whole(part):
                 return self.layer(part, args, kwargs)
             result = _CALL(part, *args, **kwargs)
@@ -170,13 +174,33 @@ class Recorder(TorchFunctionMode):
             return True
         return type(part) in MODULES and "forward" not in vars(part)
 
+    def script(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call a module that torch.jit has compiled, and whose calls nobody hears: its operators are counted."""
+        self._missed()
+        self.inside.append(args)
+        result = _CALL(part, *args, **kwargs)
+        self.inside.pop()
+        with torch._C.DisableTorchFunction():
+            self.reader.read(
+                Call.of_module(part, args, kwargs, result), tuple(self.stack), self.dispatched.take(), Counts()
+            )
+        self.reader.notes[COMPILED] = None
+        return result
+
+    def _missed(self) -> None:
+        """Count what ran since the last call, if anything did: code of torch's own that calls no function."""
+        ran = self.dispatched.take()
+        if ran.flops or ran.unknown:
+            self.reader.missed(ran, tuple(self.stack))
+            self.reader.notes[COMPILED] = None
+
     def layer(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a module that is one operation. Its hooks are not part of it."""
         stack = tuple(self.stack)
 
         def forward(*given: Any, **named: Any) -> Any:
             del vars(part)["forward"]
-            self.dispatched.take()
+            self._missed()
             self.inside.append(given)
             self.heard.clear()
             result = type(part).forward(part, *given, **named)
@@ -214,7 +238,7 @@ class Recorder(TorchFunctionMode):
         ):
             raise NumbersAsked(func.__name__)
         written_as = _written_as(sys._getframe(1))
-        self.dispatched.take()
+        self._missed()
         result = func(*args, **kwargs)
         call = Call.of_function(func, args, kwargs, result, written_as)
         self.reader.read(call, tuple(self.stack), self.dispatched.take(), of_function(call))
@@ -228,6 +252,9 @@ def _elastic(module: nn.Module) -> list[FunctionType]:
         return []
     return [vars(sys.modules[home])[label.rpartition(".")[2]] for label in FUNCTIONS if label.startswith(home)]
 
+
+COMPILED = "parts are compiled by torch.jit: their multiply-adds are counted, and nothing else that a tool may count"
+"""What a reader of the counts should know then."""
 
 _CALL = nn.Module.__call__
 _OPENED: dict[Any, FunctionType | None] = {}

@@ -95,6 +95,7 @@ def read(module: nn.Module, input: Input | Sequence[Input], **keywords: Input) -
         notes = (
             [f"counted as it ran on an image of zeros: its code reads numbers ({ran.numbers})"] if ran.numbers else []
         )
+        notes += reader.notes
         graph = _graph(reader, module)
         if ran.asked_tracing:
             traced, _ = record(module, args, named, lambda: Reader(module, shape), tracing=True)

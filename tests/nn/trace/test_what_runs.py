@@ -266,3 +266,27 @@ def test_fvcore_counts_what_runs_while_it_traces():
     assert tally(reading.graph, IMAGE, FVCORE).total == theirs("fvcore", module, IMAGE) == FIRST
     (note,) = reading.notes
     assert "fvcore" in note
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_parts_that_torch_jit_compiled_are_counted_and_noted():
+    inside = torch.jit.script(nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU()))
+    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), inside, nn.Conv2d(8, 8, 3, padding=1)).eval()
+    reading = read(module, IMAGE)
+    assert tally(reading.graph, IMAGE, MACS).total == FIRST + 2 * SECOND
+    assert tally(reading.graph, IMAGE, "torch").total == theirs("torch", module, IMAGE)
+    assert reading.graph.params == sum(p.numel() for p in module.parameters())
+    assert any("torch.jit" in note for note in reading.notes)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_functions_that_torch_jit_compiled_are_counted_and_noted():
+    @torch.jit.script
+    def convolved(x, w):
+        return torch.conv2d(x, w, padding=[1, 1])
+
+    module = Two(lambda y: False)
+    module.forward = lambda x: convolved(module.a(x), module.b.weight)
+    reading = read(module, IMAGE)
+    assert tally(reading.graph, IMAGE, MACS).total == FIRST + SECOND
+    assert any("torch.jit" in note for note in reading.notes)
