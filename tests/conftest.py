@@ -44,8 +44,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome: Any = yield
-    report = outcome.get_result()
-    if report.skipped and item.config.getoption("--no-skips") and not hasattr(report, "wasxfail"):
+    _refuse_skip(outcome.get_result(), item.config)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    outcome: Any = yield  # of a file too: pytest.importorskip at its top skips all of it
+    _refuse_skip(outcome.get_result(), collector.config)
+
+
+def _refuse_skip(report: Any, config: pytest.Config) -> None:
+    if report.skipped and config.getoption("--no-skips") and not hasattr(report, "wasxfail"):
         reason = str(report.longrepr[-1]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
         if not any(program in reason for program in PROGRAMS):
             report.outcome, report.longrepr = "failed", f"not to be skipped in CI: {reason}"

@@ -211,6 +211,23 @@ def test_what_elastic_leaves_is_told_with_its_reason(command, tmp_path):
     }
 
 
+def test_a_module_in_which_nothing_becomes_elastic_is_told_so_in_one_line(command, tmp_path):
+    (tmp_path / "user_modules.py").write_text(
+        "from torch import nn\nclass Own(nn.Conv2d): pass\n"
+        "def net(): return nn.Sequential(Own(3, 8, 3, padding=1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1))\n"
+    )
+    done = command("flops", "user_modules:net", "--elastic", "--input", "32", "--json")
+    assert done.stderr.splitlines() == [
+        "no convolution could be made Elastic: subclass (1 x), 1x1 (2 x) at 32x32",
+        "left, subclass (a subclass may compute something else): 0",
+        "left, 1x1 (a kernel of 1 x 1 sees one position): 1, 2",
+    ]
+    base, elastic = json.loads(done.stdout)["networks"]
+    assert elastic["count"] == base["count"]
+    assert elastic["elasticized"]["replaced"] == []
+    assert elastic["elasticized"]["left"][0] == {"path": "0", "reason": "subclass", "detail": "class Own"}
+
+
 def test_layer_classes_of_the_user_are_counted_where_tools_see_them(command, tmp_path):
     (tmp_path / "user_layers.py").write_text(
         "from torch import nn\n"

@@ -92,7 +92,7 @@ def candidates(
         elif altered := _alteration(module):
             yield path, module, ("altered", f"it has {altered}")
         elif type(module) is not nn.Conv2d:
-            yield path, module, ("subclass", f"a {type(module).__name__}")
+            yield path, module, ("subclass", f"class {type(module).__name__}")
         elif any(owners[id(p)] > 1 for p in module.parameters()):
             yield path, module, ("shared", REASONS["shared"])
         elif found := obstacle(module, split):

@@ -157,8 +157,8 @@ def test_every_subclass_is_left_and_named_with_the_reason():
     before = list(model)
     report = elasticize(model, input=(8, 32, 32))
     assert report.left == (
-        Left("0", "subclass", "a Same"),
-        Left("1", "subclass", "a Standardized"),
+        Left("0", "subclass", "class Same"),
+        Left("1", "subclass", "class Standardized"),
         Left("2", "altered", "it has parameters, buffers or children of its own"),
     )
     assert list(model)[:3] == before[:3]
