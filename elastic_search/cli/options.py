@@ -235,8 +235,15 @@ def load_network(name: str) -> tuple[str, Spec]:
                 f"go on with elastic-search search, with the run's space: {path.parent.name}",
             )
         return str(path) if Path(name).is_dir() else name, load_spec(path)
-    from elastic_search.arch.zoo import published
+    from elastic_search.arch.zoo import PUBLISHED, published
 
+    if name not in PUBLISHED:
+        from elastic_search.files.space import shipped_spaces
+
+        if name in shipped_spaces():
+            raise UsageError(
+                f"{name!r} is a space, not a network", "elastic-search search and elastic-search space take spaces"
+            )
     return name, published(name)
 
 

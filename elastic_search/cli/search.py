@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import signal
 import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -157,7 +158,11 @@ def search(
         if address is not None:
             SharedStudy(address, runs[0].folder).close()  # an unreachable server is reported before anything else
         stop.notice = "stopping after this epoch; press Ctrl-C again to stop at once"
-        sweep(runs, total, started)
+        try:
+            sweep(runs, total, started)
+        except KeyboardInterrupt:
+            click.echo("interrupted at once, in the middle of an epoch; run the same command to resume", err=True)
+            raise SystemExit(128 + (stop.received or signal.SIGINT)) from None
         done = [run for run in runs if run.ended]
         if targets:
             emit(sweep_report(title, done, curve([run.rows() for run in done])), fmt)

@@ -138,7 +138,7 @@ def explain(name: str, network: str | None, tolerance: Fraction | None, target: 
         inside = matcher.some(band)
         if as_json:
             return emit(verdict_report(plan, {"inside": inside}), "json")
-        click.echo(f"{inside:,} of {matcher.size:,} networks are in the band: {band}")
+        click.echo(f"{inside:,} of {matcher.size:,} networks {'is' if inside == 1 else 'are'} in the band: {band}")
         for limit in matcher.limits:
             click.echo(f"and {limit}")
         return
@@ -161,7 +161,8 @@ def lint(file: str) -> None:
     """Check a space file: report all mistakes at once, then whether its band is empty."""
     plan = _open(file)
     plan.matcher.some(plan.band)
-    click.echo(f"{file}: {plan.matcher.size:,} networks; the band is not empty")
+    size = plan.matcher.size
+    click.echo(f"{file}: {size:,} network{'' if size == 1 else 's'}; the band is not empty")
 
 
 def _show(plan: SearchSpace, title: str, named: list[tuple[str, Candidate]], fmt: str) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import elastic_search
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import parse_split
-from elastic_search.arch.zoo import published
+from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import CONVENTIONS
-from elastic_search.errors import ElasticError, FileError, SpecError, UnknownNameError
+from elastic_search.errors import ElasticError, FileError, SpecError, UnknownNameError, UsageError
 from elastic_search.files import toml
 from elastic_search.files.schema import validated
 from elastic_search.files.space_schema import SpaceModel, space_mistakes
@@ -25,6 +25,8 @@ from elastic_search.space.depths import scaled
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
 from elastic_search.space.work import Watch, unwatched
+
+TAKE_NETWORKS = "flops, compare, diff, draw and match take networks"
 
 MAX_BLOCKS = 5_000_000
 """Most blocks in all the options for a stage together."""
@@ -131,6 +133,7 @@ def load_space(name: str | Path) -> SearchSpace:
 
     Raises:
         UnknownNameError: if there is no shipped space with that name.
+        UsageError: if it is the name of a published network.
         FileError: if there are mistakes; names the file and all of them.
     """
     name = str(name)
@@ -138,6 +141,8 @@ def load_space(name: str | Path) -> SearchSpace:
         path = Path(name)
     else:
         shipped = shipped_spaces()
+        if name not in shipped and name in PUBLISHED:
+            raise UsageError(f"{name!r} is a network, not a space", f"spaces: {', '.join(shipped)}; {TAKE_NETWORKS}")
         if name not in shipped:
             raise UnknownNameError("space", name, list(shipped), "(or give a path that ends in .toml)")
         path = shipped[name]
@@ -165,7 +170,10 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
 
 def read_model(text: str, path: str) -> SpaceModel:
     """The checked values of a space file, with those that it inherits; ``path`` is for messages."""
-    data = inherited(toml.parse(text, path), path)
+    data = toml.parse(text, path)
+    if {"family", "stages"} <= set(data) and "base" not in data:
+        raise FileError(f"{path}: a network, not a space", TAKE_NETWORKS)
+    data = inherited(data, path)
     return validated(data, path, SpaceModel, space_mistakes(data))
 
 

@@ -85,6 +85,8 @@ def load_spec(path: str | Path) -> Spec:
         FileError: if there are mistakes; names the file and all of them.
     """
     data = toml.parse(toml.read(Path(path)), str(path))
+    if "base" in data and not {"family", "stages"} & set(data):
+        raise FileError(f"{path}: a space, not a network", "elastic-search search and elastic-search space take spaces")
     family = str(data.get("family"))
     # The model of any family reports an unknown name.
     model = _model(family if family in FAMILIES else next(iter(FAMILIES)))

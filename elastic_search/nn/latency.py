@@ -62,4 +62,5 @@ def _timed(net: nn.Module, images: torch.Tensor) -> float:
 def _name(where: torch.device) -> str:
     if where.type == "cuda":
         return torch.cuda.get_device_name(where)
-    return f"{where.type}, {torch.get_num_threads()} threads" if where.type == "cpu" else where.type
+    threads = torch.get_num_threads()
+    return f"{where.type}, {threads} thread{'s' if threads > 1 else ''}" if where.type == "cpu" else where.type

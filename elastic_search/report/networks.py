@@ -89,8 +89,9 @@ def match_report(matches: Matches, label: str, base: Spec, split: Split) -> Repo
     for key in ("macs", "params"):
         fields += [Field(key, key, "count"), Field(f"{key}_difference", "change", "change")]
     types = f" ({split.down} down, {split.up} up)" if split.scales_down else ""
-    more = f"; showing the nearest {len(networks)} (--limit)" if len(networks) < found else ""
-    notes = [f"{found:,} match{more}", f"inside: {band}"]
+    shown = "the nearest one is" if len(networks) == 1 else f"the nearest {len(networks)} are"
+    more = f"; {shown} shown (--limit)" if len(networks) < found else ""
+    notes = [f"{found:,} match{'es' * (found == 1)}{more}", f"inside: {band}"]
     notes += [f"and {params}"] if params else []
     notes += [TRAINED] * (split.up == "trained")
     head: Record = {"base": label, "split": str(split), "down": split.down if split.scales_down else None}

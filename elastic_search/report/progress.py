@@ -39,6 +39,7 @@ class Progress:
         self._base: float | None = None
         self._said = time.monotonic()
         self._live: Live | None = None
+        self._asked_to_stop: Callable[[], str] = lambda: ""
 
     def note(self, what: str) -> None:
         self.say(what, alone=True)
@@ -63,9 +64,14 @@ class Progress:
                 console=Console(stderr=True), transient=True, refresh_per_second=2, get_renderable=self._render
             )
             self._live.start()
+            # Written to the terminal as it comes, a notice would be where the line is drawn next.
+            notice, run.stop.notice = run.stop.notice, ""
+            self._asked_to_stop = lambda: "" if run.stop.received is None else notice
         try:
             yield
         finally:
+            if self._live is not None:
+                run.stop.notice = notice
             if self._live is not None:
                 self._live.stop()
                 self._live = None
@@ -99,7 +105,9 @@ class Progress:
         from rich.text import Text
 
         doing = [now for _, now in sorted(self._now.items())] or ["preparing"]
-        return Text(f"{self._where} | " + self._line("\n".join(doing)), overflow="fold")
+        line = f"{self._where} | " + self._line("\n".join(doing))
+        asked = self._asked_to_stop()
+        return Text(f"{line}\n{asked}" if asked else line, overflow="fold")
 
     def say(self, what: str, alone: bool = False) -> None:
         """Print a line; ``alone`` omits the best accuracy so far and the time left."""

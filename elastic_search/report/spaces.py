@@ -52,7 +52,8 @@ def count_report(plan: SearchSpace, inside: int, marginals: dict[str, dict[Any, 
     values = {choice: {str(value): n for value, n in counts.items()} for choice, counts in marginals.items()}
     fields = [Field("choice", "choice"), Field("value", "value")]
     fields += [Field("inside", "networks", "number"), Field("share", "share", "number")]
-    title = f"{inside:,} of {size:,} networks of {plan.name} are in the band ({share_text(inside, size)})"
+    verb = "is" if inside == 1 else "are"
+    title = f"{inside:,} of {size:,} networks of {plan.name} {verb} in the band ({share_text(inside, size)})"
     notes = [f"band: {plan.band}", *(f"and {limit}" for limit in plan.matcher.limits)]
     return Report(title, fields, rows, notes, {**head, "marginals": values}, "space count", records)
 

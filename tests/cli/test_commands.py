@@ -116,7 +116,7 @@ def test_match_lists_all_in_machine_formats_and_a_few_in_the_table(command):
     distances = [abs(network["count"] - data["target"]) for network in data["networks"]]
     assert distances == sorted(distances)
     table = command(*args, "--limit", "4").stdout
-    assert f"{data['found']} match; showing the nearest 4" in table
+    assert f"{data['found']} match; the nearest 4 are shown" in table
     assert f"{'-'.join(map(str, data['networks'][3]['depths']))}" in table
 
 

@@ -322,3 +322,9 @@ def test_resnet_has_nothing_to_split_and_no_hint_that_fails(command, name):
     hint = said.rpartition("hint: ")[2].rpartition(": ")[2].split()
     assert hint[0] == "flops"
     command(*hint)
+
+
+def test_name_of_a_space_is_told_from_an_unknown_network(command):
+    done = command("flops", "demo", check=2)
+    assert done.stderr.splitlines()[0] == "error: 'demo' is a space, not a network"
+    assert "elastic-search search" in done.stderr

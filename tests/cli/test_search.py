@@ -12,7 +12,9 @@ from contextlib import closing
 from datetime import datetime
 
 import pytest
+from click.testing import CliRunner
 
+from elastic_search.cli.main import cli
 from elastic_search.cli.search import seconds_until
 from elastic_search.search.store.ranking import pareto_front
 from tests.cli.staging import SPACE, launch, space, wait_for  # noqa: F401
@@ -92,6 +94,18 @@ def test_signal_ends_cleanly_and_the_same_command_resumes(space, whole, sent, co
     done, resumed = results(space, "stopped")
     assert "resuming" in done.stderr
     assert resumed == whole
+
+
+def test_second_signal_says_that_the_same_command_resumes(space, monkeypatch):  # noqa: F811
+    def interrupted(runs, seconds, began):
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.chdir(space)
+    monkeypatch.setattr("elastic_search.search.run.sweep", interrupted)
+    done = CliRunner().invoke(cli, ["search", "tiny.toml", "--trials", "1", "--device", "cpu"])
+    assert done.exit_code == 128 + signal.SIGTERM
+    assert done.stderr.endswith("run the same command to resume\n")
 
 
 def killed_search(space, kills, seed):  # noqa: F811

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.split import TYPES, parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
-from elastic_search.errors import ElasticError, FileError, UnknownNameError
+from elastic_search.errors import ElasticError, FileError, UnknownNameError, UsageError
 from elastic_search.files import dump_spec, load_space, load_spec, parse_space, shipped_spaces
 from elastic_search.recipes import Training
 from tests.staging import SPACE
@@ -239,7 +239,7 @@ def test_shipped_space_loads_by_bare_name_and_is_not_empty(name):
 
 def test_unknown_space_suggests_the_nearest():
     with pytest.raises(UnknownNameError) as error:
-        load_space("resnet50")
+        load_space("resnex50")
     assert "did you mean resnext50" in error.value.hint
 
 
@@ -308,3 +308,27 @@ def test_spec_of_another_number_of_channels_is_read_back(tmp_path):
     spec = replace(published("resnext50"), in_channels=1)
     (tmp_path / "net.toml").write_text(dump_spec(spec))
     assert load_spec(tmp_path / "net.toml") == spec
+
+
+def test_byte_order_mark_is_no_part_of_a_file(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    (tmp_path / "space.toml").write_bytes(mark + SPACE.strip().encode())
+    (tmp_path / "net.toml").write_bytes(mark + dump_spec(published("resnext50")).encode())
+    assert load_space(tmp_path / "space.toml").base_name == "resnext50"
+    assert load_spec(tmp_path / "net.toml") == published("resnext50")
+
+
+def test_space_where_a_network_is_wanted_and_the_reverse_is_one_line(tmp_path):
+    (tmp_path / "space.toml").write_text(SPACE)
+    (tmp_path / "net.toml").write_text(dump_spec(published("resnext50")))
+    with pytest.raises(FileError) as found:
+        load_spec(tmp_path / "space.toml")
+    assert found.value.message == f"{tmp_path / 'space.toml'}: a space, not a network"
+    assert "search" in found.value.hint
+    with pytest.raises(FileError) as found:
+        load_space(tmp_path / "net.toml")
+    assert found.value.message == f"{tmp_path / 'net.toml'}: a network, not a space"
+    assert "flops" in found.value.hint
+    with pytest.raises(UsageError, match="'resnext50_elastic' is a network, not a space") as found:
+        load_space("resnext50_elastic")
+    assert "flops" in found.value.hint

@@ -11,7 +11,7 @@ import elastic_search
 from elastic_search.arch.zoo import published
 from elastic_search.errors import EnvironmentFault, NothingFitsError, UsageError
 from elastic_search.files import parse_space
-from elastic_search.search.evaluator import Named
+from elastic_search.search.evaluator import Named, TrialError
 from elastic_search.search.run import Silent
 from elastic_search.search.run import search as function
 from elastic_search.search.store.result import Result
@@ -101,3 +101,45 @@ def test_test_accuracy_is_recorded_where_there_is_one():
         assert Result.read(json.loads(json.dumps(one.to_dict())), 0, "0.json", "") == one
     with pytest.raises(EnvironmentFault, match="test_accuracy is not valid"):
         Result.read({**json.loads(json.dumps(tested.to_dict())), "test_accuracy": "0.75"}, 0, "0.json", "")
+
+
+def failing(error):
+    def fault(epoch):
+        raise error
+
+    return Trainer(fault)
+
+
+class Slow(Trainer):
+    """Cannot be measured."""
+
+    def pace(self, spec):
+        raise TrialError("out of memory")
+
+
+@pytest.mark.parametrize("trainer", (Slow(), failing(EnvironmentFault("no data")), failing(RuntimeError("no kernel"))))
+def test_run_that_fails_before_anything_was_trained_leaves_no_folder(tmp_path, trainer):
+    with pytest.raises((EnvironmentFault, RuntimeError)):
+        function(SPACE, trainer, trials=1, root=tmp_path / "runs", **OPTIONS)
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "runs").mkdir()
+    with pytest.raises((EnvironmentFault, RuntimeError)):
+        function(SPACE, trainer, trials=1, root=tmp_path / "runs", **OPTIONS)
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_run_that_fails_later_or_again_keeps_its_folder(tmp_path):
+    function(SPACE, Trainer(), trials=1, root=tmp_path, **OPTIONS)
+    before = sorted(path.name for path in (tmp_path / "small").rglob("*.json"))
+    with pytest.raises(UsageError, match="other settings"):
+        function(SPACE, Trainer(), trials=1, seed=3, root=tmp_path, **OPTIONS)
+    assert sorted(path.name for path in (tmp_path / "small").rglob("*.json")) == before
+
+    def fault(epoch):
+        if epoch == 2:
+            raise RuntimeError("in the second epoch of the base")
+
+    with pytest.raises(RuntimeError, match="second epoch"):
+        function(SPACE, Trainer(fault), trials=1, root=tmp_path, name="later", **OPTIONS)
+    assert (tmp_path / "later/checkpoints/base.pt").exists()
+    assert (tmp_path / "later/run.json").exists()

@@ -99,7 +99,7 @@ def test_record_of_another_scaled_base_is_found(tmp_path):
 
 @pytest.mark.slow
 def test_command_reports_the_scaled_base_in_every_format(command, tmp_path):
-    (tmp_path / "off.toml").write_text(TINY.replace("[band]", '[band]\ntarget = "300M"'))
+    (tmp_path / "off.toml").write_text(TINY.replace("[band]", '[band]\ntarget = "300M"\ntolerance = "2%"'))
     args = ("search", "off.toml", "--trials", "2", "--device", "cpu")
     done = command(*args)
     assert "scaled base " in done.stderr

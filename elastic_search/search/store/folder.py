@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,15 @@ class RunFolder:
     def locked(self, sweep: bool = True) -> Iterator[None]:
         """Lock the run for this process; the kernel releases it when the process dies.
 
+        A run that begins in the context, and fails in it before anything was trained, leaves no folder.
+
         Args:
             sweep: whether to delete what a killed start left.
 
         Raises:
             EnvironmentFault: if another process holds the lock, or the folder cannot be created.
         """
+        known, made = (self.path / "run.json").exists(), not self.path.parent.exists()
         lock = acquired(self.path / "lock")
         if lock is None:
             hint = "wait for it, or choose another --name"
@@ -99,8 +103,23 @@ class RunFolder:
             if sweep:
                 self._sweep()
             yield
+        except BaseException:
+            if not known and not self._holds_training():
+                self._remove(self.path.parent if made else None)
+            raise
         finally:
             lock.release()
+
+    def _holds_training(self) -> bool:
+        """Whether anything was trained: a result, or the checkpoint of one that is not complete."""
+        return any(next(self.path.glob(kept), None) for kept in ("base.json", "trials/*.json", "checkpoints/*.pt"))
+
+    def _remove(self, root: Path | None) -> None:
+        """Remove a run that failed before anything was trained, and the folder of runs if it is empty and ours."""
+        with suppress(OSError):
+            shutil.rmtree(self.path)
+            if root is not None:
+                root.rmdir()
 
     def _sweep(self) -> None:
         """Delete half-written files of a killed start, and checkpoints of recorded trials."""

@@ -94,7 +94,7 @@ def _results(folder: RunFolder, plan: SearchSpace) -> tuple[dict[int, Result], l
     for number, seed in folder.repeated():
         look(f"repeats/{number}-{seed}.json", partial(folder.result, number, seed))
     missing = set(range(max(results, default=-1) + 1)) - set(folder.trials())
-    trials = f"{len(results)} results" + (f", {len(missing)} open" if missing else "")
+    trials = f"{len(results)} result{'' if len(results) == 1 else 's'}" + (f", {len(missing)} open" if missing else "")
     return results, [Finding("trials", True, trials), *found]
 
 
@@ -124,7 +124,7 @@ def _database(folder: RunFolder, results: dict[int, Result]) -> str:
         if result and (difference := differs(trial, result)):
             raise EnvironmentFault(f"trial {trial.number} has other {difference} than its file")
     running = sum(not trial.state.is_finished() for trial in trials)
-    return f"{len(trials)} trials" + (f", {running} to be resumed" if running else "")
+    return f"{len(trials)} trial{'' if len(trials) == 1 else 's'}" + (f", {running} to be resumed" if running else "")
 
 
 def _is_whole(path: Path) -> bool:

@@ -26,7 +26,8 @@ class Row:
     """A result and its rank.
 
     Attributes:
-        rank: "base"; "scaled" for the base scaled to the band; "1", "2", … for those trained to the end; "stopped"; "failed".
+        rank: "base"; "scaled" for the base scaled to the band; "1", "2", … for those trained to the end; "stopped";
+            "failed".
         result: what the training gave.
         spec: the network.
         difference: relative difference of its cost to the base's, or to that of the scaled base.

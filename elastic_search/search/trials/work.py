@@ -129,11 +129,11 @@ class Work:
                 return Job("base", None, self.plan.space.base, None, self.settings.seed)
             self._claims.release("base", ended=True)
         scaled = self.plan.scaled_base
-        if scaled is not None and self.folder.result(SCALED) is None and not self.stopped():
-            if self._claims.take("scaled"):
-                if self.folder.result(SCALED) is None:
-                    return Job("scaled", SCALED, scaled, self._depths(scaled), self.settings.seed)
-                self._claims.release("scaled", ended=True)
+        wanted = scaled is not None and self.folder.result(SCALED) is None and not self.stopped()
+        if scaled is not None and wanted and self._claims.take("scaled"):
+            if self.folder.result(SCALED) is None:
+                return Job("scaled", SCALED, scaled, self._depths(scaled), self.settings.seed)
+            self._claims.release("scaled", ended=True)
         trials = self._study.get_trials(deepcopy=False)
         unfinished = [t for t in trials if t.state == TrialState.RUNNING and str(t.number) not in self._waiting]
         enough = self.settings.trials is not None and len(trials) >= self.settings.trials
