@@ -4,9 +4,10 @@ The public names are resolved on first use; importing the package loads nothing 
 met: ``count``, ``tally``, ``MACS``, ``FVCORE``, ``TORCH``: what a network costs. ``published``, ``load_spec``,
 ``dump_spec``, ``ResNeXt``, ``ResNet``, ``DLA``, ``DenseNet``: networks as specs; ``elastic``, ``parse_split``,
 ``Split``, ``Branch``, ``Stage``: their edits; ``Classifier``, ``WindowClassifier``, ``network``: what they end in.
-``build``, ``Net``: torch modules of them; ``save_weights``, ``load_weights``, ``load_published``: their weights. ``trace``, ``register_rule``,
-``elasticize``: your own modules. ``load_space``, ``SearchSpace``, ``Space``, ``match``, ``search``, ``Silent``: which
-networks of a cost there are, and which is better. ``ElasticError``: every error that a user can cause.
+``build``, ``Net``: torch modules of them; ``save_weights``, ``load_weights``, ``load_published``: their weights.
+``trace``, ``register_rule``, ``elasticize``: your own modules. ``load_space``, ``SearchSpace``, ``Space``, ``match``,
+``search``, ``Silent``: which networks of a cost there are, and which is better. ``ElasticError``: every error that a
+user can cause.
 """
 
 from typing import TYPE_CHECKING

@@ -46,7 +46,7 @@ THIRD_PARTIES = {
     "thop": ("nn.tools",),
     "torchinfo": ("nn.tools",),
     "safetensors": ("nn.weights",),
-    "matplotlib": ("draw.figure4",),
+    "matplotlib": ("draw.figure4",, "draw.picture"),
     "plotext": ("draw.figure4",),
     "rich": ("report",),
     "click": ("cli",),

@@ -234,7 +234,7 @@ def load_network(name: str) -> tuple[str, Spec]:
                 f"{path}: no Elastic network of this run has been trained yet, so none is the best",
                 f"go on with elastic-search search, with the run's space: {path.parent.name}",
             )
-        return str(path), load_spec(path)
+        return str(path) if Path(name).is_dir() else name, load_spec(path)
     from elastic_search.arch.zoo import PUBLISHED, published
 
     if name not in PUBLISHED:

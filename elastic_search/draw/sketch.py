@@ -132,7 +132,7 @@ class Sketch:
     def resolutions(self) -> tuple[Resolution, ...]:
         """Every resolution in the drawing, highest first."""
         boxes = (box for panel in self.panels for item in panel.items for box in item.detail.boxes)
-        return tuple(sorted({box.resolution for box in boxes}, reverse=True))
+        return tuple(sorted({box.resolution for box in boxes if box.form != "join"}, reverse=True))
 
 
 RAMP = ((253, 231, 200), (250, 190, 140), (240, 135, 110), (205, 85, 125), (140, 58, 140), (72, 45, 130))
@@ -194,7 +194,7 @@ def sketch(network: Network, input: Shape) -> Sketch:
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    graph, found = network.graph, _Found()
+    graph, found = network.graph, _Found(_block_kinds(network.graph))
     whole = count(graph, (input,), MACS)[0].total or 1
     nodes = _grouped(graph)
     if len(nodes) > MAX_PANELS:
@@ -203,7 +203,10 @@ def sketch(network: Network, input: Shape) -> Sketch:
     def visit(node: Node, values: tuple[_Value, ...]) -> tuple[_Value, ...]:
         assert isinstance(node.op, Graph)
         cost, outputs = count(node.op, _shapes(values), MACS)
-        return found.add(_panel(node, _shapes(values), outputs[0], cost.total / whole), values, outputs)
+        if len(nodes) > 1 and len(values) == len(outputs) == 1 and _is_quiet(node.op):
+            return (_Value(outputs[0], values[0].source),)
+        panel = _panel(node, _shapes(values), outputs[0], cost.total / whole, found.blocks)
+        return found.add(panel, values, outputs)
 
     replace(graph, nodes=tuple(nodes)).run((_Value(input, IN),), visit)
     return Sketch(network.label, input, tuple(found.parts), tuple(found.edges))
@@ -217,9 +220,13 @@ class _Value(NamedTuple):
 
 
 class _Found:
-    """Parts in order, and the edges between those that values come from."""
+    """Parts in order, and the edges between those that values come from.
 
-    def __init__(self) -> None:
+    Graphs of the kinds ``blocks`` are drawn whole.
+    """
+
+    def __init__(self, blocks: frozenset[str] = frozenset()) -> None:
+        self.blocks = blocks
         self.parts: list[Any] = []
         self.edges: list[tuple[int, int]] = []
 
@@ -254,11 +261,11 @@ def _grouped(graph: Graph) -> list[Node]:
     return nodes
 
 
-def _panel(node: Node, inputs: tuple[Shape, ...], output: Shape, share: float) -> Panel:
+def _panel(node: Node, inputs: tuple[Shape, ...], output: Shape, share: float, whole: frozenset[str]) -> Panel:
     assert isinstance(node.op, Graph)
-    found = _Found()
+    found = _Found(whole)
     entering = tuple(_Value(shape, IN) for shape in inputs)
-    if node.op.kind == "layers" or _is_block(node.op):
+    if node.op.kind == "layers" or _is_block(node.op, whole):
         found.add(Item(node.op.kind, _detail(node.op, inputs)), entering[:1], (output,))
     else:
         _items(node.op, entering, found)
@@ -267,10 +274,29 @@ def _panel(node: Node, inputs: tuple[Shape, ...], output: Shape, share: float) -
     return Panel(name, node.op.kind, output, share, blocks, tuple(found.parts), tuple(found.edges))
 
 
-def _is_block(graph: Graph) -> bool:
-    """Whether a graph is drawn as one item: it joins its own values, or holds no graph."""
-    live = [node.op for node in graph.nodes if node.name in graph.live]
-    return any(isinstance(op, JOINS) for op in live) or not any(isinstance(op, Graph) for op in live)
+def _is_block(graph: Graph, whole: frozenset[str]) -> bool:
+    """Whether a graph is drawn as one item: it or another of its kind joins its own values, or it holds no graph."""
+    return graph.kind in whole or _joins(graph) or not any(isinstance(node.op, Graph) for node in graph.nodes)
+
+
+def _joins(graph: Graph) -> bool:
+    return any(isinstance(node.op, JOINS) for node in graph.nodes if node.name in graph.live)
+
+
+CONTAINERS = ("sequential", "modulelist", "moduledict", "")
+"""Kinds of graphs that say nothing of what is inside."""
+
+
+def _block_kinds(graph: Graph) -> frozenset[str]:
+    """Kinds of the nested graphs that join their own values, as a residual block does."""
+    nested = [node.op for node in graph.nodes if isinstance(node.op, Graph)]
+    own = {inner.kind for inner in nested if _joins(inner) and inner.kind not in CONTAINERS}
+    return frozenset(own).union(*map(_block_kinds, nested))
+
+
+def _is_quiet(graph: Graph) -> bool:
+    """Whether nothing of a graph is drawn: it normalises, or is a view."""
+    return all(_silent(node.op, len(node.inputs)) for _, node in graph.leaves(dead=False))
 
 
 def _items(graph: Graph, inputs: tuple[_Value, ...], found: _Found) -> tuple[_Value, ...]:
@@ -278,9 +304,11 @@ def _items(graph: Graph, inputs: tuple[_Value, ...], found: _Found) -> tuple[_Va
 
     def visit(node: Node, values: tuple[_Value, ...]) -> tuple[_Value, ...]:
         nested = node.op if isinstance(node.op, Graph) else None
-        if nested and not _is_block(nested):
-            return _items(nested, values, found)
         outputs = output_shapes(node.op, _shapes(values))
+        if nested and len(values) == len(outputs) == 1 and _is_quiet(nested):
+            return (_Value(outputs[0], values[0].source),)
+        if nested and not _is_block(nested, found.blocks):
+            return _items(nested, values, found)
         if _silent(node.op, len(values)):
             return (_Value(outputs[0], values[0].source),)
         detail = _detail(nested or Graph("", node.inputs, (node,), (node.name,)), _shapes(values))
@@ -315,7 +343,8 @@ def _silent(op: Op | Graph, inputs: int) -> bool:
 
 def _box(op: Op | Graph, inputs: int, output: Shape) -> Box | None:
     """How an op is drawn; None if it is opened or skipped."""
-    resolution = output[1:]
+    # A linear layer on a map has the channels last.
+    resolution = output[:2] if isinstance(op, ops.Linear) and op.last else output[1:]
     if isinstance(op, Graph):
         return Box("unit", "squeeze-excite", resolution) if op.kind == "squeeze-excite" else None
     if _silent(op, inputs):

@@ -274,8 +274,6 @@ def _legend(sketch: Sketch, fills: dict[Resolution, str], margin: float) -> tupl
     parts = [text(margin, 66, "resolution in pixels", fill=FAINT, anchor="start")]
     x = margin + text_width("resolution in pixels") + 4
     for resolution in sketch.resolutions:
-        if resolution == (1, 1):
-            continue
         shown = size_text(resolution)
         parts.append(rect(x, 53, 17, 17, fills[resolution], LINE, 3))
         parts.append(text(x + 23, 66, shown, anchor="start"))

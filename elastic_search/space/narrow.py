@@ -12,7 +12,7 @@ from elastic_search.space.choice import Space
 from elastic_search.space.parts import Quantity
 from elastic_search.space.work import MAX_STAGES, Work
 
-TRIED = MAX_STAGES // 7
+TRIED = MAX_STAGES // 10
 """Most effort of the stages of all narrower spaces that are tried: an answer is due in two seconds."""
 
 

@@ -128,7 +128,7 @@ def test_spec_file_is_compared_with_a_published_network(tmp_path):
 @pytest.mark.parametrize(
     ("args", "code", "expected"),
     (
-        ("compare", 2, "Missing argument"),
+        ("compare", 2, "missing argument"),
         ("compare resnext50 resnext5", 2, "did you mean resnext50"),
         ("compare resnext50 densenet201 --input 16", 2, "densenet201: block3.transition.pool"),
         ("compare resnext50 --sort flops", 2, "macs"),

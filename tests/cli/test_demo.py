@@ -80,6 +80,7 @@ def networks(folder, listed):
     return rows
 
 
+@pytest.mark.slow
 def test_demo_trains_the_base_and_four_networks_to_the_end(tmp_path):
     listed, stderr = ended(launch(tmp_path, True, "--format", "csv"))
     for said in ("measuring an epoch", "steps/s in each of 2 workers", "ends: in about 0:", "no limit"):

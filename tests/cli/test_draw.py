@@ -42,12 +42,12 @@ def test_name_of_a_file_is_escaped_everywhere(command, tmp_path):
 @pytest.mark.parametrize(
     ("args", "code", "expected"),
     (
-        ("draw", 2, "Missing argument"),
+        ("draw", 2, "missing argument"),
         ("draw resnext5 -o net.svg", 2, "did you mean resnext50"),
-        ("draw resnext50 -o net.png", 2, "use one of .svg"),
+        ("draw resnext50 -o net.bmp", 2, "use one of .svg"),
         ("draw resnext50 -o nowhere/net.svg", 3, "cannot be written"),
         ("draw densenet201 --input 16 -o net.svg", 2, "does not fit"),
-        ("draw resnext50 --format png", 2, "svg"),
+        ("draw resnext50 --format bmp", 2, "svg"),
     ),
 )
 def test_wrong_use_ends_with_a_message(command, tmp_path, args, code, expected):

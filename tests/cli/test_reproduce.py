@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from elastic_search.atomic import sealed
 from tests.cli.staging import made, run  # noqa: F401
 
@@ -13,6 +15,7 @@ def test_trial_is_the_same_again(command, run):  # noqa: F811
     assert data["again"] == json.loads((run / "trials/1.json").read_text())["curve"]
 
 
+@pytest.mark.slow
 def test_other_curve_is_exit_1_and_other_versions_are_named(command, run):  # noqa: F811
     result = json.loads((run / "trials/0.json").read_text())
     del result["sha256"], result["schema"]

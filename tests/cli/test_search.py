@@ -80,7 +80,9 @@ def test_finished_run_is_shown_and_not_overwritten(command, space):  # noqa: F81
     assert "choose another --name" in refused.stderr
 
 
-@pytest.mark.parametrize(("sent", "code"), ((signal.SIGINT, 130), (signal.SIGTERM, 143)))
+@pytest.mark.parametrize(
+    ("sent", "code"), (pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143))
+)
 def test_signal_ends_cleanly_and_the_same_command_resumes(space, whole, sent, code):  # noqa: F811
     process = launch(space, "--trials", "3", "--name", "stopped")
     wait_for(space / "runs/stopped/checkpoints/0.pt", process)
@@ -127,6 +129,7 @@ def killed_search(space, kills, seed):  # noqa: F811
     return redone
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments_lose_no_result(space, whole):  # noqa: F811
     assert killed_search(space, 2, seed=1)
     _, killed = results(space, "killed")
@@ -154,6 +157,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(command, space):  # noqa: F8
     assert datetime.fromisoformat(plan["end"]).tzinfo is not None
 
 
+@pytest.mark.slow
 def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_run_would(command, space):  # noqa: F811
     args = ("search", "tiny.toml", "--device", "cpu")
     command(*args, "--trials", "2")
@@ -201,6 +205,7 @@ def test_measuring_obeys_a_signal_and_the_time(space):  # noqa: F811
     assert "the time ended before" in timed.stderr
 
 
+@pytest.mark.slow
 def test_full_disk_ends_with_a_message_and_the_run_resumes(space):  # noqa: F811
     """A limit on the size of files stands in for the disk: checkpoints do not fit."""
     code = (
@@ -224,6 +229,7 @@ def test_full_disk_ends_with_a_message_and_the_run_resumes(space):  # noqa: F811
     assert "resuming" in done.stderr
 
 
+@pytest.mark.slow
 def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa: F811
     args = ("search", "tiny.toml", "--targets", "350M,335M", "--trials", "1", "--minutes", "5", "--device", "cpu")
     done = command(*args)

@@ -1,6 +1,8 @@
 import json
 from fractions import Fraction
 
+import pytest
+
 from elastic_search.files import load_space
 
 
@@ -78,3 +80,15 @@ def test_space_lint_names_every_width_and_cardinality(command, tmp_path):
     found = command("space", "lint", "paths.toml", check=2).stderr
     assert "cardinality.choices[1]" in found
     assert "cardinality.choices[3]" in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", ["space count", "space sample", "space bounds", "space nearest", "search --dry-run"])
+def test_space_that_is_too_large_is_refused_by_every_command(command, tmp_path, line):
+    widths = "\n".join(f"layer{i} = [{w}, {2 * w}, {3 * w}, {4 * w}]" for i, w in enumerate((96, 192, 384, 768), 1))
+    (tmp_path / "wide.toml").write_text(f'schema = 1\ninherit = "resnext50_blocks"\n[widths]\n{widths}\n')
+    budget = ["--minutes", "1"] if "search" in line else []
+    done = command(*line.split(), "wide.toml", *budget, check=2)
+    assert "error: " in done.stderr
+    assert "[widths]" in done.stderr
+    assert done.stdout == ""

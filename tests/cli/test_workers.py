@@ -66,6 +66,7 @@ def killed_workers(space, kills, trials, seed):  # noqa: F811
     return done
 
 
+@pytest.mark.slow
 @linux
 def test_killed_workers_are_replaced_and_nothing_is_lost(space):  # noqa: F811
     assert killed_workers(space, 2, 6, seed=1)
@@ -79,6 +80,7 @@ def test_ten_killed_workers_are_replaced_and_nothing_is_lost(space):  # noqa: F8
     assert killed_workers(space, 10, 12, seed=2) >= 5
 
 
+@pytest.mark.slow
 @linux
 def test_workers_end_with_a_killed_supervisor_and_the_run_resumes(space):  # noqa: F811
     process = launch(space, "--trials", "4", "--workers", "2", "--name", "orphans")

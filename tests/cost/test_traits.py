@@ -131,7 +131,7 @@ def averaged(graph):
     nodes = []
     for node in graph.nodes:
         op = averaged(node.op) if isinstance(node.op, Graph) else node.op
-        nodes.append(replace(node, op=op.edited(kind="avg") if isinstance(op, ops.Pool) else op))
+        nodes.append(node._replace(op=op.edited(kind="avg") if isinstance(op, ops.Pool) else op))
     return replace(graph, nodes=tuple(nodes))
 
 

@@ -7,16 +7,19 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 
 import pytest
+from torch import nn
 
 from elastic_search.arch import ops
 from elastic_search.arch.graph import Builder
 from elastic_search.arch.network import Network
-from elastic_search.arch.ops import image
+from elastic_search.arch.ops import Shape, image
 from elastic_search.arch.zoo import published
 from elastic_search.draw.charts import dot, mermaid
+from elastic_search.draw.picture import picture
 from elastic_search.draw.pieces import path
 from elastic_search.draw.sketch import LEVELS, colours, sketch, text_colour
 from elastic_search.draw.svg import svg
+from elastic_search.nn.trace.tracing import trace
 
 NAMES = (
     "resnext50", "resnext50_elastic", "se_resnext50_elastic", "dla_x60", "dla_x60_elastic", "dla_x102_elastic",
@@ -212,3 +215,60 @@ def test_graph_that_does_nothing_is_drawn():
 
 def test_line_without_length_is_none():
     assert path((0, 0), (0, 0)) == ""
+
+
+class ChannelsLast(nn.Module):
+    """A block of ConvNeXt: its linear layers see the channels last."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(8, 8, 3, padding=1), nn.LayerNorm(8)
+        self.up, self.down = nn.Linear(8, 32), nn.Linear(32, 8)
+
+    def forward(self, x):
+        y = self.norm(self.conv(x).permute(0, 2, 3, 1))
+        return x + self.down(self.up(y)).permute(0, 3, 1, 2)
+
+
+class Inverted(nn.Module):
+    """A block of MobileNet, of which only some have a residual."""
+
+    def __init__(self, residual):
+        super().__init__()
+        self.residual, self.layers = residual, nn.Sequential(nn.Sequential(nn.Conv2d(8, 16, 1)), nn.Conv2d(16, 8, 1))
+
+    def forward(self, x):
+        return x + self.layers(x) if self.residual else self.layers(x)
+
+
+def of_module(*layers):
+    module = nn.Sequential(nn.Sequential(*layers), nn.Conv2d(8, 4, 1))
+    return sketch(Network("own", trace(module, (8, 20, 12))), Shape(8, 20, 12))
+
+
+def test_channels_last_layers_have_the_colour_of_their_resolution():
+    boxes = of_module(ChannelsLast(), nn.LayerNorm([20, 12]), nn.Identity()).panels[0].items[0].detail.boxes
+    assert [(box.label, box.resolution) for box in boxes if box.form == "layer"] == [
+        ("3×3, 8", (20, 12)), ("linear, 32", (20, 12)), ("linear, 8", (20, 12)),
+    ]  # fmt: skip
+    assert of_module(ChannelsLast()).resolutions == ((20, 12),)
+
+
+def test_blocks_of_one_kind_are_drawn_alike_and_norms_are_not_drawn():
+    panel = of_module(Inverted(False), nn.Sequential(nn.BatchNorm2d(8), nn.ReLU()), Inverted(True)).panels[0]
+    assert [(item.kind, len(item.detail.boxes)) for item in panel.items] == [("inverted", 2), ("inverted", 3)]
+
+
+@pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_drawings_are_pictures_too(form, start):
+    text = svg(drawn("dla_x60_elastic"))
+    found = picture(text, form)
+    assert found.startswith(start)
+    assert found == picture(text, form)
+
+
+def test_the_legend_names_every_colour():
+    found = drawn("resnext50_elastic")
+    assert (1, 1) in found.resolutions
+    legend = svg(found).split("resolution in pixels")[1][:2000]
+    assert all(f'fill="{fill}"' in legend for fill in colours(found.resolutions).values())

@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_map_only
 from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted
 from elastic_search.nn.trace.dispatched import Dispatched
-from elastic_search.nn.trace.heard import Counts, of_function, of_module, parents
+from elastic_search.nn.trace.heard import Counts, of_function, of_module, parents, ptflops
 from elastic_search.nn.trace.hollow import Hollow, NumbersAsked
 from elastic_search.nn.trace.reader import Reader
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES
@@ -246,7 +246,7 @@ def _opened(func: Any) -> FunctionType | None:
         return _OPENED[func]
     opened = None
     of_torch = isinstance(func, FunctionType) and func.__module__ == "torch.nn.functional"
-    if of_torch and func.__name__ not in FUNCTIONS and func.__name__ not in FREE_FUNCTIONS:
+    if of_torch and not any(func.__name__ in names for names in (FUNCTIONS, FREE_FUNCTIONS, ptflops.FUNCTIONS)):
         unasked = {**func.__globals__, **_CHECKS}
         opened = FunctionType(func.__code__, unasked, func.__name__, func.__defaults__, func.__closure__)
         opened.__kwdefaults__ = func.__kwdefaults__

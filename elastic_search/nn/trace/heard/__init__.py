@@ -26,7 +26,9 @@ def of_function(call: Call) -> Counts:
     """What fvcore and ptflops count for a call of a function, a method or an operator."""
     counts = Counts()
     rule = fvcore.RULES.get(call.name)
-    if rule is not None and isinstance(call.result, Tensor) and not call.mutates:
+    if call.name in fvcore.CELLS:
+        counts[FVCORE.name], counts["activations"] = fvcore.of_cell(call)
+    elif rule is not None and isinstance(call.result, Tensor) and not call.mutates:
         counts[FVCORE.name] = int(rule(call))
         if call.name in fvcore.ACTIVATIONS and not (call.name.startswith("conv") and fvcore.in_words(call)):
             counts["activations"] = call.result.numel()

@@ -81,6 +81,16 @@ def _matmul(call: Call) -> int:
     return int(x.numel() * y.shape[-1]) if y.ndim > 1 and x.ndim > 0 else 0
 
 
+CELLS = frozenset(("rnn_tanh_cell", "rnn_relu_cell", "gru_cell", "lstm_cell"))
+
+
+def of_cell(call: Call) -> tuple[int, int]:
+    """Count and activations of a recurrent cell, which is traced as the two linear layers that it is made of."""
+    x, weights = call.args[0], call.args[2:4]
+    batch = x.numel() // x.shape[-1]
+    return batch * sum(weight.numel() for weight in weights), batch * sum(weight.shape[0] for weight in weights)
+
+
 RULES: dict[str, Callable[[Call], int]] = {
     **dict.fromkeys(
         ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _convolution

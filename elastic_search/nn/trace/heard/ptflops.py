@@ -28,6 +28,9 @@ _NUMEL = frozenset((
     "max_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool2d", "adaptive_max_pool3d", "softmax", "silu",
 ))  # fmt: skip
+FUNCTIONS = _NUMEL | {f"{name}_with_indices" for name in _NUMEL if "max_pool" in name} | {"interpolate", "upsample"}
+"""Functions of torch.nn.functional that it replaces, and the forms of theirs that return indices, too."""
+
 _PRODUCTS = frozenset(("matmul", "mm", "bmm"))
 
 
