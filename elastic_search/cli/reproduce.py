@@ -18,9 +18,10 @@ from elastic_search.errors import UsageError
 def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     """Repeat the training of a trial of the run NAME, with the same configuration, seed and epochs.
 
-    TRIAL is the number of the trial, or "base". The accuracy after every epoch is compared with the record, and
-    versions that have changed since are listed. Exits with 1 if the curves differ on a CPU; on a GPU, where the order
-    of sums varies, a difference is only shown. The run itself is not changed. Needs the 'search' extra.
+    TRIAL is the number of the trial, "base", or "scaled" for the base scaled to the band. The accuracy after every
+    epoch is compared with the record, and versions that have changed since are listed. Exits with 1 if the curves
+    differ on a CPU; on a GPU, where the order of sums varies, a difference is only shown. The run itself is not
+    changed. Needs the 'search' extra.
     """
     from pathlib import Path
 
@@ -31,13 +32,15 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Monitor, Named, Verdict
     from elastic_search.search.store.folder import RunFolder
     from elastic_search.search.store.ranking import network_of
+    from elastic_search.search.store.result import OF_BASE
     from elastic_search.train.device import choose_device, describe, one_thread, torch_version
 
     folder = RunFolder(Path(root), name)
     about, plan = folder.description(), folder.plan()
-    if trial != "base" and not (trial.isascii() and trial.isdecimal() and len(trial) < 10):
-        raise UsageError(f"{trial!r} is not a trial", "give a number, or base")
-    record = folder.result(None if trial == "base" else int(trial))
+    bases = {name: number for number, name in OF_BASE.items()}
+    if trial not in bases and not (trial.isascii() and trial.isdecimal() and len(trial) < 10):
+        raise UsageError(f"{trial!r} is not a trial", "give a number, base or scaled")
+    record = folder.result(bases[trial] if trial in bases else int(trial))
     if record is None or record.accuracy is None:
         why = f"failed: {record.reason}" if record else "is not recorded"
         known = ", ".join(map(str, folder.trials())) or "no trial"

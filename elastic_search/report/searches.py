@@ -153,7 +153,7 @@ def curves_report(name: str, trial: str, recorded: list[float], again: list[floa
     ]
     fields = [Field("epoch", "epoch", "number"), Field("accuracy_recorded", "recorded", "percent")]
     fields += [Field("accuracy_again", "again", "percent"), Field("equal", "equal", "check")]
-    number = None if trial == "base" else int(trial)
+    number = None if trial in ("base", "scaled") else int(trial)
     head = {"run": name, "trial": number, "equal": same, "recorded": recorded, "again": again, "differing": differing}
     title = f"Trial {trial} of run {name}: {'reproduced' if same else 'differs'}"
     return Report(title, fields, rows, head=head, form="reproduce")

@@ -109,3 +109,4 @@ def test_command_reports_the_scaled_base_in_every_format(command, tmp_path):
     assert [network["in_band"] for network in networks[:2]] == [False, True]
     lines = command(*args, "--format", "csv").stdout.splitlines()
     assert lines[2].split(",")[1] == "scaled"
+    assert "reproduced" in command("reproduce", "off", "scaled", "--device", "cpu").stdout
