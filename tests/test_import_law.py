@@ -21,7 +21,7 @@ ROOMS = {
     "draw": {"arch", "cost", "space", "paper", "recipes", "draw"},
     "nn": {"arch", "cost", "nn"},
     "recipes": {"recipes"},
-    "data": {"data"},
+    "data": {"data", "recipes"},
     "tasks": {"arch", "nn", "tasks"},
     "train": {"arch", "cost", "nn", "data", "tasks", "recipes", "train"},
     "proxy": {"arch", "cost", "nn", "data", "tasks", "recipes", "train", "proxy", "search.evaluator"},

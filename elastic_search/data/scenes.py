@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from elastic_search.data.fashion import CLASS_NAMES, EDGE, Split, load_objects
+from elastic_search.data import fashion
+from elastic_search.data.dataset import Examples
+from elastic_search.data.fashion import CLASS_NAMES, EDGE, load_objects
+from elastic_search.recipes import About, Split
 
 SIZE_NAMES = ("small", "medium", "large")
 
@@ -98,12 +101,30 @@ class Scenes:
         """Number of scenes."""
         return len(self.labels)
 
-    def to(self, device: torch.device | str) -> "Scenes":
-        """The same scenes with all tensors on ``device``."""
-        return Scenes(self.images.to(device), self.labels.to(device), self.object_sizes.to(device))
+
+class SceneData:
+    """Scenes as a ``Dataset``; validation scenes rank if there are any, otherwise test scenes.
+
+    Args:
+        spec: which scenes to make; they are made when they are asked for.
+    """
+
+    def __init__(self, spec: SceneSpec) -> None:
+        self.spec = spec
+        self._of: dict[Split, fashion.Split] = {"train": "train", "rank": "val" if spec.val else "test"}
+        if spec.val:
+            self._of["final"] = "test"
+        made = {split: getattr(spec, of) for split, of in self._of.items()}
+        name = "Fashion-MNIST scenes"
+        self.about = About(name, "scenes", CLASS_NAMES, made, dict(self._of), 3, SIZE_NAMES, spec.size)
+
+    def examples(self, split: Split) -> Examples:
+        """The scenes of a split; the size of its object is a scene's group."""
+        made = make_scenes(self.spec, self._of[split])
+        return Examples(made.images, made.labels, size_classes(made.object_sizes, self.spec))
 
 
-def make_scenes(spec: SceneSpec, split: Split) -> Scenes:
+def make_scenes(spec: SceneSpec, split: fashion.Split) -> Scenes:
     """The scenes of one split, in random order; the same arguments always give the same scenes.
 
     Args:
@@ -144,9 +165,9 @@ def size_classes(object_sizes: Tensor, spec: SceneSpec) -> Tensor:
     return (position * len(SIZE_NAMES)).long().clamp(0, len(SIZE_NAMES) - 1)
 
 
-def _generator(seed: int, split: Split) -> torch.Generator:
+def _generator(seed: int, split: fashion.Split) -> torch.Generator:
     """A generator of our own, so that the global random state is neither read nor moved."""
-    mixed = np.random.SeedSequence((seed, get_args(Split).index(split))).generate_state(1, np.uint64)
+    mixed = np.random.SeedSequence((seed, get_args(fashion.Split).index(split))).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(mixed[0]))
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from elastic_search.arch.ops import image
+from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
-from elastic_search.data.scenes import SIZE_NAMES, SceneSpec, make_scenes, size_classes
+from elastic_search.data.dataset import Dataset
+from elastic_search.data.scenes import SceneData, SceneSpec
 from elastic_search.errors import UnknownNameError
 from elastic_search.nn.init import build
 from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
@@ -56,6 +57,15 @@ def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data:
     return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker))
 
 
+def scenes(proxy: Proxy, training: Training) -> SceneData:
+    """The embedded scenes of a recipe."""
+    return SceneData(
+        SceneSpec(
+            training.train_images, training.test_images, proxy.input, training.smallest_object, val=training.val_images
+        )
+    )
+
+
 class ProxyEvaluator:
     """Evaluates networks by training their proxies on a device, in one thread (``one_thread``) if it is a CPU.
 
@@ -65,40 +75,44 @@ class ProxyEvaluator:
         proxy: the edit that makes a proxy.
         training: how it is trained.
         device: holds images and weights.
-        data_seed: seed of the scenes; the same in all runs, so that their accuracies can be compared.
+        data: images to train on, of the proxy's input size; by default the embedded scenes, the same in all runs, so
+            that their accuracies can be compared.
     """
 
-    def __init__(self, proxy: Proxy, training: Training, device: torch.device, data_seed: int = 0) -> None:
+    def __init__(self, proxy: Proxy, training: Training, device: torch.device, data: Dataset | None = None) -> None:
         self.proxy, self.training = proxy, training
-        scenes = SceneSpec(
-            training.train_images, training.test_images, proxy.input, training.smallest_object,
-            seed=data_seed, val=training.val_images,
-        )  # fmt: skip
-        ranked = make_scenes(scenes, training.ranked_on)
-        self._sizes = size_classes(ranked.object_sizes, scenes)
-        self._loop = Loop(training, make_scenes(scenes, "train"), ranked, device)
+        data = scenes(proxy, training) if data is None else data
+        self.about = data.about
+        ranked = data.examples("rank")
+        self._groups = ranked.groups
+        self._loop = Loop(training, data.examples("train"), ranked, device)
         # Shown for networks trained to the end, never ranked by.
-        self._test = make_scenes(scenes, "test").to(device) if training.val_images else None
+        self._final = data.examples("final").to(device) if "final" in self.about.images else None
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
-        proxy = self.proxy.of(spec)
-        identity = f"{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
+        proxy = self._proxy(spec)
+        identity = f"{self.about.key} {spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
         with self._training():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
             while not run.state["curve"] or self._goes_on(run, monitor):
                 run.epoch(monitor.step)
             right = run.right.cpu()
             is_whole = len(run.state["curve"]) == self.training.epochs
-            test = run.accuracy(self._test) if is_whole and self._test is not None else None
-        sizes = classification.accuracy_by_group(right, self._sizes, SIZE_NAMES)
-        count, curve = tally(proxy.graph(), image(self.proxy.input, self.proxy.input), MACS), run.state["curve"]
-        return Score(curve[-1], sizes, run.state["seconds"], count.total, count.params, curve, test)
+            test = run.accuracy(self._final) if is_whole and self._final is not None else None
+        groups, names = self._groups, self.about.groups
+        of_groups = {} if groups is None else classification.accuracy_by_group(right, groups, names)
+        edge, curve = self.proxy.input, run.state["curve"]
+        count = tally(proxy.graph(), Shape(proxy.in_channels, edge, edge), MACS)
+        return Score(curve[-1], of_groups, run.state["seconds"], count.total, count.params, curve, test)
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
         with self._training():
-            return self._loop.pace(build(self.proxy.of(spec), 0))
+            return self._loop.pace(build(self._proxy(spec), 0))
+
+    def _proxy(self, spec: Spec) -> Spec:
+        return self.proxy.of(spec, len(self.about.classes), self.about.channels)
 
     def _goes_on(self, run: Run, monitor: Monitor) -> bool:
         """Report the epoch; whether another follows."""

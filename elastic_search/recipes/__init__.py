@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from elastic_search.recipes.data import About, Data, Split
 from elastic_search.recipes.proxy import Proxy
 from elastic_search.recipes.training import Training
 
-__all__ = ["Proxy", "Training", "recipe_dict", "recipe_from"]
+__all__ = ["About", "Data", "Proxy", "Split", "Training", "recipe_dict", "recipe_from"]
 
 
 _FIRST = frozenset({"epochs", "train_images", "test_images", "batch", "learning_rate", "weight_decay"})

@@ -26,7 +26,14 @@ class Proxy:
     stem: Literal["small", "imagenet"] = "small"
     input: int = 64
 
-    def of(self, spec: Spec) -> Spec:
-        """The network that is trained in place of ``spec``, with the same depths, splits and resampling."""
-        head = spec.head.edited(classes=CLASSES)  # type: ignore[attr-defined]
-        return replace(spec.scaled(self.width), stem=self.stem, head=head)  # type: ignore[call-arg]
+    def of(self, spec: Spec, classes: int = CLASSES, channels: int = 3) -> Spec:
+        """The network that is trained in place of ``spec``, with the same depths, splits and resampling.
+
+        Args:
+            spec: the candidate.
+            classes: of the images that it is trained on; by default of the embedded scenes.
+            channels: of these images.
+        """
+        head = spec.head.edited(classes=classes)  # type: ignore[attr-defined]
+        narrow = spec.scaled(self.width)
+        return replace(narrow, stem=self.stem, head=head, in_channels=channels)  # type: ignore[call-arg]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from elastic_search.data.scenes import Scenes
+from elastic_search.data.dataset import Examples
 from elastic_search.recipes import Training
 from elastic_search.tasks import classification
 from elastic_search.train.optim import make_optimizer, set_learning_rate
@@ -36,13 +36,13 @@ class Loop:
         device: holds images and weights.
     """
 
-    def __init__(self, training: Training, train: Scenes, ranked: Scenes, device: torch.device) -> None:
+    def __init__(self, training: Training, train: Examples, ranked: Examples, device: torch.device) -> None:
         self.training, self.device = training, device
         self.train, self.ranked = train.to(device), ranked.to(device)
         self.batch = min(training.batch, len(train))
         # Channels-last halves the time of the resampling ops on a CPU; grouped convolutions on a GPU prefer NCHW.
         self._layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
-        # Some of the scenes give the channels' mean and deviation well enough, and fit into any memory as floats.
+        # Some of the images give the channels' mean and deviation well enough, and fit into any memory as floats.
         some = self.train.images[:2000].float()
         self._mean, self._deviation = some.mean((0, 2, 3), keepdim=True), some.std((0, 2, 3), keepdim=True)
 
@@ -99,15 +99,15 @@ class Loop:
         return mean
 
     @torch.no_grad()
-    def hits(self, net: nn.Module, scenes: Scenes, batches: int | None = None) -> Tensor:
+    def hits(self, net: nn.Module, examples: Examples, batches: int | None = None) -> Tensor:
         """Which of the images, or of the first ``batches``, are classified correctly: bool [N]."""
         net.eval()
         right = []
-        for start in range(0, len(scenes), TESTED_AT_ONCE)[:batches]:
+        for start in range(0, len(examples), TESTED_AT_ONCE)[:batches]:
             part = slice(start, start + TESTED_AT_ONCE)
             with self._autocast():
-                logits = net(self._normalised(scenes.images[part]))
-            right.append(classification.hits(logits, scenes.labels[part]))
+                logits = net(self._normalised(examples.images[part]))
+            right.append(classification.hits(logits, examples.labels[part]))
         return torch.cat(right)
 
     def pace(self, net: nn.Module, steps: int = 2, seconds: float = 0.5) -> float:

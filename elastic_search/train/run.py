@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from elastic_search.arch.spec import Spec
-from elastic_search.data.scenes import Scenes
+from elastic_search.data.dataset import Examples
 from elastic_search.nn.init import build
 from elastic_search.train.checkpoint import State, from_bytes, to_bytes
 from elastic_search.train.loop import Loop
@@ -45,9 +45,9 @@ class Run:
         """Which of the images that rank are classified correctly after the last epoch: bool [N]."""
         return self._loop.hits(self._net, self._loop.ranked) if self._right is None else self._right
 
-    def accuracy(self, scenes: Scenes) -> float:
+    def accuracy(self, examples: Examples) -> float:
         """Share of other images that are classified correctly after the last epoch."""
-        return self._loop.hits(self._net, scenes).double().mean().item()
+        return self._loop.hits(self._net, examples).double().mean().item()
 
     def epoch(self, told: Callable[[], None]) -> None:
         """Train for one more epoch and test; ``told`` is called before every step, and may raise.

@@ -192,11 +192,6 @@ def test_pasted_object_lies_in_its_box_without_ripples(edge: float) -> None:
     assert profile.sum().item() == pytest.approx(edge, rel=0.05)
 
 
-def test_scenes_move_to_a_device_together(scenes: Scenes) -> None:
-    moved = scenes.to("meta")
-    assert {moved.images.device.type, moved.labels.device.type, moved.object_sizes.device.type} == {"meta"}
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [
