@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.data.dataset import Dataset
 from elastic_search.data.scenes import SceneData
-from elastic_search.errors import UnknownNameError
+from elastic_search.errors import DataError
 from elastic_search.nn.init import build
-from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
+from elastic_search.recipes import Data, Proxy, Training, recipe_dict, recipe_from
+from elastic_search.recipes.scenes import KEY
 from elastic_search.search.evaluator import (
     DamagedCheckpointError,
     Epoch,
@@ -36,25 +38,39 @@ from elastic_search.train.device import choose_device, one_thread
 from elastic_search.train.loop import DivergedError, Loop
 from elastic_search.train.run import Run
 
-DATA = ("scenes",)
 
-
-def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: str = DATA[0]) -> ProxyEvaluator:
+def make(
+    recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: Mapping[str, Any] | None = None
+) -> ProxyEvaluator:
     """Make the evaluator that a job names, from plain JSON.
 
     Args:
         recipe: the keys of a space file's ``[proxy]``; see ``recipe_from``.
         device: see ``choose_device``.
         worker: number of the process.
-        data: name of the data set, one of ``DATA``.
+        data: images of the user's own: "source", as ``Data.to_dict`` gives it, "key" of their content, and "cache",
+            the folder of caches or None; by default the embedded scenes.
 
     Raises:
         EnvironmentFault: if the device cannot be used.
-        UnknownNameError: if there is no such data set.
+        DataError: if the images are not those of the key, or cannot be read.
     """
-    if data not in DATA:
-        raise UnknownNameError("data set", data, DATA)
-    return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker))
+    proxy, training = recipe_from(recipe)
+    images = None if data is None else _opened(data, proxy.input)
+    return ProxyEvaluator(proxy, training, choose_device(device, worker), images)
+
+
+def _opened(data: Mapping[str, Any], edge: int) -> Dataset:
+    """The images that a job names, from their cache."""
+    from elastic_search.data.cache import load
+
+    source = Data.of(data["source"])
+    found = load(source, edge, None if data["cache"] is None else Path(data["cache"]))
+    if found.about.key != data["key"]:
+        raise DataError(
+            f"{source.path}: its images have changed since the run began", "restore them, or choose another --name"
+        )
+    return found
 
 
 class ProxyEvaluator:
@@ -78,12 +94,14 @@ class ProxyEvaluator:
         self._groups = ranked.groups
         self._loop = Loop(training, data.examples("train"), ranked, device)
         # Shown for networks trained to the end, never ranked by.
-        self._final = data.examples("final").to(device) if "final" in self.about.images else None
+        shown = "final" in self.about.images and not self.about.sealed
+        self._final = data.examples("final").to(device) if shown else None
+        self._data = data
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
         proxy = self._proxy(spec)
-        identity = f"{self.about.key} {spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
+        identity = self._identity(proxy, seed)
         with self._training():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
             while not run.state["curve"] or self._goes_on(run, monitor):
@@ -97,10 +115,26 @@ class ProxyEvaluator:
         count = tally(proxy.graph(), Shape(proxy.in_channels, edge, edge), MACS)
         return Score(curve[-1], of_groups, run.state["seconds"], count.total, count.params, curve, test)
 
+    def final(self, spec: Spec, seed: int, checkpoint: bytes) -> float:
+        """Share of the final images that the proxy of ``spec`` classifies correctly after its whole training."""
+        if self._final is None:
+            self._final = self._data.examples("final").to(self._loop.device)
+        proxy = self._proxy(spec)
+        with self._training():
+            run = Run(proxy, seed, self._loop, self._identity(proxy, seed), checkpoint)
+            if len(run.state["curve"]) != self.training.epochs:
+                raise DamagedError("it is of another training")
+            return run.accuracy(self._final)
+
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
         with self._training():
             return self._loop.pace(build(self._proxy(spec), 0))
+
+    def _identity(self, proxy: Spec, seed: int) -> str:
+        """A text that no other training has."""
+        of = "" if self.about.key == KEY else f"{self.about.key} "
+        return f"{of}{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
 
     def _proxy(self, spec: Spec) -> Spec:
         return self.proxy.of(spec, len(self.about.classes), self.about.channels)

@@ -17,16 +17,27 @@ from elastic_search import __version__
 from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
-from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
+from elastic_search.search.evaluator import (
+    PROXY_EVALUATOR,
+    DamagedCheckpointError,
+    Epoch,
+    Evaluator,
+    Named,
+    TrialError,
+    named,
+)
 from elastic_search.search.plan import Forecast, Pace, calibrate, crowd, forecast
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.ranking import Row, ranking
-from elastic_search.search.store.result import Result
+from elastic_search.search.store.ranking import Row, network_of, order, ranking, write_best
+from elastic_search.search.store.result import SCALED, Result
 from elastic_search.search.supervisor import Supervisor
 from elastic_search.search.trials.clock import Clock, epoch_seconds
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Observer, Search, Settings
 from elastic_search.search.trials.signals import Stopped, StopSignal
+
+SHOWN = 3
+"""Best networks that are tested on images which nothing was chosen by, besides the base."""
 
 
 class RunObserver(Protocol):
@@ -168,7 +179,7 @@ class Run:
                 self._take_stored_space()
             self.ended = "" if new else self._ended_before(limit)
             if self.ended:
-                return
+                return self._read_final()
             # From here on the run is ours, and nobody else writes to it.
             if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
                 self.folder.record(base)
@@ -179,10 +190,41 @@ class Run:
             self.observer.planned(self, forecast(self, clock.left))
             if several and isinstance(trainer, Named):
                 self.ended = self._by_several(clock, trainer)
-                return
-            search = self.search(self.observer.of(0), clock)
-            with self.observer.watching(self, search.expected_seconds):
-                self.ended = search.run()
+            else:
+                search = self.search(self.observer.of(0), clock)
+                with self.observer.watching(self, search.expected_seconds):
+                    self.ended = search.run()
+            self._read_final()
+
+    def _read_final(self) -> None:
+        """Measure the base and the best networks on images that were not looked at before, once the search is over.
+
+        Those that were measured at an earlier end keep what they have.
+        """
+        about, folder = self.space.images, self.folder
+        if not about.sealed or "final" not in about.images or self.ended == "signal":
+            return
+        best = [result for result in order(folder) if result.is_whole][:SHOWN]
+        missing = [
+            result
+            for result in (folder.result(None), folder.result(SCALED), *best)
+            if result and result.is_whole and result.test_accuracy is None and folder.kept(result.number).exists()
+        ]
+        if not missing:
+            return
+        self.observer.note(f"testing {len(missing)} networks on {about.splits['final']}")
+        for result in missing:
+            spec, seed = network_of(self.space, result), self.settings.seed if result.seed is None else result.seed
+            try:
+                accuracy = self.evaluator.final(spec, seed, folder.kept(result.number).read_bytes())
+            except DamagedCheckpointError as error:
+                self.observer.note(f"{folder.kept(result.number)}: damaged ({error}); its network is not tested")
+                continue
+            # As it is on disk: the accuracy of several seeds is their mean only in the ranking.
+            if (recorded := folder.result(result.number)) is not None:
+                folder.record(replace(recorded, test_accuracy=accuracy))
+        if folder.best_file.exists():
+            write_best(folder, self.space, self.space.space.decode, None)
 
     def _take_stored_space(self) -> None:
         """Go on with the space that the run was started with, if the present file says the same in other words.
