@@ -11,6 +11,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from elastic_search.data.source import BrokenImageError, Pixels
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".avif"}
@@ -68,7 +69,7 @@ def decoded(content: bytes, edge: int, channels: int = 3) -> Pixels:
     if not content:
         raise BrokenImageError("empty")
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=_formats()) as image:
             # A JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves at least twice the detail that is kept.
             keep = 2 * edge / max(1, min(image.size))
             if keep < 1:
@@ -144,3 +145,10 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # a picture with damaged EXIF data is still a picture
         return 1
     return found if isinstance(found, int) else 1
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those that this build of Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)

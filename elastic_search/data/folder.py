@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from elastic_search.data.decode import SUFFIXES, decoded
-from elastic_search.data.source import BrokenImageError, Entry, Part, Pixels, printable
+from elastic_search.data.source import BrokenImageError, Entry, Part, Pixels, named, printable
 from elastic_search.errors import DataError
 
 TRAIN = "train"
@@ -21,9 +21,6 @@ HELD_OUT = ("val", "valid", "validation", "test")
 
 MOST_BYTES = 256 * 2**20
 """Of an image file."""
-
-MOST_NAMED = 5
-"""Most classes, folders or files that an error or a note names."""
 
 CLASSES_WANTED = "give a folder that holds one folder of images for each class, or train/ and val/ with such folders"
 
@@ -193,13 +190,6 @@ class FolderSource:
 
     def _notes(self) -> tuple[str, ...]:
         return tuple(f"{what} ({count:,})" for what, count in sorted(self._left_out.items()))
-
-
-def named(names: list[str]) -> str:
-    """The first few of a list of names, and how many more there are."""
-    more = len(names) - MOST_NAMED
-    first = ", ".join(printable(name) for name in names[:MOST_NAMED])
-    return f"{first} and {more:,} more" if more > 0 else first
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

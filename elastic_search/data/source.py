@@ -17,6 +17,9 @@ from elastic_search.errors import DataError
 Part = Literal["train", "rank", "final", ""]
 """A split that the source itself has, such as "final" for ``val/``; "" is for images that are still to be split."""
 
+MOST_NAMED = 5
+"""Most classes, folders or files that an error or a note names."""
+
 Pixels = NDArray[np.uint8]
 """An image, uint8 [edge, edge, channels]."""
 
@@ -102,3 +105,10 @@ def source_of(path: str | Path) -> Source:
 def printable(name: str) -> str:
     """A name that came from a disk or an archive, with what a terminal would not print escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few of a list of names, and how many more there are."""
+    more = len(names) - MOST_NAMED
+    first = ", ".join(printable(name) for name in names[:MOST_NAMED])
+    return f"{first} and {more:,} more" if more > 0 else first
