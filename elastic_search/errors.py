@@ -103,7 +103,7 @@ class EnvironmentFault(ElasticError):
 
 
 class DataError(ElasticError):
-    """A data set cannot be used as it is: its files are broken, malformed, or not what they were."""
+    """A data set cannot be used as it is: too few images, classes that differ, files that cannot be read."""
 
     exit_code = 3
 
