@@ -13,7 +13,6 @@ from elastic_search.errors import UsageError
 
 if TYPE_CHECKING:
     from fractions import Fraction
-    from pathlib import Path
 
     from elastic_search.files import SearchSpace
     from elastic_search.recipes import Data
@@ -52,40 +51,40 @@ def images_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def on_images(
-    space: SearchSpace, data: str | None, subset: Fraction | None, rank_on: str | None, cache: str | None
-) -> SearchSpace:
-    """The space for the images that options and its ``[data]`` name, which are decoded if they are not yet.
+def with_images(
+    space: SearchSpace,
+    data: str | None = None,
+    subset: Fraction | None = None,
+    rank_on: str | None = None,
+    cache: str | None = None,
+) -> tuple[SearchSpace, dict[str, Any]]:
+    """The space for the images that options and its ``[data]`` name, and what an evaluator's job says about them.
 
     Raises:
         UsageError: if there are options for images, but none are named.
-        DataError: if the images cannot be used.
+        DataError: if the images cannot be used, or are not those that a stored run was started with.
     """
     source = _source(space, data, subset, rank_on)
     if source is None:
         if cache is not None:
             raise UsageError("--cache is for images of your own", "give --data")
-        return space
+        return space, {}
     require("PIL", "filelock", "torch")
     from pathlib import Path
 
-    from elastic_search.data.cache import load
+    from elastic_search.proxy.images import on_images
     from elastic_search.report.waiting import Waiting
 
     waiting = Waiting(Path(source.path).name or source.path)
+
+    def watch(done: int, total: int) -> None:
+        waiting(f"decoding {total:,} images", done / max(1, total))
+
     try:
-        found = load(source, space.proxy.input, None if cache is None else Path(cache), watch=waiting)
+        found, job = on_images(space, source, None if cache is None else Path(cache).absolute(), watch)
     finally:
         waiting.clear()
-    return space.on(source, found.about)
-
-
-def named_images(space: SearchSpace, cache: str | Path | None) -> dict[str, Any]:
-    """What an evaluator's job says about the images: nothing for the embedded scenes."""
-    if space.data is None:
-        return {}
-    cached = None if cache is None else str(cache)
-    return {"data": {"source": space.data.to_dict(), "key": space.images.key, "cache": cached}}
+    return found, {"data": job}
 
 
 def _source(space: SearchSpace, path: str | None, subset: Fraction | None, rank_on: str | None) -> Data | None:

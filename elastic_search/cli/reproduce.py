@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from elastic_search import __version__
-from elastic_search.cli.images import named_images
+from elastic_search.cli.images import with_images
 from elastic_search.cli.options import device_option, dir_option, format_options, require, runs_complete
 from elastic_search.errors import UsageError
 
@@ -38,7 +38,8 @@ def reproduce(name: str, trial: str, root: str, device: str, cache: str | None, 
     from elastic_search.train.device import choose_device, describe, one_thread, torch_version
 
     folder = RunFolder(Path(root), name)
-    about, plan = folder.description(), folder.plan()
+    about = folder.description()
+    plan, job = with_images(folder.plan(), cache=cache)
     bases = {name: number for number, name in OF_BASE.items()}
     if trial not in bases and not (trial.isascii() and trial.isdecimal() and len(trial) < 10):
         raise UsageError(f"{trial!r} is not a trial", "give a number, base or scaled")
@@ -62,7 +63,7 @@ def reproduce(name: str, trial: str, root: str, device: str, cache: str | None, 
         def epoch(self, result: Epoch, checkpoint: bytes) -> Verdict:
             return Verdict.PRUNE if result.number >= len(expected) else Verdict.GO_ON
 
-    evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device, **named_images(plan, cache)}).make()
+    evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device, **job}).make()
     score = evaluate(spec, about["seed"] if record.seed is None else record.seed, AsFar())
     same = score.curve == expected
     emit(curves_report(name, trial, expected, score.curve, differing), fmt)

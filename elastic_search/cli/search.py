@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from click.core import ParameterSource
 
-from elastic_search.cli.images import WORKERS, images_options, named_images, on_images
+from elastic_search.cli.images import WORKERS, images_options, with_images
 from elastic_search.cli.options import (
     AMOUNTS,
     device_option,
@@ -119,14 +119,14 @@ def search(
     seconds = _seconds(hours, minutes, until)
     stored = _stored(space, resume, root)
     if stored is None:
-        plan = on_images(watched(load_space(space or "")), data, subset, rank_on, cache)
+        plan, job = with_images(watched(load_space(space or "")), data, subset, rank_on, cache)
         title = plan.name if name is None else name
         plans = bands(plan, title, Path(root), targets)
     else:
         if name is not None or targets:
             raise UsageError("a stored run has its name and its target", "leave out --name and --targets")
         about, plan, title, root = stored.description(), stored.plan(), stored.name, str(stored.path.parent)
-        plan = on_images(plan, data, subset, rank_on, cache)
+        plan, job = with_images(plan, data, subset, rank_on, cache)
         plans = {title: watched(plan)}
         seed, strategy, halving = _as_stored(about, seed=seed, strategy=strategy, halving=not no_halving)
         no_halving = not halving
@@ -170,7 +170,7 @@ def search(
             cautions.append("on a GPU, equal seeds give only nearly equal accuracies")
         runs = []
         for of, one in plans.items():
-            evaluator = Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device, **named_images(one, cache)})
+            evaluator = Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device, **job})
             runs.append(Run(one, RunFolder(Path(root), of), settings, evaluator, about, Progress(*cautions), stop))
         total = seconds
         if seconds is not None and until is not None:

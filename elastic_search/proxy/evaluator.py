@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,9 +18,9 @@ from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.data.dataset import Dataset
 from elastic_search.data.scenes import SceneData
-from elastic_search.errors import DataError
 from elastic_search.nn.init import build
-from elastic_search.recipes import Data, Proxy, Training, recipe_dict, recipe_from
+from elastic_search.proxy.images import opened
+from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
 from elastic_search.recipes.scenes import KEY
 from elastic_search.search.evaluator import (
     DamagedCheckpointError,
@@ -48,29 +47,15 @@ def make(
         recipe: the keys of a space file's ``[proxy]``; see ``recipe_from``.
         device: see ``choose_device``.
         worker: number of the process.
-        data: images of the user's own: "source", as ``Data.to_dict`` gives it, "key" of their content, and "cache",
-            the folder of caches or None; by default the embedded scenes.
+        data: images of the user's own, as ``on_images`` gives it; by default the embedded scenes.
 
     Raises:
         EnvironmentFault: if the device cannot be used.
-        DataError: if the images are not those of the key, or cannot be read.
+        DataError, EnvironmentFault: if the images are not those of the key, or their cache is damaged or gone.
     """
     proxy, training = recipe_from(recipe)
-    images = None if data is None else _opened(data, proxy.input)
+    images = None if data is None else opened(data)
     return ProxyEvaluator(proxy, training, choose_device(device, worker), images)
-
-
-def _opened(data: Mapping[str, Any], edge: int) -> Dataset:
-    """The images that a job names, from their cache."""
-    from elastic_search.data.cache import load
-
-    source = Data.of(data["source"])
-    found = load(source, edge, None if data["cache"] is None else Path(data["cache"]))
-    if found.about.key != data["key"]:
-        raise DataError(
-            f"{source.path}: its images have changed since the run began", "restore them, or choose another --name"
-        )
-    return found
 
 
 class ProxyEvaluator:

@@ -17,6 +17,7 @@ from elastic_search import __version__
 from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
+from elastic_search.recipes import Data
 from elastic_search.search.evaluator import (
     PROXY_EVALUATOR,
     DamagedCheckpointError,
@@ -35,6 +36,8 @@ from elastic_search.search.trials.clock import Clock, epoch_seconds
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Observer, Search, Settings
 from elastic_search.search.trials.signals import Stopped, StopSignal
+
+ON_IMAGES = "elastic_search.proxy.images:on_images"
 
 SHOWN = 3
 """Best networks that are tested on images which nothing was chosen by, besides the base."""
@@ -320,6 +323,7 @@ def search(
     name: str | None = None,
     root: Path | str = "runs",
     observer: RunObserver | None = None,
+    data: Data | str | None = None,
     **settings: Any,
 ) -> Run:
     """Search a space for the network whose short-trained proxy is best, as ``elastic-search search`` does.
@@ -329,12 +333,13 @@ def search(
 
     Args:
         space: the space with its band and recipe, from ``load_space``.
-        evaluator: trains proxies; by default on the embedded scenes, with the space's recipe.
+        evaluator: trains proxies; by default with the space's recipe, on ``data`` or the embedded scenes.
         trials: networks to try over all starts, besides the base.
         seconds: time to use over all starts.
         name: of the run; by default the space's.
         root: folder that holds all runs.
         observer: receives the events.
+        data: images of your own: a folder, an .npz file, or ``Data`` with how they are split.
         settings: other fields of ``Settings``, such as ``strategy="evolution"``.
 
     Returns:
@@ -347,9 +352,13 @@ def search(
     """
     if trials is None and seconds is None:
         raise UsageError("a search needs a budget", "give trials or seconds")
+    about: dict[str, Any] = {"recipe": space.recipe}
+    source = Data(data) if isinstance(data, str) else data or space.data
+    if source is not None:
+        space, about["data"] = named(ON_IMAGES)(space, replace(source, path=str(Path(source.path).absolute())))
     space.matcher.some(space.band)
     folder = RunFolder(Path(root), space.name if name is None else name)
-    trainer = Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator
+    trainer = Named(PROXY_EVALUATOR, about) if evaluator is None else evaluator
     run = Run(space, folder, Settings(trials, **settings), trainer, observer=observer or Silent())
     with run.stop.listening():
         run.go(seconds)

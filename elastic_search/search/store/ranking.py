@@ -159,12 +159,10 @@ def best_text(folder: RunFolder, plan: SearchSpace, best: Result, spec: Spec) ->
     """The content of the best network's file."""
     base, band = folder.result(None) or best, plan.band
     accuracy, about = f"proxy accuracy {best.accuracy:.4f}", plan.images
-    names = {"val": "the validation scenes", "test": "the test scenes"} | {
-        name: name for name in about.splits.values() if about.sealed
-    }
     if best.test_accuracy is not None:
-        accuracy += f" on {names[about.splits['rank']]}, which ranked it"
-        accuracy += f", and {best.test_accuracy:.4f} on {names[about.splits['final']]}"
+        names = {"val": "the validation scenes", "test": "the test scenes"}
+        ranked, final = (of if about.sealed else names[of] for of in (about.splits["rank"], about.splits["final"]))
+        accuracy += f" on {ranked}, which ranked it, and {best.test_accuracy:.4f} on {final}"
     what = f"images of {about.name}, not a full training" if about.sealed else f"{about.name}, not an ImageNet result"
     comments = (
         f"Best of run {folder.name}: trial {best.number}, id {best.id}",
