@@ -95,11 +95,15 @@ def source_of(path: str | Path) -> Source:
     """
     from elastic_search.data.folder import FolderSource
 
+    hint = "give a folder that holds one folder of images for each class"
     root = Path(path).expanduser()
-    if root.is_dir():
-        return FolderSource(root)
-    what = "is a file" if root.exists() else "there is no such folder"
-    raise DataError(f"{root}: {what}", "give a folder that holds one folder of images for each class")
+    try:
+        if root.is_dir():
+            return FolderSource(root)
+        what = "is a file" if root.exists() else "there is no such folder"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+    raise DataError(f"{root}: {what}", hint)
 
 
 def printable(name: str) -> str:
