@@ -163,7 +163,7 @@ class _Progress:
         gap = bytes(self.size)
         reasons = [(self.done + at, reason) for at, (pixels, _, reason) in enumerate(new) if pixels is None]
         _write(broken, "".join(f"{json.dumps(pair)}\n" for pair in reasons).encode())
-        _write(rows, b"".join(gap if pixels is None else pixels.tobytes() for pixels, _, _ in new))
+        _write(rows, b"".join(gap if pixels is None else np.ascontiguousarray(pixels).data for pixels, _, _ in new))
         os.fsync(rows.fileno())
         _write(hashes, b"".join(content for _, content, _ in new))
         self.done += len(new)
@@ -199,9 +199,12 @@ def put_in_order(folder: Path, order: Sequence[int], edge: int, channels: int, p
             header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), edge, edge, channels)}
             np.lib.format.write_array_header_1_0(file, header)
             for block in blocks(len(order), size):
-                content = b"".join(os.pread(rows.fileno(), size, order[row] * size) for row in block)
-                digests.append(hashlib.sha256(content).hexdigest())
-                file.write(content)
+                digest = hashlib.sha256()
+                for row in block:
+                    content = os.pread(rows.fileno(), size, order[row] * size)
+                    digest.update(content)
+                    file.write(content)
+                digests.append(digest.hexdigest())
             file.flush()
             os.fsync(file.fileno())
         put_in_place(temporary, pixels)

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 import numpy as np
 import PIL
@@ -241,7 +241,7 @@ def _about(
         which = named([f"{name} ({reason})" for name, reason in broken])
         notes.append(f"{len(broken):,} of the images cannot be read and are left out: {which}")
     splits = {split: found.splits[split] for split in images}
-    return About(source.name, key, source.classes, images, splits, source.channels, notes=tuple(notes))
+    return About(source.name, key, source.classes, images, splits, source.channels, (), source.edge, notes=tuple(notes))
 
 
 def _check(folder: Path, about: About, meta: dict[str, Any]) -> int:
@@ -262,15 +262,25 @@ def _check(folder: Path, about: About, meta: dict[str, Any]) -> int:
     edge = meta["edge"]
     if pixels.shape != (sum(about.images.values()), edge, edge, about.channels):
         raise damaged
-    every = blocks(len(pixels), row_bytes(edge, about.channels))
-    some = np.unique(np.linspace(0, len(every) - 1, CHECKED_BLOCKS).round().astype(int))
-    for at in some:
-        rows = every[at]
-        if hashlib.sha256(pixels[rows.start : rows.stop].reshape(-1)).hexdigest() != meta["blocks"][at]:
-            raise damaged
+    size = row_bytes(edge, about.channels)
+    every = blocks(len(pixels), size)
+    with (folder / PIXELS).open("rb") as file:  # read, as mapped pages would count as memory of this process
+        for at in np.unique(np.linspace(0, len(every) - 1, CHECKED_BLOCKS).round().astype(int)):
+            file.seek(pixels.offset + every[at].start * size)
+            if _digest_of(file, len(every[at]) * size) != meta["blocks"][at]:
+                raise damaged
     if _digest(labels) != meta["labels"]:
         raise damaged
     return int(pixels.nbytes)
+
+
+def _digest_of(file: BinaryIO, length: int) -> str:
+    """Of the next bytes of a file, in pieces."""
+    digest = hashlib.sha256()
+    while length and (piece := file.read(min(length, 2**20))):
+        digest.update(piece)
+        length -= len(piece)
+    return digest.hexdigest()
 
 
 def _digest(labels: Any) -> str:

@@ -15,7 +15,7 @@ from elastic_search.data.decode import SUFFIXES, decoded
 from elastic_search.data.source import BrokenImageError, Entry, Part, Pixels, named, printable
 from elastic_search.errors import DataError
 
-TRAIN = "train"
+TRAIN = ("train", "training")
 HELD_OUT = ("val", "valid", "validation", "test")
 """Names of folders with images that are kept for the end; of several the first is used."""
 
@@ -41,11 +41,13 @@ class FolderSource:
     """
 
     channels = 3
+    edge = None
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.name = printable(self.root.name) or str(self.root)
         self._left_out: Counter[str] = Counter()
+        self._also: tuple[str, ...] = ()
         bases, self.parts = self._layout()
         found = {part: self._classes(base) for part, base in bases.items()}
         names = self._agreed(found)
@@ -87,16 +89,17 @@ class FolderSource:
     def _layout(self) -> tuple[dict[Part, Path], Mapping[Part, str]]:
         """Which folder holds the folders of the classes of which part, and what the parts are called."""
         tops = {entry.name.lower(): entry for entry in self._listed(self.root) if _is_folder(entry)}
+        train = next((tops[name] for name in TRAIN if name in tops), None)
         held_out = [tops[name] for name in HELD_OUT if name in tops]
-        beside = [entry for name, entry in tops.items() if name not in (TRAIN, *HELD_OUT)]
-        if TRAIN not in tops or (beside and not held_out):
+        # "train" may be a class, too, beside others such as "bus".
+        if train is None or not (held_out or any(map(_is_folder, self._listed(Path(train.path))))):
             return {"": self.root}, {"": "images"}
-        train = tops[TRAIN]
-        self._note("folders beside train/ are left out", len(beside))
+        used = [train, *held_out[:1]]
+        unused = sorted(f"{printable(entry.name)}/" for entry in tops.values() if entry not in used)
+        if unused:
+            self._also = (f"beside {train.name}/ are other folders, which are left out: {named(unused)}",)
         if not held_out:
             return {"": Path(train.path)}, {"": f"{train.name}/"}
-        for other in held_out[1:]:
-            self._note(f"{other.name}/ is not used, {held_out[0].name}/ is")
         bases: dict[Part, Path] = {"train": Path(train.path), "final": Path(held_out[0].path)}
         return bases, {part: f"{base.name}/" for part, base in bases.items()}
 
@@ -189,7 +192,7 @@ class FolderSource:
         return names
 
     def _notes(self) -> tuple[str, ...]:
-        return tuple(f"{what} ({count:,})" for what, count in sorted(self._left_out.items()))
+        return self._also + tuple(f"{what} ({count:,})" for what, count in sorted(self._left_out.items()))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

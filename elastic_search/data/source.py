@@ -63,6 +63,10 @@ class Source(Protocol):
         """Of the images: 1 or 3."""
 
     @property
+    def edge(self) -> int | None:
+        """Of the originals in px, where all are squares of one size; None otherwise, and where nobody looked."""
+
+    @property
     def parts(self) -> Mapping[Part, str]:
         """What people call each part, such as {"train": "train/", "final": "val/"} or {"": "images"}."""
 
@@ -95,11 +99,15 @@ def source_of(path: str | Path) -> Source:
     """
     from elastic_search.data.folder import FolderSource
 
+    hint = "give a folder that holds one folder of images for each class"
     root = Path(path).expanduser()
-    if root.is_dir():
-        return FolderSource(root)
-    what = "is a file" if root.exists() else "there is no such folder"
-    raise DataError(f"{root}: {what}", "give a folder that holds one folder of images for each class")
+    try:
+        if root.is_dir():
+            return FolderSource(root)
+        what = "is a file" if root.exists() else "there is no such folder"
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+    raise DataError(f"{root}: {what}", hint)
 
 
 def printable(name: str) -> str:
