@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from elastic_search.arch import ops
@@ -61,7 +62,8 @@ class Graph:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.kind, self.inputs, self.nodes, self.outputs))
+        # Ops tell graphs apart well enough: those that differ only in names and wiring are rare.
+        return hash((self.kind, self.inputs, tuple([node.op for node in self.nodes]), self.outputs))
 
     def __hash__(self) -> int:
         # Graphs nest and are keys of caches: without this, every look-up would hash a whole network.
@@ -170,6 +172,10 @@ class Graph:
     @cached_property
     def live(self) -> frozenset[str]:
         """Names of the nodes whose result can reach an output."""
+        wanted = {*self.outputs, *chain.from_iterable([node.inputs for node in self.nodes])}
+        names = frozenset([node.name for node in self.nodes])
+        if names <= wanted:
+            return names  # the last one is an output, and each of the others is read by one that is live
         wanted = set(self.outputs)
         live = []
         for node in reversed(self.nodes):
@@ -237,13 +243,27 @@ class Builder:
         self.inputs = inputs or ("x",)
         self.nodes: list[Node] = []
         self._names = set(self.inputs)
+        self._several = False  # whether a nested graph has several outputs
 
     def add(self, name: str, op: Op | Graph, *inputs: str, spelling: str = "module") -> str:
         if name in self._names:
             raise SpecError(f"two values of one {self.kind} are called {name!r}")
         self._names.add(name)
+        self._several |= isinstance(op, Graph) and len(op.outputs) > 1
         self.nodes.append(Node(name, op, inputs, None, spelling))
         return name
+
+    def chain(self, graphs: list[Graph], x: str) -> str:
+        """Graphs of one output, each of which takes the one before; their names are 0, 1, 2, …
+
+        Long chains are made fast: nothing is looked at twice that is the same object.
+        """
+        names = list(map(str, range(len(graphs))))
+        if not self._names.isdisjoint(names):
+            raise SpecError(f"two values of one {self.kind} are called by one of the numbers up to {len(names) - 1}")
+        self._names.update(names)
+        self.nodes += map(Node, names, graphs, [(x,), *zip(names, strict=True)])
+        return names[-1] if names else x
 
     def conv(
         self, name: str, x: str, in_channels: int, out_channels: int, kernel: int = 1, *,
@@ -276,8 +296,8 @@ class Builder:
             SpecError: if some outputs of a nested graph are read and others are not: what only those need would be
                 neither live nor dead.
         """
-        several = [node.results for node in self.nodes if isinstance(node.op, Graph) and len(node.op.outputs) > 1]
-        if several:
+        if self._several:
+            several = [node.results for node in self.nodes if len(node.results) > 1]
             read = {name for node in self.nodes for name in node.inputs} | set(outputs)
             unread = {name for results in several if read.intersection(results) for name in results if name not in read}
             if unread:

@@ -39,8 +39,17 @@ class Row(NamedTuple):
     cost: Count
 
 
+class Priced(NamedTuple):
+    """The shapes that enter and leave a node, what it adds to its graph's cost, and whether the convention counts it."""
+
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    cost: Count
+    counted: bool
+
+
 class Child(NamedTuple):
-    """A node of a graph on its inputs, what it adds to the graph's cost, and whether the convention counts it."""
+    """A node of a graph with what is known of it; see ``Priced``."""
 
     node: Node
     inputs: tuple[Shape, ...]
@@ -59,12 +68,9 @@ def count(
 ) -> tuple[Count, tuple[Shape, ...]]:
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
-        found, outputs = children(op, inputs, convention)
-        total = params = acts = 0
-        for child in found:
-            cost = child.cost
-            total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
-        return Count(total, params, acts), outputs
+        found, outputs = _priced(op, inputs, convention, True)
+        columns = zip(*[priced.cost for _, priced in found], strict=True)
+        return Count(*map(sum, columns)) if found else Count(0, 0, 0), outputs
     output = op.shape(*inputs)
     call = Call(op, inputs, output, spelling, recorded)
     return Count(convention.count(call), op.params, activations(call)), (output,)
@@ -80,17 +86,34 @@ def children(
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    found: list[Child] = []
+    found, outputs = _priced(graph, inputs, convention, counted)
+    return [Child(node, *priced) for node, priced in found], outputs
+
+
+def _priced(
+    graph: Graph, inputs: tuple[Shape, ...], convention: Convention, counted: bool
+) -> tuple[list[tuple[Node, Priced]], tuple[Shape, ...]]:
+    """What ``children`` gives; nodes in a row that are equal, as the blocks of a long stage are, share what is found."""
+    found: list[tuple[Node, Priced]] = []
+    last: Node | None = None
+    priced = Priced((), (), Count(0, 0, 0), False)
 
     def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        cost, outputs = count(node.op, shapes, convention, node.spelling, node.recorded)
-        if node.weights_of is not None:
-            cost = cost._replace(params=0)
+        nonlocal last, priced
         counts = counted and (convention.counts_dead or node.name in graph.live)
-        if not counts:
-            cost = Count(0, cost.params, 0)
-        found.append(Child(node, shapes, outputs, cost, counts))
-        return outputs
+        if (
+            last is None
+            or node.op is not last.op
+            or shapes != priced.inputs
+            or counts is not priced.counted
+            or node[3:] != last[3:]
+        ):
+            cost, outputs = count(node.op, shapes, convention, node.spelling, node.recorded)
+            if node.weights_of is not None:
+                cost = cost._replace(params=0)
+            last, priced = node, Priced(shapes, outputs, cost if counts else Count(0, cost.params, 0), counts)
+        found.append((node, priced))
+        return priced.outputs
 
     return found, graph.run(inputs, visit)
 
