@@ -150,7 +150,10 @@ class Spec(ABC):
         """Channels that leave a stage."""
 
     def stride(self, stage: int, block: int) -> int:
-        """Stride of a block: 2 in the first of every stage but the first, unless the family says otherwise."""
+        """Stride of a block: 2 in the first of every stage but the first, unless the family says otherwise.
+
+        Which block it is counts only in that it is the stage's first.
+        """
         return 2 if stage > 0 and block == 0 else 1
 
     @abstractmethod

@@ -69,7 +69,7 @@ def count(
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
         found, outputs = _priced(op, inputs, convention, True)
-        columns = zip(*[priced.cost for _, priced in found], strict=True)
+        columns = zip(*[priced.cost for priced in found], strict=True)
         return Count(*map(sum, columns)) if found else Count(0, 0, 0), outputs
     output = op.shape(*inputs)
     call = Call(op, inputs, output, spelling, recorded)
@@ -87,33 +87,31 @@ def children(
         ShapeError: if a node cannot take its input; names the node's path.
     """
     found, outputs = _priced(graph, inputs, convention, counted)
-    return [Child(node, *priced) for node, priced in found], outputs
+    return [Child(node, *priced) for node, priced in zip(graph.nodes, found, strict=True)], outputs
 
 
 def _priced(
     graph: Graph, inputs: tuple[Shape, ...], convention: Convention, counted: bool
-) -> tuple[list[tuple[Node, Priced]], tuple[Shape, ...]]:
-    """What ``children`` gives; nodes in a row that are equal, as the blocks of a long stage are, share what is found."""
-    found: list[tuple[Node, Priced]] = []
-    last: Node | None = None
-    priced = Priced((), (), Count(0, 0, 0), False)
+) -> tuple[list[Priced], tuple[Shape, ...]]:
+    """What is known of each node, and the graph's output shapes; equal nodes in a row share what is known of them."""
+    found: list[Priced] = []
+    some_dead = not convention.counts_dead and len(graph.live) < len(graph.nodes)
+    last, how, entered = None, "", inputs
+    outputs: tuple[Shape, ...] = ()
 
     def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        nonlocal last, priced
-        counts = counted and (convention.counts_dead or node.name in graph.live)
-        if (
-            last is None
-            or node.op is not last.op
-            or shapes != priced.inputs
-            or counts is not priced.counted
-            or node[3:] != last[3:]
-        ):
-            cost, outputs = count(node.op, shapes, convention, node.spelling, node.recorded)
-            if node.weights_of is not None:
-                cost = cost._replace(params=0)
-            last, priced = node, Priced(shapes, outputs, cost if counts else Count(0, cost.params, 0), counts)
-        found.append((node, priced))
-        return priced.outputs
+        nonlocal last, how, entered, outputs
+        name, op, _, weights_of, spelling, recorded = node
+        if op is last and shapes == entered and spelling == how and not (some_dead or weights_of or recorded):
+            found.append(found[-1])
+            return outputs
+        counts = counted and not (some_dead and name not in graph.live)
+        cost, outputs = count(op, shapes, convention, spelling, recorded)
+        if weights_of is not None:
+            cost = cost._replace(params=0)
+        found.append(Priced(shapes, outputs, cost if counts else Count(0, cost.params, 0), counts))
+        last, how, entered = None if weights_of or recorded else op, spelling, shapes
+        return outputs
 
     return found, graph.run(inputs, visit)
 
