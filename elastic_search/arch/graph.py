@@ -269,8 +269,8 @@ class Builder:
         """
         names, reads = _numbers(len(graphs).bit_length())
         names = names[: len(graphs)]
-        if not self._names.isdisjoint(names):
-            raise SpecError(f"two values of one {self.kind} are called by a number below {len(graphs)}")
+        if twice := self._names.intersection(names):
+            raise SpecError(f"two values of one {self.kind} are called {min(twice)!r}")
         self._names.update(names)
         fields = zip(names, graphs, chain([(x,)], reads), repeat(None), repeat("module"), repeat(()), strict=False)
         self.nodes += map(partial(tuple.__new__, Node), fields)  # what Node(*fields) does, twice as fast

@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 class Priced(NamedTuple):
-    """The shapes that enter and leave a node, what it adds to its graph's cost, and whether the convention counts it."""
+    """The shapes that enter and leave a node, what it adds to its graph's cost, and whether it is counted."""
 
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
