@@ -67,15 +67,15 @@ def test_shells_complete_networks_spaces_and_runs(command, tmp_path, words, expe
     assert f"plain,{expected}" in done.stdout.splitlines()
 
 
-def test_channels_of_the_input_are_taken_by_every_command(command, tmp_path):
-    (tmp_path / "user_nets.py").write_text(
+def test_channels_of_the_input_are_taken_by_every_command(inside, tmp_path):
+    (tmp_path / "user_channels.py").write_text(
         "from torch import nn\ndef net(): return nn.Sequential(nn.Conv2d(13, 8, 1))\n"
     )
     (tmp_path / "grey.toml").write_text(
         'schema = 1\nfamily = "resnet"\nin_channels = 1\nclasses = 10\n[[stages]]\nwidth = 64\ndepth = 1\n'
     )
-    for name, more in (("user_nets:net", ["--input", "13x32x32"]), ("grey.toml", ["--input", "32"])):
-        command("compare", name, *more)
-        command("diff", name, name, *more)
-        command("draw", name, *more, "--format", "dot")
-    command("validate", "user_nets:net", "--input", "13x32x32")
+    for name, more in (("user_channels:net", ["--input", "13x32x32"]), ("grey.toml", ["--input", "32"])):
+        inside("compare", name, *more)
+        inside("diff", name, name, *more)
+        inside("draw", name, *more, "--format", "dot")
+    inside("validate", "user_channels:net", "--input", "13x32x32")

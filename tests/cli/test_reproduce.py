@@ -5,7 +5,7 @@ import json
 import pytest
 
 from elastic_search.atomic import sealed
-from tests.cli.staging import made, run  # noqa: F401
+from tests.cli.staging import made, run, searched  # noqa: F401
 
 
 def test_trial_is_the_same_again(command, run):  # noqa: F811
