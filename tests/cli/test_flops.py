@@ -283,16 +283,16 @@ def test_a_factory_runs_once_a_command(command, tmp_path):
         assert done.stderr.count("called") == 1
 
 
-def test_several_inputs_are_given_as_shapes(command, tmp_path):
-    (tmp_path / "user_modules.py").write_text(
-        MODULES + "\n\nclass Two(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+def test_several_inputs_are_given_as_shapes(inside, tmp_path):
+    (tmp_path / "user_two_inputs.py").write_text(
+        "from torch import nn\n\nclass Two(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.a, self.b = nn.Conv2d(3, 8, 3), nn.Linear(64, 8)\n\n"
         "    def forward(self, x, query):\n        return self.a(x) * self.b(query)[..., None, None]\n"
     )
-    found = json.loads(command("flops", "user_modules:Two", "--input", "3x32x32+64", "--json").stdout)
+    found = json.loads(inside("flops", "user_two_inputs:Two", "--input", "3x32x32+64", "--json").stdout)
     assert found["networks"][0]["macs"] == 8 * 27 * 30**2 + 64 * 8
-    assert "3x224x224+1x64" in command("flops", "user_modules:Two", "--input", "32", check=2).stderr
-    assert "is not the shape of an input" in command("flops", "user_modules:Two", "--input", "32+x", check=2).stderr
+    assert "3x224x224+1x64" in inside("flops", "user_two_inputs:Two", "--input", "32", check=2).stderr
+    assert "is not the shape of an input" in inside("flops", "user_two_inputs:Two", "--input", "32+x", check=2).stderr
 
 
 def test_depth_divides_by_nested_modules(command):

@@ -146,8 +146,8 @@ def test_twenty_kills_lose_no_result(space):  # noqa: F811
     assert killed == whole
 
 
-def test_dry_run_prints_the_plan_and_writes_nothing(command, space):  # noqa: F811
-    done = command("search", "tiny.toml", "--minutes", "1", "--device", "cpu", "--dry-run", "--json")
+def test_dry_run_prints_the_plan_and_writes_nothing(inside, space):  # noqa: F811
+    done = inside("search", "tiny.toml", "--minutes", "1", "--device", "cpu", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert plan["rungs"] == [1, 3]
     assert 1 <= plan["trials"] <= plan["inside"]
@@ -169,16 +169,16 @@ def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_r
     assert "seed: 0 before, 5 now" in refused.stderr
 
 
-def test_time_that_ends_before_any_network_is_trained_is_no_success(command, space):  # noqa: F811
-    done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu", check=1)
+def test_time_that_ends_before_any_network_is_trained_is_no_success(inside, space):  # noqa: F811
+    done = inside("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu", check=1)
     assert "the time ended before any Elastic network was trained" in done.stderr
     assert "run it again with" in done.stderr
-    said = command("flops", "runs/tiny/best.toml", check=2).stderr
+    said = inside("flops", "runs/tiny/best.toml", check=2).stderr
     assert "no Elastic network of this run has been trained yet" in said
-    assert said == command("flops", "runs/tiny", check=2).stderr
-    command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
-    found = json.loads(command("flops", "runs/tiny", "--json").stdout)
-    assert found == json.loads(command("flops", "runs/tiny/best.toml", "--json").stdout)
+    assert said == inside("flops", "runs/tiny", check=2).stderr
+    inside("search", "tiny.toml", "--trials", "1", "--device", "cpu")
+    found = json.loads(inside("flops", "runs/tiny", "--json").stdout)
+    assert found == json.loads(inside("flops", "runs/tiny/best.toml", "--json").stdout)
 
 
 @pytest.mark.slow
