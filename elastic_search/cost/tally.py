@@ -39,17 +39,8 @@ class Row(NamedTuple):
     cost: Count
 
 
-class Priced(NamedTuple):
-    """The shapes that enter and leave a node, what it adds to its graph's cost, and whether it is counted."""
-
-    inputs: tuple[Shape, ...]
-    outputs: tuple[Shape, ...]
-    cost: Count
-    counted: bool
-
-
 class Child(NamedTuple):
-    """A node of a graph with what is known of it; see ``Priced``."""
+    """A node of a graph on its inputs, what it adds to the graph's cost, and whether the convention counts it."""
 
     node: Node
     inputs: tuple[Shape, ...]
@@ -68,8 +59,8 @@ def count(
 ) -> tuple[Count, tuple[Shape, ...]]:
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
-        found, outputs = _priced(op, inputs, convention, True)
-        columns = zip(*[priced.cost for priced in found], strict=True)
+        found, outputs = _alike(op, inputs, convention, True)
+        columns = zip(*[child.cost for child in found], strict=True)
         return Count(*map(sum, columns)) if found else Count(0, 0, 0), outputs
     output = op.shape(*inputs)
     call = Call(op, inputs, output, spelling, recorded)
@@ -86,15 +77,16 @@ def children(
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
     """
-    found, outputs = _priced(graph, inputs, convention, counted)
-    return [Child(node, *priced) for node, priced in zip(graph.nodes, found, strict=True)], outputs
+    found, outputs = _alike(graph, inputs, convention, counted)
+    named = zip(graph.nodes, found, strict=True)
+    return [child if child.node is node else child._replace(node=node) for node, child in named], outputs
 
 
-def _priced(
+def _alike(
     graph: Graph, inputs: tuple[Shape, ...], convention: Convention, counted: bool
-) -> tuple[list[Priced], tuple[Shape, ...]]:
-    """What is known of each node, and the graph's output shapes; equal nodes in a row share what is known of them."""
-    found: list[Priced] = []
+) -> tuple[list[Child], tuple[Shape, ...]]:
+    """As ``children``, but each node of a row of equal ones, as in a long stage, is given as the first of them."""
+    found: list[Child] = []
     some_dead = not convention.counts_dead and len(graph.live) < len(graph.nodes)
     last, how, entered = None, "", inputs
     outputs: tuple[Shape, ...] = ()
@@ -109,7 +101,7 @@ def _priced(
         cost, outputs = count(op, shapes, convention, spelling, recorded)
         if weights_of is not None:
             cost = cost._replace(params=0)
-        found.append(Priced(shapes, outputs, cost if counts else Count(0, cost.params, 0), counts))
+        found.append(Child(node, shapes, outputs, cost if counts else Count(0, cost.params, 0), counts))
         last, how, entered = None if weights_of or recorded else op, spelling, shapes
         return outputs
 
