@@ -20,11 +20,13 @@ class Ran(NamedTuple):
 
     Attributes:
         flops: what torch's FlopCounterMode counts.
+        outputs: elements that come out of the operators that it counts.
         aten: multiply-adds as ptflops' back end aten counts them.
         unknown: names of operators that may multiply, of which no tool says how much.
     """
 
     flops: int = 0
+    outputs: int = 0
     aten: int = 0
     unknown: tuple[str, ...] = ()
 
@@ -40,7 +42,7 @@ class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """``hollow`` runs the operators on shapes; without it they run."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.hollow = hollow
-        self.flops = self.aten = 0
+        self.flops = self.outputs = self.aten = 0
         self.unknown: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
@@ -58,6 +60,7 @@ class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
         formula = flop_registry.get(packet)
         if formula is not None:
             self.flops += int(formula(*args, **kwargs, out_val=result))
+            self.outputs += result.numel() if isinstance(result, Tensor) else 0
         formula = _PTFLOPS.get(packet)
         if formula is not None:
             self.aten += formula(args, result)
@@ -69,8 +72,8 @@ class Dispatched(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def take(self) -> Ran:
         """What ran since the last time."""
-        ran = Ran(self.flops, self.aten, tuple(self.unknown))
-        self.flops = self.aten = 0
+        ran = Ran(self.flops, self.outputs, self.aten, tuple(self.unknown))
+        self.flops = self.outputs = self.aten = 0
         self.unknown.clear()
         return ran
 

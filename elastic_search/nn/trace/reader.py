@@ -84,6 +84,14 @@ class Reader:
         sources = tuple(source for value in values for source in value.sources)
         return Value(sources, tuple(dict.fromkeys(weight for value in values for weight in value.weights)))
 
+    def unmapped(self, tensor: Tensor, whole: Tensor) -> None:
+        """``tensor`` is what a transform took out of ``whole``, with its axes moved."""
+        value = self.value(whole)
+        if shape_of(tensor) != shape_of(whole) and value.sources:
+            op = traced_ops.Fixed("movedim", (self.shape(value.sources[0]),), shape_of(tensor))
+            value = Value((self.put(Item((), op.kind, op, value.sources[:1], op.output)),))
+        self.set(tensor, value)
+
     def read(self, call: Call, stack: tuple[str, ...], ran: Ran, heard: Counts) -> None:
         """Add what a call does, and remember the tensors that it returns."""
         read, results = list(tensors((call.args, call.kwargs))), list(tensors(call.result))
@@ -184,7 +192,9 @@ class Reader:
                 raise UsageError(f"the rule for {call.label} returned {macs!r}, not a count of multiply-adds")
             return traced_ops.Custom(call.label, shapes, output, macs=macs), sources
         convert = MODULES.get(type(call.module)) if call.module is not None else FUNCTIONS.get(known(call))
-        op = convert(call, shapes, output) if convert is not None and value.sources else None
+        # The rules are for what the code of a call sees, which a transform may run on more at once.
+        known_op = convert is not None and value.sources and not call.mapped
+        op = convert(call, shapes, output) if convert is not None and known_op else None
         if isinstance(op, (ops.Add, ops.Gate)) and shapes[0].numel < shapes[-1].numel:
             sources = sources[::-1]
         elif op is not None and not isinstance(

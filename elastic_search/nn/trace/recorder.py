@@ -22,9 +22,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
 from elastic_search.nn.trace import rules
-from elastic_search.nn.trace.call import Call, dotted
+from elastic_search.nn.trace.call import Call, dotted, unmapped
 from elastic_search.nn.trace.dispatched import Dispatched
-from elastic_search.nn.trace.heard import Counts, of_function, of_module, parents, ptflops
+from elastic_search.nn.trace.heard import Counts, of_function, of_mapped, of_module, parents, ptflops
 from elastic_search.nn.trace.hollow import Hollow, NumbersAsked
 from elastic_search.nn.trace.reader import Reader
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES
@@ -81,6 +81,7 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reade
         mock.patch.object(nn.Module, "__call__", recorder.called),
         mock.patch.object(torch.jit, "is_tracing", is_tracing),
         torch.compiler.set_stance("force_eager") if _compiled(module) else contextlib.nullcontext(),
+        mock.patch.object(torch._functorch.vmap, "_remove_batch_dim", recorder.unmapped),
         recorder.dispatched,
         recorder.listening(),
     ):
@@ -174,6 +175,13 @@ class Recorder(TorchFunctionMode):
             return True
         return type(part) in MODULES and "forward" not in vars(part)
 
+    def unmapped(self, tensor: Tensor, level: int, size: int, axis: int) -> Tensor:
+        """What ``torch.vmap`` does with each result of the function that it ran."""
+        result: Tensor = _REMOVE(tensor, level, size, axis)
+        with torch._C.DisableTorchFunction():
+            self.reader.unmapped(result, unmapped(tensor))
+        return result
+
     def script(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a module that torch.jit has compiled, and whose calls nobody hears: its operators are counted."""
         self._missed()
@@ -211,8 +219,8 @@ class Recorder(TorchFunctionMode):
                     # What reads this module's result is told from what reads its input.
                     result = result.view_as(result)
                 heard = self.heard + of_module(part, given, result, counted_by=self.parents[id(part)])
-                call = Call.of_module(part, given, named, result)
-                self.reader.read(call, stack, self.dispatched.take(), heard)
+                call, ran = Call.of_module(part, given, named, result).whole(), self.dispatched.take()
+                self.reader.read(call, stack, ran, heard + of_mapped(call, ran))
             return result
 
         vars(part)["forward"] = forward
@@ -229,7 +237,8 @@ class Recorder(TorchFunctionMode):
                 return opened(*args, **kwargs)
         if self.inside:
             result = func(*args, **kwargs)
-            self.heard += of_function(Call.of_function(func, args, kwargs, result, _written_as(sys._getframe(1))))
+            call = Call.of_function(func, args, kwargs, result, _written_as(sys._getframe(1))).whole()
+            self.heard += of_function(call)
             return result
         if (
             self.dispatched.hollow
@@ -240,8 +249,8 @@ class Recorder(TorchFunctionMode):
         written_as = _written_as(sys._getframe(1))
         self._missed()
         result = func(*args, **kwargs)
-        call = Call.of_function(func, args, kwargs, result, written_as)
-        self.reader.read(call, tuple(self.stack), self.dispatched.take(), of_function(call))
+        call, ran = Call.of_function(func, args, kwargs, result, written_as).whole(), self.dispatched.take()
+        self.reader.read(call, tuple(self.stack), ran, of_function(call) + of_mapped(call, ran))
         return result
 
 
@@ -257,6 +266,7 @@ COMPILED = "parts are compiled by torch.jit: their multiply-adds are counted, an
 """What a reader of the counts should know then."""
 
 _CALL = nn.Module.__call__
+_REMOVE = torch._C._functorch._remove_batch_dim
 _OPENED: dict[Any, FunctionType | None] = {}
 _CHECKS = dict.fromkeys(
     ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), lambda *args: False

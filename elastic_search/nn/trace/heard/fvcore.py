@@ -42,7 +42,7 @@ def _instance_norm(call: Call) -> int:
 
 def _interpolate(call: Call) -> int:
     mode = call.get(3, "mode", "nearest")
-    if call.result.ndim != 4 or call.get(6, "antialias", False):
+    if (call.result.ndim != 4 and not call.mapped) or call.get(6, "antialias", False):
         return 0
     return int({"bilinear": 4, "nearest": 1}.get(mode, 0) * call.result.numel())
 
@@ -111,6 +111,7 @@ RULES: dict[str, Callable[[Call], int]] = {
     "grid_sample": lambda call: 4 * call.result.numel() * (call.result.ndim == 4),
     "grid_sampler": lambda call: 4 * call.result.numel(),
 }
+RESIZED = frozenset(("interpolate", "upsample", "upsample_bilinear2d", "upsample_nearest2d"))
 ACTIVATIONS = frozenset((
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "addmm", "bmm", "einsum",
     "matmul", "linear",

@@ -80,7 +80,8 @@ def _convolution(module: Any, args: tuple[Any, ...], result: Tensor) -> int:
     weights = (
         prod(map(int, module.kernel_size)) * int(module.in_channels) * (int(module.out_channels) // int(module.groups))
     )
-    bias = result.shape[0] * prod(result.shape[1:]) if module.bias is not None else 0
+    # It takes the first axis for the batch, which an image without one lacks.
+    bias = args[0].shape[0] * prod(result.shape[1:]) if module.bias is not None else 0
     return int(weights * args[0].shape[0] * prod(shape[2:]) + bias)
 
 
