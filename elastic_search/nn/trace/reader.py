@@ -109,7 +109,7 @@ class Reader:
             prefix = f"{path}." if path else ""
             own = (self.names[f"{prefix}{name}"] for name, _ in call.module.named_parameters())
             value = value._replace(weights=(*value.weights, *own))
-        elif not value.sources and not ran.flops and not heard and known(call) in OF_WEIGHTS:
+        elif not value.sources and not ran.macs and not heard and known(call) in OF_WEIGHTS:
             # Made of weights alone: its readers have the weights.
             for tensor in results:
                 self.set(tensor, value)
@@ -163,7 +163,7 @@ class Reader:
         """Add operators that ran outside of any call; tensors that no call returned are theirs from here on."""
         source = len(self.items) - 1 if self.items else IMAGE
         shape = self.shape(source)
-        op: Op = traced_ops.Product("compiled", (shape,), shape, macs=ran.flops // 2)
+        op: Op = traced_ops.Product("compiled", (shape,), shape, macs=ran.macs)
         if ran.unknown:
             op = traced_ops.Opaque(ran.unknown[0], (shape,), shape)
         recorded = self.recorded(Counted(op, (shape,), shape), ran, Counts())
@@ -206,8 +206,8 @@ class Reader:
                 if op.shape(*map(self.shape, sources)) == output:
                     return op, sources
         name = call.name or type(call.module).__name__
-        if ran.flops:
-            return traced_ops.Product(name, shapes, output, macs=ran.flops // 2), reads
+        if ran.macs:
+            return traced_ops.Product(name, shapes, output, macs=ran.macs), reads
         if ran.unknown and (call.module is not None or known(call) not in FREE_FUNCTIONS):
             return traced_ops.Opaque(call.label, shapes, output), reads
         return traced_ops.Fixed(name, shapes, output), reads

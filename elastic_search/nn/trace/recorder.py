@@ -198,7 +198,7 @@ class Recorder(TorchFunctionMode):
     def _missed(self) -> None:
         """Count what ran since the last call, if anything did: code of torch's own that calls no function."""
         ran = self.dispatched.take()
-        if ran.flops or ran.unknown:
+        if ran.macs or ran.unknown:
             self.reader.missed(ran, tuple(self.stack))
             self.reader.notes[COMPILED] = None
 

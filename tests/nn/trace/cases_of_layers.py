@@ -132,6 +132,11 @@ def _convolutions():
             case(name.replace("_", " "), "function", to,
                  lambda n=f"{name}{rank}d", s=(*front, *(2,) * rank):
                  (lambda m, x: getattr(F, n)(x, m.w0, stride=2, groups=3), s))  # fmt: skip
+    for transposed in (False, True):
+        shape = (12, 6, 3, 3) if transposed else (6, 12, 3, 3)
+        case(f"{'transposed ' * transposed}convolution", "of torch", "2-D",
+             lambda t=transposed, s=shape:
+             (lambda m, x: torch.convolution(x, m.w0, None, [1, 1], [0, 0], [1, 1], t, [0, 0], 1), s))  # fmt: skip
     case("convolution, padding same", "module", "2-D", lambda: (nn.Conv2d(12, 4, 3, padding="same"),))
     case("convolution, circular", "module", "2-D", lambda: (nn.Conv2d(12, 4, 3, padding=1, padding_mode="circular"),))
     case("transposed convolution to a size", "module", "2-D",

@@ -33,7 +33,6 @@ def _products():
     case("addmm", "of torch", "vector", lambda: (lambda m, x: torch.addmm(m.w1, x, m.w0), (12, 5), (5,)))
     case("addmm", "method", "vector", lambda: (lambda m, x: m.w1.addmm(x, m.w0), (12, 5), (1, 5)))
     case("tensordot", "of torch", "2-D", lambda: (lambda m, x: torch.tensordot(x, m.w0, ([1], [0])), (12, 5)))
-    case("mv", "of torch", "vector", lambda: (lambda m, x: torch.mv(m.w0, x[0]), (5, 12)), macs=60)
     for equation, shape in (("nchw,oc->nohw", (5, 12)), ("nchw,cd->ndhw", (12, 5)), ("nchw,hk->nckw", (8, 5))):
         case(f"einsum {equation}", "of torch", "2-D",
              lambda e=equation, s=shape: (lambda m, x: torch.einsum(e, x, m.w0), s))  # fmt: skip
@@ -51,6 +50,64 @@ def _products():
         case(f"{name} a number", "of torch", "2-D", lambda n=name: (lambda m, x: getattr(torch, n)(x, 2),))
     case("addcmul", "of torch", "2-D", lambda: (lambda m, x: torch.addcmul(x, x, x),))
     case("look-up", "module", "tokens", lambda: (nn.Sequential(Numbers(), nn.Embedding(7, 4)),))
+
+
+def _vectors():
+    """Products of vectors and others that FlopCounterMode does not know, so that their multiply-adds stand here."""
+    one, many = (12,), (5, 12)
+    calls = {
+        "mv": (60, lambda m, x: torch.mv(m.w0, x[0]), lambda m, x: m.w0.mv(x[0]), many),
+        "addmv": (60, lambda m, x: torch.addmv(m.w1, m.w0, x[0]), lambda m, x: m.w1.addmv(m.w0, x[0]), many, (5,)),
+        "matmul of a vector": (60, lambda m, x: torch.matmul(m.w0, x[0]), lambda m, x: m.w0 @ x[0], many),
+        "dot": (12, lambda m, x: torch.dot(x[0], m.w0)[None], lambda m, x: x[0].dot(m.w0)[None], one),
+        "vdot": (12, lambda m, x: torch.vdot(x[0], m.w0)[None], lambda m, x: x[0].vdot(m.w0)[None], one),
+        "inner of vectors": (12, lambda m, x: torch.inner(x[0], m.w0)[None], lambda m, x: x[0].inner(m.w0)[None], one),
+        "addr": (60, lambda m, x: torch.addr(m.w1, m.w0, x[0]), lambda m, x: m.w1.addr(m.w0, x[0]), (5,), many),
+        "outer": (0, lambda m, x: torch.outer(x[0], m.w0), lambda m, x: x[0].outer(m.w0), one),
+        "ger": (0, lambda m, x: torch.ger(x[0], m.w0), lambda m, x: x[0].ger(m.w0), one),
+        "kron": (0, lambda m, x: torch.kron(x, m.w0), lambda m, x: x.kron(m.w0), (3, 5)),
+    }  # fmt: skip
+    for name, (macs, function, method, *shapes) in calls.items():
+        case(name, "of torch", "vector", lambda f=function, s=shapes: (f, *s), macs=macs)
+        case(name, "method", "vector", lambda f=method, s=shapes: (f, *s), macs=macs)
+    chain = 12 * 5 * 7 + 96 * 12 * 7  # the last two first, which is cheaper
+    time = lambda x: x.transpose(0, 1)  # noqa: E731
+    calls = {
+        "inner": (96 * 12 * 5, lambda m, x: torch.inner(x, m.w0), many),
+        "inner method": (96 * 12 * 5, lambda m, x: x.inner(m.w0), many),
+        "addbmm": (96 * 12 * 96, lambda m, x: torch.addbmm(m.w0, x, x.mT), (96, 96)),
+        "addbmm method": (96 * 12 * 96, lambda m, x: m.w0.addbmm(x, x.mT), (96, 96)),
+        "bilinear": (96 * 5 * (7 * 12 + 7), lambda m, x: F.bilinear(x, x[..., :7], m.w0, m.w1), (5, 12, 7), (5,)),
+        "cdist": (96 * 30 * 12, lambda m, x: torch.cdist(x, m.w0), (1, 30, 12)),
+        "cdist of few": (96 * 3 * 12, lambda m, x: torch.cdist(x[:, :3], x), ),
+        "cdist by the city block": (0, lambda m, x: torch.cdist(x, m.w0, p=1.0), (1, 30, 12)),
+        "pdist": (96 * 95 // 2 * 12, lambda m, x: F.pdist(x[0])),
+        "linalg.matmul": (96 * 12 * 5, lambda m, x: torch.linalg.matmul(x, m.w0), (12, 5)),
+        "multi_dot": (chain, lambda m, x: torch.linalg.multi_dot((x[0], m.w0, m.w1)), (12, 5), (5, 7)),
+        "chain_matmul": (chain, lambda m, x: torch.chain_matmul(x[0], m.w0, m.w1), (12, 5), (5, 7)),
+        "convolution over time": (17280, lambda m, x: torch.conv_tbc(time(x), m.w0, m.w1, 1), (3, 12, 5), (5,)),
+    }  # fmt: skip
+    for name, (macs, function, *shapes) in calls.items():
+        case(name, "function", "tokens", lambda f=function, s=shapes: (f, *s), macs=macs)
+    case("bilinear", "module", "tokens", lambda: (Twice(nn.Bilinear(12, 12, 5)),), macs=96 * 5 * 12 * 13)
+    case("bilinear without bias", "module", "tokens", lambda: (Twice(nn.Bilinear(12, 12, 5, False)),), macs=74880)
+    for told, norm in (("", nn.utils.parametrizations.spectral_norm), (", old", nn.utils.spectral_norm)):
+        # The largest singular value is that of a product of the matrix with two vectors.
+        case(f"spectral norm of a convolution{told}", "module", "2-D",
+             lambda n=norm: (nn.Sequential(n(nn.Conv2d(12, 6, 3))),), macs=38880 + 6 * 108 + 6)  # fmt: skip
+        case(f"spectral norm of a linear layer{told}", "module", "tokens",
+             lambda n=norm: (nn.Sequential(n(nn.Linear(12, 6))),), macs=96 * 72 + 72 + 6)  # fmt: skip
+
+
+class Twice(nn.Module):
+    """Gives a layer the same tensor twice."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x, x)
 
 
 class Mapped(nn.Module):
@@ -82,6 +139,8 @@ def _mapped():
     case("convolution of each channel", "by vmap", "2-D", lambda: (each, (4, 1, 3, 3)))
     case("attention", "by vmap", "tokens",
          lambda: (lambda m, x: vmap(lambda q: sdpa(q, q, q))(x.unflatten(2, (3, 4)).transpose(1, 2)),))  # fmt: skip
+    case("product with a vector", "by vmap", "tokens", lambda: (lambda m, x: vmap(lambda y: y @ m.w0)(x), (12,)),
+         macs=1152)  # fmt: skip
     case("relu", "by vmap", "2-D", lambda: (lambda m, x: vmap(torch.relu)(x),))
 
 
@@ -154,5 +213,5 @@ def _recurrent():
     case("LSTM with projections", "module", "tokens", lambda: (nn.LSTM(12, 6, batch_first=True, proj_size=4),))
 
 
-for collect in (_products, _mapped, _attention, _recurrent):
+for collect in (_products, _vectors, _mapped, _attention, _recurrent):
     collect()

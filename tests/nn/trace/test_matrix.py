@@ -58,6 +58,20 @@ def test_every_spelling_is_counted_as_every_tool_counts_it(name):
     assert macs is None or tally(reading.graph, IMAGE, "macs").total == STEM + macs
 
 
+UNKNOWN = {
+    "fft": lambda m, x: torch.fft.rfft2(x).real,
+    "norm": lambda m, x: torch.cdist(x, x, p=3.0),
+    "exponential": lambda m, x: torch.linalg.matrix_exp(x[..., :8]),
+    "solution": lambda m, x: torch.linalg.solve(x[..., :8], x),
+    "sparse": lambda m, x: torch.sparse.mm(m.w0.to_sparse(), x[0, 0].T),
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_nobody_counts_stays_unknown(name):
+    assert opaque_nodes(read(Case("2-D", UNKNOWN[name], (5, 12)).eval(), IMAGE).graph)
+
+
 @pytest.mark.parametrize(("kind", "gates"), [(nn.RNN, 1), (nn.GRU, 3), (nn.LSTM, 4)])
 def test_multiply_adds_of_a_recurrent_layer(kind, gates):
     module = Case("tokens", kind(12, 6, num_layers=2, bidirectional=True, batch_first=True))
