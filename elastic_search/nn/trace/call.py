@@ -105,7 +105,10 @@ class Call:
         mutates = mutates or kwargs.get("inplace") is True or (len(args) > 1 and args[1] is True)
         if overwrites:
             name = _IN_PLACE.get(name, name.rstrip("_"))
-        spelling = written_as or ("function" if getattr(torch.nn.functional, name, None) is target else "method")
+        function = getattr(torch.nn.functional, name, None)
+        # A replaced function wraps the one that is called.
+        of_functional = target in (function, getattr(function, "__wrapped__", None))
+        spelling = written_as or ("function" if of_functional else "method")
         if mutates and name in ARITHMETIC:
             spelling = "operator"  # no tool listens to arithmetic in place
         return Call(label, name, None, spelling, args, kwargs, result, mutates, written)

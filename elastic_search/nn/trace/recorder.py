@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from elastic_search.cost.tools import PTFLOPS
 from elastic_search.nn.trace import rules
 from elastic_search.nn.trace.call import Call, dotted, unmapped
 from elastic_search.nn.trace.dispatched import Dispatched
@@ -61,12 +62,17 @@ def record(module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], make:
         asked = str(error)
     except Exception:
         asked = ""  # the user's own error comes again
-    reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
+    try:
+        reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
+    except Exception:
+        # Code that compares functions may take a replaced one for another; so does the user's own error come again.
+        reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None, replace=False)
+        reader.notes[NOT_REPLACED] = None
     return reader, ran._replace(numbers=asked)
 
 
 def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reader: Reader,
-         tracing: bool, hollow: Hollow | None) -> tuple[Reader, Run]:  # fmt: skip
+         tracing: bool, hollow: Hollow | None, replace: bool = True) -> tuple[Reader, Run]:  # fmt: skip
     recorder, asked = Recorder(reader, hollow), False
 
     def is_tracing() -> bool:
@@ -82,6 +88,7 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reade
         mock.patch.object(torch.jit, "is_tracing", is_tracing),
         torch.compiler.set_stance("force_eager") if _compiled(module) else contextlib.nullcontext(),
         mock.patch.object(torch._functorch.vmap, "_remove_batch_dim", recorder.unmapped),
+        recorder.replaced.listening() if replace else contextlib.nullcontext(),
         recorder.dispatched,
         recorder.listening(),
     ):
@@ -100,7 +107,8 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, reader: Reader, hollow: Hollow | None) -> None:
         super().__init__()
-        self.reader, self.dispatched = reader, Dispatched(hollow)
+        self.reader, self.dispatched, self.replaced = reader, Dispatched(hollow), ptflops.Replaced()
+        self.opened: dict[Any, FunctionType | None] = {}
         self.paths: dict[int, str] = {}
         for path, part in reader.module.named_modules():
             self.paths.setdefault(id(part), path)
@@ -140,6 +148,7 @@ class Recorder(TorchFunctionMode):
             self.dispatched.take()
         elif event == "return":
             args, ran = self.inside.pop(), self.dispatched.take()
+            self.replaced.take()
             if not self.inside:
                 call = Call.of_function(self.whole[frame.f_code], args, {}, result, "")
                 self.reader.read(call, tuple(self.stack), ran, Counts())
@@ -202,6 +211,10 @@ class Recorder(TorchFunctionMode):
             self.reader.missed(ran, tuple(self.stack))
             self.reader.notes[COMPILED] = None
 
+    def _replaced(self) -> Counts:
+        """What ptflops counted since the last call."""
+        return Counts({PTFLOPS.name: self.replaced.take()})
+
     def layer(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a module that is one operation. Its hooks are not part of it."""
         stack = tuple(self.stack)
@@ -218,7 +231,9 @@ class Recorder(TorchFunctionMode):
                 if same and not getattr(part, "inplace", False):
                     # What reads this module's result is told from what reads its input.
                     result = result.view_as(result)
-                heard = self.heard + of_module(part, given, result, counted_by=self.parents[id(part)])
+                heard = (
+                    self.heard + self._replaced() + of_module(part, given, result, counted_by=self.parents[id(part)])
+                )
                 call, ran = Call.of_module(part, given, named, result).whole(), self.dispatched.take()
                 self.reader.read(call, stack, ran, heard + of_mapped(call, ran))
             return result
@@ -230,8 +245,8 @@ class Recorder(TorchFunctionMode):
             vars(part).pop("forward", None)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        opened = _opened(func)
+        kwargs, func = kwargs or {}, self.replaced.originals.get(func, func)
+        opened = self._opened(func)
         if opened is not None:
             with self:
                 return opened(*args, **kwargs)
@@ -250,8 +265,25 @@ class Recorder(TorchFunctionMode):
         self._missed()
         result = func(*args, **kwargs)
         call, ran = Call.of_function(func, args, kwargs, result, written_as).whole(), self.dispatched.take()
-        self.reader.read(call, tuple(self.stack), ran, of_function(call) + of_mapped(call, ran))
+        self.reader.read(call, tuple(self.stack), ran, of_function(call) + of_mapped(call, ran) + self._replaced())
         return result
+
+    def _opened(self, func: Any) -> FunctionType | None:
+        """A function written in Python, to be heard by what it calls; None for one that is an operation of its own.
+
+        Such a function first asks whether somebody listens, and if so calls the listener instead of running. The one
+        returned has the same code, and asks nobody.
+        """
+        if func in self.opened:
+            return self.opened[func]
+        opened = None
+        of_torch = isinstance(func, FunctionType) and func.__module__ == "torch.nn.functional"
+        if of_torch and not any(func.__name__ in names for names in (FUNCTIONS, FREE_FUNCTIONS, ptflops.FUNCTIONS)):
+            unasked = {**func.__globals__, **_CHECKS}
+            opened = FunctionType(func.__code__, unasked, func.__name__, func.__defaults__, func.__closure__)
+            opened.__kwdefaults__ = func.__kwdefaults__
+        self.opened[func] = opened
+        return opened
 
 
 def _elastic(module: nn.Module) -> list[FunctionType]:
@@ -262,33 +294,16 @@ def _elastic(module: nn.Module) -> list[FunctionType]:
     return [vars(sys.modules[home])[label.rpartition(".")[2]] for label in FUNCTIONS if label.startswith(home)]
 
 
+NOT_REPLACED = "ptflops replaces functions of torch, and the module does not run with them replaced"
+"""What a reader of the counts should know where the module's code compares functions."""
 COMPILED = "parts are compiled by torch.jit: their multiply-adds are counted, and nothing else that a tool may count"
 """What a reader of the counts should know then."""
 
 _CALL = nn.Module.__call__
 _REMOVE = torch._C._functorch._remove_batch_dim
-_OPENED: dict[Any, FunctionType | None] = {}
 _CHECKS = dict.fromkeys(
     ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), lambda *args: False
 )
-
-
-def _opened(func: Any) -> FunctionType | None:
-    """A function written in Python, to be heard by what it calls; None for one that is an operation of its own.
-
-    Such a function first asks whether somebody listens, and if so calls the listener instead of running. The one
-    returned has the same code, and asks nobody.
-    """
-    if func in _OPENED:
-        return _OPENED[func]
-    opened = None
-    of_torch = isinstance(func, FunctionType) and func.__module__ == "torch.nn.functional"
-    if of_torch and not any(func.__name__ in names for names in (FUNCTIONS, FREE_FUNCTIONS, ptflops.FUNCTIONS)):
-        unasked = {**func.__globals__, **_CHECKS}
-        opened = FunctionType(func.__code__, unasked, func.__name__, func.__defaults__, func.__closure__)
-        opened.__kwdefaults__ = func.__kwdefaults__
-    _OPENED[func] = opened
-    return opened
 
 
 _READS_MEMORY = frozenset(("numpy", "tolist", "data_ptr", "__array__", "__dlpack__", "__repr__", "__format__"))

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.functional import relu
 
 from tests.nn.trace.cases import case
 
@@ -28,6 +29,12 @@ def _activations():
     case("relu", "function in place", "2-D", lambda: (lambda m, x: F.relu(x, inplace=True),))
     case("prelu", "module", "2-D", lambda: (nn.PReLU(12),))
     case("prelu", "function", "2-D", lambda: (lambda m, x: F.prelu(x, m.w0), (12,)))
+    # One tool counts a function only where it is looked up when it is called.
+    for name, function in {"relu": F.relu, "gelu": F.gelu, "silu": F.silu, "relu6": F.relu6, "elu": F.elu}.items():
+        case(name, "held by the module", "2-D", lambda f=function: (lambda m, x: f(x),))
+    case("softmax", "held by the module", "2-D", lambda f=F.softmax: (lambda m, x: f(x, 1),))
+    case("prelu", "of torch", "2-D", lambda: (lambda m, x: torch.prelu(x, m.w0), (12,)))
+    case("relu", "imported by name", "2-D", lambda: (lambda m, x: relu(x),))
     for to in ("1-D", "3-D", "of 4", "tokens"):
         case("relu", "module", to, lambda: (nn.ReLU(),))
         case("gelu", "function", to, lambda: (lambda m, x: F.gelu(x),))
@@ -79,6 +86,14 @@ def _pools():
                  lambda r=rank, k=kind: (getattr(nn, f"Adaptive{k}Pool{r}d")(1),))  # fmt: skip
             case(f"adaptive {kind.lower()} pool", "function", to,
                  lambda r=rank, k=kind: (lambda m, x: getattr(F, f"adaptive_{k.lower()}_pool{r}d")(x, 1),))  # fmt: skip
+        case("max pool with indices", "function", to,
+             lambda r=rank: (lambda m, x: getattr(F, f"max_pool{r}d")(x, 2, return_indices=True)[0],))  # fmt: skip
+        case("max pool with indices", "function of that name", to,
+             lambda r=rank: (lambda m, x: getattr(F, f"max_pool{r}d_with_indices")(x, 2)[0],))  # fmt: skip
+        case("max pool", "of torch", to, lambda r=rank: (lambda m, x: getattr(torch, f"max_pool{r}d")(x, 2),))
+        held = getattr(F, f"avg_pool{rank}d")
+        case("average pool", "held by the module", to, lambda f=held: (lambda m, x: f(x, 2),))
+    case("average pool", "of torch", "1-D", lambda: (lambda m, x: torch.avg_pool1d(x, 2),))
     case("max pool with indices", "module", "2-D", lambda: (nn.Sequential(nn.MaxPool2d(2, return_indices=True)),))
     case("lp pool", "module", "2-D", lambda: (nn.LPPool2d(2, 2),))
     case("mean over the map", "method", "2-D", lambda: (lambda m, x: x.mean((2, 3)),))
@@ -95,6 +110,12 @@ def _resizes():
         case(f"{mode} to a size", "module", "2-D", lambda mode=mode: (nn.Upsample((9, 13), mode=mode),))
         case(f"{mode} to a size", "function", "2-D",
              lambda mode=mode: (lambda m, x: F.interpolate(x, (9, 13), mode=mode),))  # fmt: skip
+        case(f"{mode} by 2", "old function", "2-D",
+             lambda mode=mode: (lambda m, x: F.upsample(x, scale_factor=2, mode=mode),))  # fmt: skip
+        case(f"{mode} by 2", "held by the module", "2-D",
+             lambda mode=mode, f=F.interpolate: (lambda m, x: f(x, scale_factor=2, mode=mode),))  # fmt: skip
+    for to in ("1-D", "2-D", "3-D", "of 4"):
+        case("by the area", "function", to, lambda: (lambda m, x: F.interpolate(x, scale_factor=0.5, mode="area"),))
     case("linear by 2", "module", "1-D", lambda: (nn.Upsample(scale_factor=2, mode="linear"),))
     case("trilinear by 2", "module", "3-D", lambda: (nn.Upsample(scale_factor=2, mode="trilinear"),))
     case("bilinear, antialiased", "function", "2-D",

@@ -1,5 +1,7 @@
 """Products in every spelling: linear layers, products of matrices, attention, recurrent layers, arithmetic."""
 
+import operator as operators
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -18,6 +20,7 @@ def _products():
              lambda w=width: (lambda m, x: F.linear(x, m.w0), (w,)), macs=12 if to == "vector" else 1152)  # fmt: skip
         case("matmul with a parameter", "operator", to, lambda w=width: (lambda m, x: x @ m.w0, (w, 5)))
         case("matmul with a parameter", "of torch", to, lambda w=width: (lambda m, x: torch.matmul(x, m.w0), (w, 5)))
+        case("matmul with a parameter", "reflected", to, lambda w=width: (lambda m, x: m.w0.__rmatmul__(x), (w, 5)))
         case("matmul with a parameter", "method", to, lambda w=width: (lambda m, x: x.matmul(m.w0), (w, 5)))
     pairs = {
         "operator": lambda m, x: x @ x.mT, "of torch": lambda m, x: torch.matmul(x, x.mT),
@@ -48,6 +51,16 @@ def _products():
             case(name, "method", to, lambda n=name: (lambda m, x: getattr(x, n)(x),))
             case(name, "method in place", to, lambda n=name: (lambda m, x: getattr(x.clone(), f"{n}_")(x),))
         case(f"{name} a number", "of torch", "2-D", lambda n=name: (lambda m, x: getattr(torch, n)(x, 2),))
+    held = {"mul": torch.mul, "add": torch.add, "matmul": torch.matmul}
+    for name, f in held.items():
+        case(name, "held by the module", "channels last", lambda f=f: (lambda m, x: f(x, m.w0), (12, 12)))
+        case(name, "of the module operator", "channels last",
+             lambda n=name: (lambda m, x: getattr(operators, n)(x, m.w0), (12, 12)))  # fmt: skip
+        case(name, "method of the operator", "channels last",
+             lambda n=name: (lambda m, x: getattr(x, f"__{n}__")(m.w0), (12, 12)))  # fmt: skip
+        into = lambda m, x, n=name: getattr(torch, n)(x.detach(), m.w0.detach(), out=x.detach())  # noqa: E731
+        case(name, "into a tensor", "channels last", lambda f=into: (f, (12, 12)))
+    case("sum", "of Python", "2-D", lambda: (lambda m, x: sum([x, x, x]),))
     case("addcmul", "of torch", "2-D", lambda: (lambda m, x: torch.addcmul(x, x, x),))
     case("look-up", "module", "tokens", lambda: (nn.Sequential(Numbers(), nn.Embedding(7, 4)),))
 

@@ -1,8 +1,8 @@
 """What every tool counts for a call as it ran: its own rule, on the tensors that went in and came out.
 
 The rules of ``cost.tools`` are for ops on one image. These hold for tensors of any axes and batch, for subclasses and
-own layer classes, and are asked of every call: of each function what fvcore and ptflops count, and of each module what
-the tools count that hook modules.
+own layer classes, and are asked of every call: of each function what fvcore counts, and of each module what the tools
+count that hook modules. ptflops also replaces functions, and is heard where its replacements are called.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Counts = Counter[str]
 
 
 def of_function(call: Call) -> Counts:
-    """What fvcore and ptflops count for a call of a function, a method or an operator."""
+    """What fvcore counts for a call of a function, a method or an operator."""
     counts = Counts()
     rule = fvcore.RULES.get(call.name)
     if call.mapped and call.name not in fvcore.RESIZED:
@@ -35,7 +35,6 @@ def of_function(call: Call) -> Counts:
         counts[FVCORE.name] = int(rule(call))
         if call.name in fvcore.ACTIVATIONS and not (call.name.startswith("conv") and fvcore.in_words(call)):
             counts["activations"] = call.result.numel()
-    counts[PTFLOPS.name] = int(ptflops.of_function(call))
     return +counts
 
 

@@ -45,6 +45,8 @@ def _interpolate(call: Call) -> int:
     mode = call.get(3, "mode", "nearest")
     if (call.result.ndim != 4 and not call.mapped) or call.get(6, "antialias", False):
         return 0
+    if mode == "area":
+        return int(call.get(0, "input").numel())  # an adaptive pool
     return int({"bilinear": 4, "nearest": 1}.get(mode, 0) * call.result.numel())
 
 
