@@ -63,6 +63,8 @@ def _norms():
              lambda c=channels: (lambda m, x: F.batch_norm(x, None, None, m.w0, m.w1, True), (c,), (c,)))  # fmt: skip
         case("instance norm", "function", to, lambda: (lambda m, x: F.instance_norm(x),))
     case("instance norm with statistics", "module", "2-D", lambda: (nn.InstanceNorm2d(12, track_running_stats=True),))
+    case("layer norm of maps", "module", "2-D", lambda: (nn.LayerNorm([8, 12]),))
+    case("group norm without weights", "module", "2-D", lambda: (nn.GroupNorm(3, 12, affine=False),))
     case("synchronised batch norm", "module", "2-D", lambda: (nn.SyncBatchNorm(12),))
     case("group norm", "of torch", "2-D", lambda: (lambda m, x: torch.group_norm(x, 3),))
     for to, width in (("tokens", 12), ("channels last", 12), ("2-D", 12)):
@@ -95,6 +97,11 @@ def _pools():
         case("average pool", "held by the module", to, lambda f=held: (lambda m, x: f(x, 2),))
     case("average pool", "of torch", "1-D", lambda: (lambda m, x: torch.avg_pool1d(x, 2),))
     case("max pool with indices", "module", "2-D", lambda: (nn.Sequential(nn.MaxPool2d(2, return_indices=True)),))
+    case("adaptive max pool to 2", "module", "2-D", lambda: (nn.AdaptiveMaxPool2d(2),))
+    case("max pool, the rest too", "module", "2-D", lambda: (nn.MaxPool2d(3, 2, ceil_mode=True),))
+    case("max pool, dilated", "module", "2-D", lambda: (nn.MaxPool2d((3, 2), 2, (1, 0), dilation=2),))
+    case("pool after pool", "function", "2-D",
+         lambda: (lambda m, x: F.adaptive_max_pool2d(F.max_pool2d(F.avg_pool2d(x, 2), 2, stride=1), 2),))  # fmt: skip
     case("lp pool", "module", "2-D", lambda: (nn.LPPool2d(2, 2),))
     case("mean over the map", "method", "2-D", lambda: (lambda m, x: x.mean((2, 3)),))
     case("mean over the map", "of torch", "2-D", lambda: (lambda m, x: torch.mean(x, (2, 3), keepdim=True),))
@@ -116,6 +123,9 @@ def _resizes():
              lambda mode=mode, f=F.interpolate: (lambda m, x: f(x, scale_factor=2, mode=mode),))  # fmt: skip
     for to in ("1-D", "2-D", "3-D", "of 4"):
         case("by the area", "function", to, lambda: (lambda m, x: F.interpolate(x, scale_factor=0.5, mode="area"),))
+    for factor in (1.5, (1.5, 2.5)):
+        case(f"bilinear by {factor}", "module", "2-D",
+             lambda f=factor: (nn.Upsample(scale_factor=f, mode="bilinear"),))  # fmt: skip
     case("linear by 2", "module", "1-D", lambda: (nn.Upsample(scale_factor=2, mode="linear"),))
     case("trilinear by 2", "module", "3-D", lambda: (nn.Upsample(scale_factor=2, mode="trilinear"),))
     case("bilinear, antialiased", "function", "2-D",
@@ -158,6 +168,19 @@ def _convolutions():
         case(f"{'transposed ' * transposed}convolution", "of torch", "2-D",
              lambda t=transposed, s=shape:
              (lambda m, x: torch.convolution(x, m.w0, None, [1, 1], [0, 0], [1, 1], t, [0, 0], 1), s))  # fmt: skip
+    settings = {
+        "grouped": ({"groups": 6, "padding": 1}, 96 * 18 * 2 * 9),
+        "dilated": ({"dilation": 2, "padding": 2}, 96 * 18 * 108),
+        "strided": ({"stride": (2, 3)}, 3 * 4 * 18 * 108), "valid": ({"padding": "valid"}, 6 * 10 * 18 * 108),
+        "unpadded": ({"bias": False}, 6 * 10 * 18 * 108),
+    }  # fmt: skip
+    for told, (options, macs) in settings.items():
+        case(f"convolution, {told}", "module", "2-D", lambda o=options: (nn.Conv2d(12, 18, 3, **o),), macs=macs)
+    case("convolution, depthwise", "module", "2-D",
+         lambda: (nn.Conv2d(12, 12, 3, padding=1, groups=12),), macs=96 * 12 * 9)  # fmt: skip
+    case("convolution, rectangles", "module", "2-D", lambda: (nn.Conv2d(12, 18, (3, 5), (2, 1), (1, 2)),))
+    case("transposed convolution, output padding", "module", "2-D",
+         lambda: (nn.ConvTranspose2d(12, 12, 3, (2, 3), 1, output_padding=(1, 2), dilation=2),))  # fmt: skip
     case("convolution, padding same", "module", "2-D", lambda: (nn.Conv2d(12, 4, 3, padding="same"),))
     case("convolution, circular", "module", "2-D", lambda: (nn.Conv2d(12, 4, 3, padding=1, padding_mode="circular"),))
     case("transposed convolution to a size", "module", "2-D",

@@ -50,6 +50,7 @@ def _products():
             case(name, "of torch", to, lambda n=name: (lambda m, x: getattr(torch, n)(x, x),))
             case(name, "method", to, lambda n=name: (lambda m, x: getattr(x, n)(x),))
             case(name, "method in place", to, lambda n=name: (lambda m, x: getattr(x.clone(), f"{n}_")(x),))
+        case(f"{name} a number", "method", "2-D", lambda n=name: (lambda m, x: getattr(x, n)(2),))
         case(f"{name} a number", "of torch", "2-D", lambda n=name: (lambda m, x: getattr(torch, n)(x, 2),))
     held = {"mul": torch.mul, "add": torch.add, "matmul": torch.matmul}
     for name, f in held.items():
