@@ -102,6 +102,8 @@ class Reader:
             return
         if call.module is None and not call.mutates and not heard and any(results[0] is tensor for tensor in read):
             return  # one of its arguments, unchanged
+        if call.mapped and torch._C._functorch.peek_interpreter_stack().key() != torch._C._functorch.TransformType.Vmap:
+            self.notes[DIFFERENTIATED] = None
         value = self.gathered(read)
         value = value._replace(sources=(*value.sources, *self.sized(call, value)))
         if call.module is not None:
@@ -253,6 +255,9 @@ class Reader:
             new = self.put(Item(self.items[new].stack, "write", op, (old[0], new), shapes[0]))
         self.set(target, Value((new,)))
 
+
+DIFFERENTIATED = "the module differentiates: the operators that ran are counted, fvcore traces others"
+"""What a reader of the counts should know of ``torch.func.jvp`` and its like."""
 
 _TOLD_APART = (
     ops.Conv, ops.ConvTranspose, ops.BatchNorm, ops.Relu, ops.Pool, ops.Upsample, ops.Linear, traced_ops.Norm,

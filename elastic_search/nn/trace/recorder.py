@@ -88,6 +88,7 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reade
         mock.patch.object(torch.jit, "is_tracing", is_tracing),
         torch.compiler.set_stance("force_eager") if _compiled(module) else contextlib.nullcontext(),
         mock.patch.object(torch._functorch.vmap, "_remove_batch_dim", recorder.unmapped),
+        mock.patch.object(Tensor, "as_subclass", recorder.as_subclass),
         recorder.replaced.listening() if replace else contextlib.nullcontext(),
         recorder.dispatched,
         recorder.listening(),
@@ -123,7 +124,13 @@ class Recorder(TorchFunctionMode):
         def called(part: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return recorder.module(part, args, kwargs)
 
-        self.called = called
+        def as_subclass(tensor: Tensor, kind: type) -> Any:
+            """Torch tells nobody of the new tensor."""
+            result: Any = _AS_SUBCLASS(tensor, kind)
+            recorder.reader.set(result, recorder.reader.value(tensor))
+            return result
+
+        self.called, self.as_subclass = called, as_subclass
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -300,6 +307,7 @@ COMPILED = "parts are compiled by torch.jit: their multiply-adds are counted, an
 """What a reader of the counts should know then."""
 
 _CALL = nn.Module.__call__
+_AS_SUBCLASS: Callable[[Tensor, type], Any] = Tensor.as_subclass
 _REMOVE = torch._C._functorch._remove_batch_dim
 _CHECKS = dict.fromkeys(
     ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), lambda *args: False

@@ -42,6 +42,10 @@ def gated(m, x):
     return x * torch.sigmoid(F.adaptive_avg_pool2d(x, 1))
 
 
+class Own(torch.Tensor):
+    """A kind of tensor of the user's."""
+
+
 def _weights():
     one = (12, 12, 1, 1)
     case("convolution", "weights of the image", "2-D",
@@ -64,6 +68,8 @@ def _results():
     one = (12, 12, 1, 1)
     case("convolution", "written into a part", "2-D", lambda: (written, one))
     case("convolution", "a result ignored", "2-D", lambda: (ignored, one, one))
+    case("relu and matmul", "of a class of tensors", "2-D",
+         lambda: (lambda m, x: torch.relu(x.as_subclass(Own)) @ m.w0, (12, 5)))  # fmt: skip
     case("channel shuffle", "views", "2-D", lambda: (shuffled,))
     case("chunks", "in another order", "2-D", lambda: (lambda m, x: torch.cat(x.chunk(2, 1)[::-1], 1),))
     case("gate", "operator", "2-D", lambda: (gated,))

@@ -311,3 +311,11 @@ def test_functions_are_replaced_as_the_tool_does_and_put_back():
     with pytest.raises(SpecError):
         read(Function(lambda m, x: x.matmul(torch.zeros(99, 98))), (3, 8, 8))
     assert before == (F.relu, torch.matmul, torch.Tensor.matmul, "matmul" in vars(torch.Tensor))
+
+
+def test_a_module_that_differentiates_says_so():
+    module = Function(lambda m, x: torch.func.jvp(lambda y: y @ m.w0, (x,), (x,))[1], (8, 5))
+    for _ in range(2):  # torch compiles what it needs for that the first time
+        reading = read(module, (3, 8, 8))
+        assert any("differentiates" in note for note in reading.notes)
+        assert tally(reading.graph, reading.input, "torch").total == theirs("torch", module, (3, 8, 8))
