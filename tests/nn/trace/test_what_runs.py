@@ -319,3 +319,8 @@ def test_a_module_that_differentiates_says_so():
         reading = read(module, (3, 8, 8))
         assert any("differentiates" in note for note in reading.notes)
         assert tally(reading.graph, reading.input, "torch").total == theirs("torch", module, (3, 8, 8))
+
+
+def test_a_convolution_of_an_empty_map_is_refused_as_torch_refuses_it():
+    with pytest.raises(SpecError, match="zero batch or zero channel"):
+        read(Function(lambda m, x: F.conv2d(x[..., :0], m.w0, padding=1), (2, 3, 1, 1)), (3, 8, 8))
