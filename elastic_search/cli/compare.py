@@ -11,10 +11,10 @@ from elastic_search.cli.options import (
     convention_option,
     dtype_option,
     format_options,
+    image_of,
     image_option,
     load_graph,
     networks_complete,
-    own_channels,
 )
 from elastic_search.cli.output import tell_opaque
 
@@ -59,9 +59,9 @@ def compare(
 
     check_convention(convention, names)
     networks = [load_graph(name, input) for name in names]
-    input = own_channels(input, networks)
     key = sort and KEYS.get(sort, sort)
-    found = compare(networks, input, CONVENTIONS[convention], dtype, key, reverse)
+    images = [image_of(network, input) for network in networks]
+    found = compare(networks, images, CONVENTIONS[convention], dtype, key, reverse)
     if fmt == "json":
         tell_opaque(networks)
     emit(comparison_report(found, fmt), fmt)

@@ -49,7 +49,6 @@ def match(
     All depths with at least one block per stage are considered. The split (1/2,1/2 by default) is applied to every
     block that can be split. The table shows --limit rows; json and csv list all of them.
     """
-    from elastic_search.arch.ops import image
     from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.emit import emit
     from elastic_search.report.networks import match_report
@@ -64,7 +63,7 @@ def match(
         tolerance=tolerance,
         params_tolerance=params_tolerance,
         convention=CONVENTIONS[convention],
-        input=image(*size),
+        input=base.image(*size),
         limit=None if fmt in ("json", "csv") else limit,
     )
     emit(match_report(found, label, base, wanted), fmt)

@@ -169,10 +169,17 @@ def is_code(name: str) -> bool:
     return named or (":" in name and "/" not in name and not name.endswith(".toml"))
 
 
-def own_channels(input: Shape, networks: Iterable[Network]) -> Shape:
-    """The image of a size with the channels that the first spec takes, unless other than 3 were given."""
-    specs = [network.spec for network in networks if network.spec is not None]
-    return specs[0].image(input.height, input.width) if specs and input.channels == 3 else input
+def image_of(network: Network, input: Shape) -> Shape:
+    """The image that a network takes: a spec's has its own channels, unless --input names them.
+
+    Raises:
+        UsageError: if further inputs are given, and the network is no module.
+    """
+    if network.spec is None:
+        return input
+    if getattr(input, "more", ()):
+        raise UsageError(f"{network.label} takes an image and nothing else", "leave out what follows the + in --input")
+    return network.spec.image(input.height, input.width) if getattr(input, "own_channels", True) else input
 
 
 def load_graph(name: str, size: tuple[int, ...]) -> Network:

@@ -1,13 +1,18 @@
 """The values of options are those that the rooms know."""
 
+import csv
+import io
 import json
+from dataclasses import replace
 
 import pytest
 
 from elastic_search.arch.ops import DTYPES
 from elastic_search.arch.split import LEGAL_RESAMPLING
+from elastic_search.arch.zoo import published
 from elastic_search.cli.flops import flops
 from elastic_search.cost.tools import CONVENTIONS
+from elastic_search.files import dump_spec
 
 
 def test_choices_are_what_can_be_counted():
@@ -79,3 +84,23 @@ def test_channels_of_the_input_are_taken_by_every_command(command, tmp_path):
         command("diff", name, name, *more)
         command("draw", name, *more, "--format", "dot")
     command("validate", "user_nets:net", "--input", "13x32x32")
+
+
+def test_every_network_takes_its_own_channels_unless_they_are_written(command, tmp_path):
+    text = 'schema = 1\nfamily = "resnet"\nin_channels = {}\nclasses = 10\n[[stages]]\nwidth = 64\ndepth = 1\n'
+    for channels in (1, 3):
+        (tmp_path / f"of{channels}.toml").write_text(text.format(channels))
+    both = ("of1.toml", "of3.toml", "--input", "32")
+    rows = list(csv.DictReader(io.StringIO(command("compare", *both, "--format", "csv").stdout)))
+    assert [row["input"] for row in rows] == ["1x32x32", "3x32x32"]
+    assert command("diff", *both).stdout.startswith("1 node differs")
+    command("validate", *both)
+    (tmp_path / "wide.toml").write_text(dump_spec(replace(published("resnext50"), in_channels=13)))
+    found = json.loads(command("match", "wide.toml", "--json").stdout)
+    assert found["input"] == [13, 224, 224]
+    for arguments in (("flops", "of1.toml"), ("compare", "of3.toml", "of1.toml")):
+        said = command(*arguments, "--input", "3x32x32", check=2).stderr
+        assert "Conv takes 1 channels, not the 3 of 3x32x32" in said
+        assert "larger" not in said
+    said = command("flops", "of1.toml", "--input", "32+1x4", check=2).stderr
+    assert "of1.toml takes an image and nothing else" in said
