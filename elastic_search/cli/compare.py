@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from elastic_search.cli.options import (
+    OneOf,
     check_convention,
     convention_option,
     dtype_option,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 @image_option
 @convention_option()
 @dtype_option("Data type of weights and activations, for bytes moved and peak memory.")
-@click.option("--sort", type=click.Choice(SORTS), help="Quantity to sort by; 'count' is the convention's count.")
+@click.option("--sort", type=OneOf(SORTS), help="Quantity to sort by; 'count' is the convention's count.")
 @click.option("--reverse", is_flag=True, help="Sort the largest first; without --sort, reverse the order of the names.")
 @format_options
 def compare(

@@ -11,7 +11,7 @@ import click
 from elastic_search.arch.ops import DTYPES
 from elastic_search.arch.split import LEGAL_RESAMPLING
 from elastic_search.arch.written import is_number, parse_amount, parse_inputs, parse_percent, parse_size
-from elastic_search.errors import UsageError
+from elastic_search.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -39,6 +39,15 @@ class Written(click.ParamType):  # type: ignore[type-arg]
             return self.read(value) if isinstance(value, str) else value
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class OneOf(click.Choice[str]):
+    """One of many names; the error for another lists the nearest alone."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            raise UnknownNameError(param.name if param and param.name else "name", value, list(self.choices))
+        return str(value)
 
 
 def _amounts(text: str) -> tuple[int, ...]:
@@ -129,7 +138,7 @@ def convention_option(*more: str) -> Callable[[Command], Command]:
     from elastic_search.cost.tools import CONVENTIONS
 
     help = "Counting rules to use; macs are always shown too."
-    return option("--convention", type=click.Choice([*CONVENTIONS, *more]), default="fvcore", help=help)
+    return option("--convention", type=OneOf([*CONVENTIONS, *more]), default="fvcore", help=help)
 
 
 def format_options(command: Command) -> Command:

@@ -28,7 +28,12 @@ def test_choices_are_what_can_be_counted():
     [
         (["flops"], "missing argument 'NAME'", "elastic-search flops --help shows what it takes"),
         (["flops", "resnext50", "--foo"], "no such option '--foo'", "elastic-search flops --help"),
-        (["flopz"], "no such command 'flopz'", "elastic-search --help"),
+        (["flops", "resnext50", "--conventio", "x"], "no such option '--conventio'", "did you mean --convention?"),
+        (["flops", "resnext50", "--input"], "option '--input' requires an argument", "elastic-search flops --help"),
+        (["flops", "resnext50", "--convention", "fvcor"], "unknown convention 'fvcor'", "did you mean fvcore?"),
+        (["flops", "resnext50", "--convention", "x"], "unknown convention 'x'", "the nearest of 9: "),
+        (["flopz"], "unknown command 'flopz'", "did you mean flops?"),
+        (["space", "cnt"], "unknown command 'cnt'", "did you mean count"),
         (["flops", "resnext50", "--by", "x"], "invalid value for '--by'", "elastic-search flops --help"),
         (["flops", "qqqqq"], "unknown network 'qqqqq'", "the nearest of "),
         (["flops", "resnext5"], "unknown network 'resnext5'", "did you mean resnext50"),
@@ -42,6 +47,12 @@ def test_every_error_has_one_style(command, arguments, message, hint):
     assert first.startswith(f"error: {message}")
     assert second.startswith(f"hint: {hint}") or hint in second
     assert len(second) < 200
+
+
+@pytest.mark.parametrize("group", [[], ["space"]])
+def test_a_group_alone_shows_its_help_and_no_error(command, group):
+    said = command(*group, check=2).stderr
+    assert said == command(*group, "--help").stdout
 
 
 def test_version_is_short_too(command):
