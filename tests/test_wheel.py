@@ -65,9 +65,9 @@ def test_installed_wheel_counts_and_finds_its_spaces_from_any_folder(installed, 
     )  # fmt: skip
     assert str(ROOT) not in where.stdout
     assert "4.177" in run("flops", "resnext50", "--elastic").stdout
-    done = run("search", "demo", "--minutes", "0.001", "--device", "cpu", "--name", "x")
+    done = run("search", "demo", "--trials", "1", "--dry-run", "--device", "cpu", "--name", "x")
     assert done.returncode == 0, done.stderr
-    assert "25 of 1,260 networks" in done.stderr
+    assert "18 of 128 networks" in done.stdout
 
 
 def test_editable_install_finds_its_spaces_from_any_folder(command):

@@ -220,10 +220,7 @@ class _Value(NamedTuple):
 
 
 class _Found:
-    """Parts in order, and the edges between those that values come from.
-
-    Graphs of the kinds ``blocks`` are drawn whole.
-    """
+    """Parts in order, and the edges between them; graphs of the kinds ``blocks`` are drawn whole."""
 
     def __init__(self, blocks: frozenset[str] = frozenset()) -> None:
         self.blocks = blocks

@@ -134,6 +134,8 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     head = {"sweep": name, "networks": networks, "bands": [_document(run) for run in runs]}
     title = f"Sweep {name}: the best of {len(runs)} bands"
     notes = [proxy_text(first), images_note(first.training), FRONT, tolerance]
+    if any(row.rank == "scaled" for row in best):
+        notes.append("without a trial: the base scaled to a band that it is not in; plain blocks, other depths")
     return Report(title, fields, shown, notes, head, "search --targets").without(*SPARE)
 
 

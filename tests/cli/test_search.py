@@ -234,12 +234,16 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa:
     args = ("search", "tiny.toml", "--targets", "350M,335M", "--trials", "1", "--minutes", "5", "--device", "cpu")
     done = command(*args)
     assert "the best of 2 bands" in done.stdout
+    assert "without a trial: the base scaled to a band" in done.stdout
     data = json.loads(command(*args, "--json").stdout)
-    base, *best = sorted(data["networks"], key=lambda row: row["state"] != "base")
+    states = ("base", "scaled", "finished")
+    base, scaled, *best = sorted(data["networks"], key=lambda row: states.index(row["state"]))
+    assert (scaled["state"], scaled["target"]) == ("scaled", 335_000_000)  # the base costs 349,585,408
     assert (base["state"], base["target"], len(best)) == ("base", None, 2)
     for run, network in zip(data["bands"], sorted(best, key=lambda row: row["count"]), strict=True):
         assert run["band"]["low"] <= network["count"] <= run["band"]["high"]
-        assert [row["count"] for row in run["networks"]] == [base["count"], network["count"]]
+        counts = [row["count"] for row in run["networks"] if row["state"] != "scaled"]
+        assert counts == [base["count"], network["count"]]
     assert any(row["front"] for row in data["networks"])
     # The base was trained once, and every band's run stands by itself.
     bases = [json.loads((space / f"runs/tiny-{m}M/base.json").read_text()) for m in (335, 350)]

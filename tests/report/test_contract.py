@@ -64,7 +64,7 @@ COMMAND_LINES = {
 WITH_TORCH = {
     "flops": (
         "flops user_modules:Unknown --input 32 --elastic",
-        "flops user_modules:Unknown --input 32 --convention authors",
+        "flops user_modules:Unknown --input 32 --convention thop",
     ),
     "flops --convention all": ("flops user_modules:Unknown --input 32 --convention all",),
     "flops --training": ("flops user_modules:Unknown --input 32 --training",),

@@ -86,7 +86,7 @@ class RunFolder:
     def locked(self, sweep: bool = True) -> Iterator[None]:
         """Lock the run for this process; the kernel releases it when the process dies.
 
-        A run that begins in the context, and fails in it before anything was trained, leaves no folder.
+        A run that begins in the context, and fails in it before a training begins, leaves no folder.
 
         Args:
             sweep: whether to delete what a killed start left.
@@ -104,18 +104,18 @@ class RunFolder:
                 self._sweep()
             yield
         except BaseException:
-            if not known and not self._holds_training():
+            if not known and not self._has_trained():
                 self._remove(self.path.parent if made else None)
             raise
         finally:
             lock.release()
 
-    def _holds_training(self) -> bool:
-        """Whether anything was trained: a result, or the checkpoint of one that is not complete."""
-        return any(next(self.path.glob(kept), None) for kept in ("base.json", "trials/*.json", "checkpoints/*.pt"))
+    def _has_trained(self) -> bool:
+        """Whether a training has begun: the base network's is the first, and its claim stays until it has ended."""
+        return any(next(self.path.glob(kept), None) for kept in ("base.json", "claims/base.lock", "trials/*.json"))
 
     def _remove(self, root: Path | None) -> None:
-        """Remove a run that failed before anything was trained, and the folder of runs if it is empty and ours."""
+        """Remove a run that failed before a training began, and the folder of runs if it is empty and ours."""
         with suppress(OSError):
             shutil.rmtree(self.path)
             if root is not None:
