@@ -4,8 +4,7 @@
 
 "warm" is a depth not seen before, counted by a process that has counted its family before: what a script or a
 search does. Then deeper and deeper stages: the time must grow with their blocks. CPU time, on one thread. Limits:
-resnext101_elastic under 5 ms, 1,000 blocks in a stage under 6 ms, and no more a block in each of four such stages.
-Exits with 1 if one is exceeded.
+resnext101_elastic under 5 ms, and 1,000 blocks in each of four stages under 6 ms. Exits with 1 if one is exceeded.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ def main() -> None:
     theirs = 1000 * (time.process_time() - start)
     assert sum(counts.values()) == build_and_count((12, 14, 20, 3))
     print(f"building the module and fvcore: {theirs:.0f} ms, {theirs / median:.0f} times as long")
-    sys.exit(median > LIMIT_MS or one > LONG_LIMIT_MS or all_four > 4 * LONG_LIMIT_MS)
+    sys.exit(median > LIMIT_MS or all_four > LONG_LIMIT_MS)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+
+from elastic_search.cli.main import cli
+
+# Hundreds of commands are run: each would compile the whole package again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Two processes with a thread for every core each slow one another down many times over.
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -33,6 +39,24 @@ def command(tmp_path: Path) -> Run:
         assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
         return done
+
+    return run
+
+
+@pytest.fixture
+def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """What ``command`` does, in this process, which has torch: for tests of what a command says of a user's module.
+
+    What it imports stays: files of one name must have one text.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*args: str, check: int = 0, columns: int = 80, **env: str) -> subprocess.CompletedProcess[str]:
+        done = CliRunner().invoke(cli, args, env={"COLUMNS": str(columns), **env})
+        assert done.exit_code == check, f"exit {done.exit_code}\n{done.stdout}\n{done.stderr}"
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
+        return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
 
     return run
 

@@ -18,16 +18,12 @@ Network = TypeVar("Network", bound=Spec)
 
 def with_splits(spec: Network, choose: Callable[[int, int, Split], Split]) -> Network:
     """A spec whose scalable blocks have the split ``choose(stage, block, current split)``."""
-    stages = tuple(
-        replace(
-            stage,
-            splits=tuple(
-                choose(i, j, split) if spec.may_scale(i, j) else split for j, split in enumerate(stage.splits)
-            ),
-        )
-        for i, stage in enumerate(spec.stages)
-    )
-    return replace(spec, stages=stages)
+    stages = []
+    for i, stage in enumerate(spec.stages):
+        first, others = (spec.may_scale(i, j) for j in (0, 1))
+        splits = [choose(i, j, split) if (others if j else first) else split for j, split in enumerate(stage.splits)]
+        stages.append(replace(stage, splits=tuple(splits)))
+    return replace(spec, stages=tuple(stages))
 
 
 def elastic(spec: Network, split: Split | str, where: Callable[[int, int], bool] | None = None) -> Network:

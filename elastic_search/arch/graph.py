@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
+from itertools import chain, repeat
 from typing import NamedTuple, TypeVar
 
 from elastic_search.arch import ops
@@ -61,7 +62,8 @@ class Graph:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.kind, self.inputs, self.nodes, self.outputs))
+        # Ops tell graphs apart well enough: those that differ only in names and wiring are rare.
+        return hash((self.kind, self.inputs, tuple([node.op for node in self.nodes]), self.outputs))
 
     def __hash__(self) -> int:
         # Graphs nest and are keys of caches: without this, every look-up would hash a whole network.
@@ -91,20 +93,22 @@ class Graph:
             ShapeError: the one that ``apply`` raised, with the node's path.
         """
         values = dict(zip(self.inputs, inputs, strict=True))
-        spent = (self._spent if dead else self._live_spent) if drop else None
-        for i, node in enumerate(self.nodes if dead else self._live_nodes):
+        spent = (self._spent if dead else self._live_spent) if drop else repeat(())
+        # Unpacked, and one input told from several: this loop is most of the time that counting takes.
+        for node, last_read in zip(self.nodes if dead else self._live_nodes, spent, strict=False):
+            name, _, reads, _, _, _ = node
             try:
-                found = apply(node, tuple([values[name] for name in node.inputs]))
+                found = apply(node, (values[reads[0]],) if len(reads) == 1 else tuple([values[read] for read in reads]))
             except ShapeError as error:
-                raise error.inside(node.name) from None
+                raise error.inside(name) from None
             if len(found) == 1:
-                values[node.name] = found[0]
+                values[name] = found[0]
             else:
                 values.update(zip(node.results, found, strict=True))
             del found  # so that a tensor is freed after its last reader
-            if drop and spent:
-                for name in spent[i]:
-                    drop(values.pop(name))
+            if drop:
+                for read in last_read:
+                    drop(values.pop(read))
         return tuple([values[name] for name in self.outputs])
 
     @cached_property
@@ -170,6 +174,10 @@ class Graph:
     @cached_property
     def live(self) -> frozenset[str]:
         """Names of the nodes whose result can reach an output."""
+        wanted = {*self.outputs, *chain.from_iterable([node.inputs for node in self.nodes])}
+        names = frozenset([node.name for node in self.nodes])
+        if names <= wanted:
+            return names  # the last one is an output, and each of the others is read by one that is live
         wanted = set(self.outputs)
         live = []
         for node in reversed(self.nodes):
@@ -226,6 +234,13 @@ def output_shapes(op: Op | Graph, inputs: tuple[Shape, ...]) -> tuple[Shape, ...
     return (op.shape(*inputs),)
 
 
+@lru_cache
+def _numbers(bits: int) -> tuple[tuple[str, ...], tuple[tuple[str], ...]]:
+    """Names of as many nodes of a chain as ``bits`` bits can count, and what the nodes that follow them read."""
+    names = tuple(map(str, range(1 << bits)))
+    return names, tuple(zip(names, strict=True))
+
+
 class Builder:
     """Collects nodes so that family code reads like a ``forward()``.
 
@@ -237,13 +252,29 @@ class Builder:
         self.inputs = inputs or ("x",)
         self.nodes: list[Node] = []
         self._names = set(self.inputs)
+        self._several = False  # whether a nested graph has several outputs
 
     def add(self, name: str, op: Op | Graph, *inputs: str, spelling: str = "module") -> str:
         if name in self._names:
             raise SpecError(f"two values of one {self.kind} are called {name!r}")
         self._names.add(name)
+        self._several |= isinstance(op, Graph) and len(op.outputs) > 1
         self.nodes.append(Node(name, op, inputs, None, spelling))
         return name
+
+    def chain(self, graphs: list[Graph], x: str) -> str:
+        """Graphs of one output, each of which takes the one before; their names are 0, 1, 2, …
+
+        Long chains are made fast: nothing is looked at twice that is the same object.
+        """
+        names, reads = _numbers(len(graphs).bit_length())
+        names = names[: len(graphs)]
+        if twice := self._names.intersection(names):
+            raise SpecError(f"two values of one {self.kind} are called {min(twice)!r}")
+        self._names.update(names)
+        fields = zip(names, graphs, chain([(x,)], reads), repeat(None), repeat("module"), repeat(()), strict=False)
+        self.nodes += map(partial(tuple.__new__, Node), fields)  # what Node(*fields) does, twice as fast
+        return names[-1] if names else x
 
     def conv(
         self, name: str, x: str, in_channels: int, out_channels: int, kernel: int = 1, *,
@@ -276,8 +307,8 @@ class Builder:
             SpecError: if some outputs of a nested graph are read and others are not: what only those need would be
                 neither live nor dead.
         """
-        several = [node.results for node in self.nodes if isinstance(node.op, Graph) and len(node.op.outputs) > 1]
-        if several:
+        if self._several:
+            several = [node.results for node in self.nodes if len(node.results) > 1]
             read = {name for node in self.nodes for name in node.inputs} | set(outputs)
             unread = {name for results in several if read.intersection(results) for name in results if name not in read}
             if unread:

@@ -102,7 +102,7 @@ class Spec(ABC):
         """Image to the first stage's input."""
 
     def block_graph(self, stage: int, block: int, in_channels: int, split: Split) -> Graph:
-        """One block, in a family whose stages are chains of blocks."""
+        """One block, in a family whose stages are chains of blocks; which one counts only in that it is the first."""
         raise NotImplementedError
 
     def tail_graph(self, stage: int, in_channels: int) -> Graph | None:
@@ -150,7 +150,10 @@ class Spec(ABC):
         """Channels that leave a stage."""
 
     def stride(self, stage: int, block: int) -> int:
-        """Stride of a block: 2 in the first of every stage but the first, unless the family says otherwise."""
+        """Stride of a block: 2 in the first of every stage but the first, unless the family says otherwise.
+
+        Which block it is counts only in that it is the stage's first.
+        """
         return 2 if stage > 0 and block == 0 else 1
 
     @abstractmethod
@@ -175,10 +178,15 @@ class Spec(ABC):
     def stage_graph(self, stage: int, in_channels: int) -> Graph:
         """One stage that takes ``in_channels`` channels."""
         b = Builder("stage", "x")
-        y, channels = "x", in_channels
+        blocks: list[Graph] = []
+        entered, last, channels = 0, None, in_channels
         for j, split in enumerate(self.stages[stage].splits):
-            y = b.add(str(j), self.block_graph(stage, j, channels, split), y)
-            channels = self.block_channels(stage, channels)
+            # After the first, blocks of one split that the same channels enter are equal.
+            if split is not last or channels != entered or j == 1:
+                block = self.block_graph(stage, j, channels, split)
+                entered, last, channels = channels, split, self.block_channels(stage, channels)
+            blocks.append(block)
+        y = b.chain(blocks, "x")
         tail = self.tail_graph(stage, channels)
         return b.done(b.add("transition", tail, y) if tail else y)
 
@@ -272,9 +280,11 @@ class Spec(ABC):
             if not stage.splits:
                 raise SpecError(f"depth 0 at {where}: a stage needs at least one block")
             divided: set[Split] = set()
+            last: Split | None = None
             for j, split in enumerate(stage.splits):
-                if split is PLAIN:
+                if split is last and j > 1:
                     continue
+                last = split
                 if not split.is_plain and not self.may_scale(i, j):
                     raise SpecError(
                         f"split {split} at {where}.{j}: a block of stride 2 or in the last stage keeps full resolution"

@@ -18,12 +18,18 @@ def is_number(text: str) -> bool:
 
 
 class Inputs(Shape):
-    """The shape of an image, and those of a module's further inputs, each without the batch."""
+    """The shape of an image as it was written.
+
+    Attributes:
+        more: shapes of a module's further inputs, each without the batch.
+        own_channels: whether none were written, so that a network of other channels than 3 takes its own.
+    """
 
     more: tuple[tuple[int, ...], ...] = ()
+    own_channels: bool = True
 
 
-def parse_inputs(text: str) -> Shape:
+def parse_inputs(text: str) -> Inputs:
     """The shape of an image from ``224``, ``193x257`` or ``3x224x224``, and further inputs from ``3x224x224+1x64+10``.
 
     Raises:
@@ -32,11 +38,16 @@ def parse_inputs(text: str) -> Shape:
     first, *others = text.split("+")
     shape = Inputs(*parse_size(first.strip(), channels=True))
     shape.more = tuple(map(_further, others))
-    return shape if others else Shape(*shape)
+    shape.own_channels = len(_edges(first)) < 3
+    return shape
+
+
+def _edges(text: str) -> list[str]:
+    return text.strip().lower().replace("×", "x").split("x")
 
 
 def _further(text: str) -> tuple[int, ...]:
-    parts = text.strip().lower().replace("×", "x").split("x")
+    parts = _edges(text)
     if not all(is_number(part) and 1 <= int(part) <= MAX_EDGE for part in parts):
         raise ValueError(f"{text!r} is not the shape of an input: write it without the batch, such as 1x64")
     return tuple(map(int, parts))
@@ -48,7 +59,7 @@ def parse_size(text: str, channels: bool = False) -> Shape:
     Raises:
         ValueError: if it is not a size, or an edge is not from 1 to MAX_EDGE.
     """
-    parts = text.lower().replace("×", "x").split("x")
+    parts = _edges(text)
     if len(parts) > 2 + channels or not all(map(is_number, parts)):
         legal = "224, 193x257 (height x width) or 3x224x224" if channels else "224, or 193x257 for height x width"
         raise ValueError(f"{text!r} is not a size: write {legal}")

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from elastic_search.cli.options import (
+    OneOf,
     check_convention,
     convention_option,
     dtype_option,
     format_options,
+    image_of,
     image_option,
     load_graph,
     networks_complete,
-    own_channels,
 )
 from elastic_search.cli.output import tell_opaque
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 @image_option
 @convention_option()
 @dtype_option("Data type of weights and activations, for bytes moved and peak memory.")
-@click.option("--sort", type=click.Choice(SORTS), help="Quantity to sort by; 'count' is the convention's count.")
+@click.option(
+    "--sort", type=OneOf(SORTS, "quantity to sort by"), help="Quantity to sort by; 'count' is the convention's count."
+)
 @click.option("--reverse", is_flag=True, help="Sort the largest first; without --sort, reverse the order of the names.")
 @format_options
 def compare(
@@ -59,9 +62,9 @@ def compare(
 
     check_convention(convention, names)
     networks = [load_graph(name, input) for name in names]
-    input = own_channels(input, networks)
     key = sort and KEYS.get(sort, sort)
-    found = compare(networks, input, CONVENTIONS[convention], dtype, key, reverse)
+    images = [image_of(network, input) for network in networks]
+    found = compare(networks, images, CONVENTIONS[convention], dtype, key, reverse)
     if fmt == "json":
         tell_opaque(networks)
     emit(comparison_report(found, fmt), fmt)

@@ -10,10 +10,10 @@ from elastic_search.cli.options import (
     check_convention,
     convention_option,
     format_options,
+    image_of,
     image_option,
     load_graph,
     networks_complete,
-    own_channels,
 )
 from elastic_search.cli.output import tell_opaque
 
@@ -41,10 +41,10 @@ def diff(a: str, b: str, exit_code: bool, input: Shape, convention: str, fmt: st
 
     check_convention(convention, (a, b))
     first, second = (load_graph(name, input) for name in (a, b))
-    input = own_channels(input, (first, second))
-    found = differences(first.graph, second.graph, input, CONVENTIONS[convention])
+    images = image_of(first, input), image_of(second, input)
+    found = differences(first.graph, second.graph, images, CONVENTIONS[convention])
     if fmt == "json":
         tell_opaque((first, second))
-    emit(difference_report(found, first, second, input, CONVENTIONS[convention]), fmt)
+    emit(difference_report(found, first, second, images[0], CONVENTIONS[convention]), fmt)
     if exit_code and found:
         raise click.exceptions.Exit(1)

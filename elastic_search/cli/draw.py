@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from elastic_search.cli.options import image_option, load_graph, networks_complete, option, own_channels, require
+from elastic_search.cli.options import image_of, image_option, load_graph, networks_complete, option, require
 from elastic_search.cli.output import tell_opaque, write_output
 from elastic_search.errors import UsageError
 
@@ -42,7 +42,7 @@ def draw(name: str, output: Path | None, fmt: str | None, by: str, input: Shape)
     """
     of_suffix = None if output is None else SUFFIXES.get(output.suffix.lower())
     if None not in (fmt, of_suffix) and fmt != of_suffix:
-        raise UsageError(f"{output} is the name of a {of_suffix} file, and --format is {fmt}", "give one of the two")
+        raise UsageError(f"{output} is named as {of_suffix}, and --format is {fmt}", "give one of the two")
     if fmt is None and output is not None:
         fmt = of_suffix
         if fmt is None:
@@ -58,7 +58,7 @@ def draw(name: str, output: Path | None, fmt: str | None, by: str, input: Shape)
 
     writers = {"dot": dot, "mermaid": mermaid}
     network = load_graph(name, input)
-    input = own_channels(input, [network])
+    input = image_of(network, input)
     tell_opaque([network])
     data = writers.get(fmt, svg)(sketch(network, input), by).encode()
     if fmt in ("png", "pdf"):

@@ -17,6 +17,7 @@ from elastic_search.cli.options import (
     edit_options,
     edited,
     format_options,
+    image_of,
     is_code,
     load_graph,
     made,
@@ -118,10 +119,8 @@ def flops(
     counted = []
     for i, input in enumerate(inputs):
         of_roles = _networks(name, elastic, edits, input)
-        spec = of_roles[0][1].spec
-        if spec is not None and input.channels == 3:
-            input = spec.image(input.height, input.width)
-            inputs = (*inputs[:i], input, *inputs[i + 1 :])
+        input = image_of(of_roles[0][1], input)
+        inputs = (*inputs[:i], input, *inputs[i + 1 :])
         counted.append([measure(network, role, input, chosen, by, depth or 1) for role, network in of_roles])
     if fmt == "json":
         tell_opaque(costs.network for costs in counted[0])

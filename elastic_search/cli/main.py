@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from elastic_search import __version__
-from elastic_search.errors import ElasticError
+from elastic_search.errors import ElasticError, UnknownNameError
 
 COMMANDS = {
     "flops": "Count the cost of a network, next to its Elastic variant.",
@@ -34,7 +34,20 @@ COMMANDS = {
 """Commands and their one-line help; each is the function of that name in the module of that name."""
 
 
-class Commands(click.Group):
+class Group(click.Group):
+    """Names the commands nearest to one that is unknown."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if not ctx.resilient_parsing and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            raise UnknownNameError(
+                "command", args[0], self.list_commands(ctx), f"({ctx.command_path} --help lists them)"
+            )
+        return super().resolve_command(ctx, args)
+
+
+class Commands(Group):
     """Imports a command when it is called, and turns errors that a user can cause into a message and an exit code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -48,14 +61,6 @@ class Commands(click.Group):
             gc.freeze()
             gc.enable()
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.NoSuchCommand as error:
-            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -72,10 +77,15 @@ class Commands(click.Group):
         except click.Abort:
             click.echo("interrupted", err=True)
             sys.exit(130)
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+            sys.exit(error.exit_code)
         except click.ClickException as error:
-            click.echo(_printable(f"error: {_sentence(error.format_message())}"), err=True)
-            if isinstance(error, click.UsageError) and error.ctx is not None:
-                click.echo(f"hint: {error.ctx.command_path} --help shows what it takes", err=True)
+            from elastic_search.cli.mistakes import told
+
+            given = next((word for word in sys.argv[1:] if word in COMMANDS), "")
+            message, hint = told(error, f"elastic-search {given}".strip())
+            click.echo(_printable(f"error: {message}\nhint: {hint}"), err=True)
             sys.exit(error.exit_code)
         sys.exit(done if isinstance(done, int) else 0)
 
@@ -106,11 +116,6 @@ class Commands(click.Group):
             click.echo(f"error: {error.filename or 'output'}: {error.strerror or error}", err=True)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(3)
-
-
-def _sentence(text: str) -> str:
-    """A message of click in the way of ours: it starts small, and ends without a full stop."""
-    return (text[:1].lower() + text[1:]).strip().removesuffix(".")
 
 
 def _printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,12 +13,16 @@ from elastic_search.cli.options import (
     convention_option,
     edit_options,
     format_options,
-    input_option,
+    image_of_spec,
+    image_option,
     load_network,
     networks_complete,
     option,
     read_split,
 )
+
+if TYPE_CHECKING:
+    from elastic_search.arch.ops import Shape
 
 
 @click.command()
@@ -26,7 +31,7 @@ from elastic_search.cli.options import (
 @click.option("--target", type=AMOUNT, help="Cost to meet, such as 2G, in place of the base's own.")
 @option("--tolerance", type=PERCENT, default="1%", help="Largest difference in cost from the target.")
 @click.option("--params-tolerance", type=PERCENT, help="Largest difference in parameters; unlimited if omitted.")
-@input_option
+@image_option
 @convention_option()
 @option("--limit", type=click.IntRange(1), default=20, help="Most rows to show.")
 @format_options
@@ -38,7 +43,7 @@ def match(
     target: int | None,
     tolerance: Fraction,
     params_tolerance: Fraction | None,
-    size: tuple[int, int],
+    input: Shape,
     convention: str,
     limit: int,
     fmt: str,
@@ -49,7 +54,6 @@ def match(
     All depths with at least one block per stage are considered. The split (1/2,1/2 by default) is applied to every
     block that can be split. The table shows --limit rows; json and csv list all of them.
     """
-    from elastic_search.arch.ops import image
     from elastic_search.cost.tools import CONVENTIONS
     from elastic_search.report.emit import emit
     from elastic_search.report.networks import match_report
@@ -64,7 +68,7 @@ def match(
         tolerance=tolerance,
         params_tolerance=params_tolerance,
         convention=CONVENTIONS[convention],
-        input=image(*size),
+        input=image_of_spec(label, base, input),
         limit=None if fmt in ("json", "csv") else limit,
     )
     emit(match_report(found, label, base, wanted), fmt)

@@ -10,8 +10,8 @@ import click
 
 from elastic_search.arch.ops import DTYPES
 from elastic_search.arch.split import LEGAL_RESAMPLING
-from elastic_search.arch.written import is_number, parse_amount, parse_inputs, parse_percent, parse_size
-from elastic_search.errors import UsageError
+from elastic_search.arch.written import is_number, parse_amount, parse_inputs, parse_percent
+from elastic_search.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -41,6 +41,24 @@ class Written(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class OneOf(click.Choice[str]):
+    """One of many names; the error for another lists the nearest alone.
+
+    Args:
+        names: all of them.
+        what: they name.
+    """
+
+    def __init__(self, names: Iterable[str], what: str) -> None:
+        super().__init__(list(names))
+        self._what = what
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            raise UnknownNameError(self._what, value, list(self.choices))
+        return str(value)
+
+
 def _amounts(text: str) -> tuple[int, ...]:
     amounts = sorted(set(map(parse_amount, text.split(","))))
     if amounts[0] < 1:
@@ -59,14 +77,13 @@ def _images(text: str) -> tuple[Shape, ...]:
     return tuple(dict.fromkeys(parse_inputs(part.strip()) for part in text.split(",")))
 
 
-SIZE = Written("H or HxW", lambda text: parse_size(text)[1:])
 IMAGE = Written("SIZE", parse_inputs)
 IMAGES = Written("SIZE[,SIZE…]", _images)
 AMOUNT = Written("NUMBER", parse_amount)
 AMOUNTS = Written("NUMBER[,NUMBER…]", _amounts)
 PERCENT = Written("percent", parse_percent)
 DEPTHS = Written("D1,D2,…", _depths)
-"""Types of options: (height, width); a shape; shapes; an int; distinct ints above 0, sorted; a Fraction; ints."""
+"""Types of options: a shape; shapes; an int; distinct ints above 0, sorted; a Fraction; ints."""
 
 
 def option(*names: str, **about: Any) -> Callable[[Command], Command]:
@@ -108,7 +125,6 @@ def _runs(ctx: click.Context) -> Iterable[str]:
 networks_complete, spaces_complete, runs_complete = map(_completing, (_networks, _spaces, _runs))
 """What the shell completes for an argument."""
 
-input_option = option("--input", "size", type=SIZE, default="224", help="Input size in pixels.")
 image_option = option("--input", type=IMAGE, default="224", help="Input size in pixels, such as 193x257 or 13x32x32.")
 seed_option = option("--seed", type=click.IntRange(0, 2**31), default=0, help="Random seed.")
 dir_option = option("--dir", "root", default="runs", help="Folder that holds all runs.")
@@ -129,7 +145,7 @@ def convention_option(*more: str) -> Callable[[Command], Command]:
     from elastic_search.cost.tools import CONVENTIONS
 
     help = "Counting rules to use; macs are always shown too."
-    return option("--convention", type=click.Choice([*CONVENTIONS, *more]), default="fvcore", help=help)
+    return option("--convention", type=OneOf([*CONVENTIONS, *more], "convention"), default="fvcore", help=help)
 
 
 def format_options(command: Command) -> Command:
@@ -169,10 +185,24 @@ def is_code(name: str) -> bool:
     return named or (":" in name and "/" not in name and not name.endswith(".toml"))
 
 
-def own_channels(input: Shape, networks: Iterable[Network]) -> Shape:
-    """The image of a size with the channels that the first spec takes, unless other than 3 were given."""
-    specs = [network.spec for network in networks if network.spec is not None]
-    return specs[0].image(input.height, input.width) if specs and input.channels == 3 else input
+def image_of(network: Network, input: Shape) -> Shape:
+    """The image that a network takes; a spec's as ``image_of_spec`` says.
+
+    Raises:
+        UsageError: if further inputs are given, and the network is no module.
+    """
+    return input if network.spec is None else image_of_spec(network.label, network.spec, input)
+
+
+def image_of_spec(label: str, spec: Spec, input: Shape) -> Shape:
+    """The image that a spec takes: with its own channels, unless --input names them.
+
+    Raises:
+        UsageError: if further inputs are given.
+    """
+    if getattr(input, "more", ()):
+        raise UsageError(f"{label} takes an image and nothing else", "leave out what follows the + in --input")
+    return spec.image(input.height, input.width) if getattr(input, "own_channels", True) else input
 
 
 def load_graph(name: str, size: tuple[int, ...]) -> Network:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from elastic_search.cli.main import Group
 from elastic_search.cli.options import (
     AMOUNT,
     PERCENT,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from elastic_search.space.match import Candidate
 
 
-@click.group()
+@click.group(cls=Group)
 def space() -> None:
     """Count, sample and find the networks of a space that lie in a band of costs.
 

@@ -8,11 +8,11 @@ import click
 
 from elastic_search.cli.options import (
     format_options,
+    image_of,
     image_option,
     load_graph,
     networks_complete,
     option,
-    own_channels,
     require,
 )
 from elastic_search.errors import MismatchError, UsageError
@@ -44,7 +44,7 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, input: Shape,
         )
     require("torch", "fvcore")
     networks = [load_graph(name, input) for name in (PUBLISHED if everything else names)]
-    input = own_channels(input, networks)
+    images = [image_of(network, input) for network in networks]
     if tools == "all":
         require("ptflops", "thop", "torchinfo", extra="tools")
     from elastic_search.nn.tools import TOOLS
@@ -52,11 +52,11 @@ def validate(names: tuple[str, ...], everything: bool, tools: str, input: Shape,
 
     results = []
     chosen = tuple(TOOLS) if tools == "all" else QUICK
-    for network in networks:
+    for network, image in zip(networks, images, strict=True):
         if len(networks) > 1:
             click.echo(f"counting {network.label}", err=True)
-        results.append((network.label, verify(network.graph, input, chosen, network.module, network.given)))
-    emit(checks_report(results, input), fmt)
+        results.append((network.label, verify(network.graph, image, chosen, network.module, network.given)))
+    emit(checks_report(results, images), fmt)
     for label, checks in results:
         for check in checks:
             if not check.equal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from elastic_search.arch.network import Network
@@ -29,12 +29,14 @@ class Compared:
 
     Attributes:
         network: what was measured.
+        input: shape of the image.
         values: by the keys of QUANTITIES.
         traits: the source of the values that no convention counts.
         shares: the network's parts, named for a comparison: a family's stages by number.
     """
 
     network: Network
+    input: Shape
     values: dict[str, int | float | None]
     traits: Traits
     shares: tuple[Share, ...]
@@ -53,7 +55,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Networks in the order in which they are shown, and the one that ratios are taken to."""
+    """Networks in the order in which they are shown, and the one that ratios are taken to; ``input`` is its image."""
 
     networks: tuple[Compared, ...]
     first: Compared
@@ -79,8 +81,8 @@ class Comparison:
 
 
 def compare(
-    networks: Iterable[Network],
-    input: Shape,
+    networks: Sequence[Network],
+    input: Shape | Sequence[Shape],
     convention: Convention,
     dtype: str = "fp32",
     sort: str | None = None,
@@ -90,7 +92,7 @@ def compare(
 
     Args:
         networks: what to measure; ratios are taken to the first, wherever it is sorted.
-        input: shape of the image.
+        input: shape of the image, or one for each network: of the same size, with the channels that it takes.
         convention: counted in addition to macs.
         dtype: of elements and weights, as in cost.memory.
         sort: one of SORT_KEYS; None keeps the order. Unknown values come last.
@@ -99,7 +101,9 @@ def compare(
     Raises:
         ShapeError: if a network does not fit on the image; names it.
     """
-    measured = [_measure(network, input, convention, itemsize(dtype)) for network in networks]
+    images = [input] * len(networks) if isinstance(input, Shape) else input
+    pairs = zip(networks, images, strict=True)
+    measured = [_measure(network, image, convention, itemsize(dtype)) for network, image in pairs]
     first = measured[0]
     if sort == "name":
         measured.sort(key=lambda one: one.network.label, reverse=reverse)
@@ -109,7 +113,7 @@ def compare(
         known = [one for one in measured if one.values[sort] is not None]
         known.sort(key=lambda one: one.values[sort] or 0, reverse=reverse)
         measured = known + [one for one in measured if one.values[sort] is None]
-    return Comparison(tuple(measured), first, input, convention, dtype)
+    return Comparison(tuple(measured), first, first.input, convention, dtype)
 
 
 def _measure(network: Network, input: Shape, convention: Convention, element: int) -> Compared:
@@ -117,7 +121,8 @@ def _measure(network: Network, input: Shape, convention: Convention, element: in
     try:
         found = traits(graph, input, element)
     except ShapeError as error:
-        raise ShapeError(f"{network.label}: {error.message}", "give a larger --input") from None
+        hint = None if "channels, not" in error.rule else "give a larger --input"
+        raise ShapeError(f"{network.label}: {error.message}", hint) from None
     macs = tally(graph, input, MACS)
     values: dict[str, int | float | None] = {
         "params": graph.params,
@@ -127,7 +132,7 @@ def _measure(network: Network, input: Shape, convention: Convention, element: in
         **{key: getattr(found, key) for key in ("bytes_moved", "peak_memory", "intensity", "depth")},
         "receptive_field": found.receptive_field and max(found.receptive_field),
     }
-    return Compared(network, values, found, _numbered(network, found.shares))
+    return Compared(network, input, values, found, _numbered(network, found.shares))
 
 
 def _numbered(network: Network, shares: tuple[Share, ...]) -> tuple[Share, ...]:

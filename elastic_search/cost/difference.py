@@ -34,7 +34,7 @@ _Place = tuple[Graph, tuple[Shape, ...], bool]
 """A graph, the shapes that enter it, and whether the convention counts it."""
 
 
-def differences(a: Graph, b: Graph, input: Shape, convention: Convention) -> list[Difference]:
+def differences(a: Graph, b: Graph, input: Shape | tuple[Shape, Shape], convention: Convention) -> list[Difference]:
     """The nodes that only one graph has, or whose op, inputs or shape differ, in execution order.
 
     A nested graph that only one of them has is one difference; one that both have is compared node by node.
@@ -42,10 +42,11 @@ def differences(a: Graph, b: Graph, input: Shape, convention: Convention) -> lis
     Args:
         a: a graph of one input.
         b: the other.
-        input: shape of one image.
+        input: shape of one image, or of one for ``a`` and one for ``b``.
         convention: of the costs.
     """
-    return _differences((a, (input,), True), (b, (input,), True), convention, "")
+    first, second = (input, input) if isinstance(input, Shape) else input
+    return _differences((a, (first,), True), (b, (second,), True), convention, "")
 
 
 def _differences(a: _Place, b: _Place, convention: Convention, prefix: str) -> list[Difference]:

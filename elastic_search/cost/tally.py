@@ -59,12 +59,9 @@ def count(
 ) -> tuple[Count, tuple[Shape, ...]]:
     """Cost and output shapes of a node for one image; equal nodes at equal shapes are counted once."""
     if isinstance(op, Graph):
-        found, outputs = children(op, inputs, convention)
-        total = params = acts = 0
-        for child in found:
-            cost = child.cost
-            total, params, acts = total + cost.total, params + cost.params, acts + cost.activations
-        return Count(total, params, acts), outputs
+        found, outputs = _alike(op, inputs, convention, True)
+        columns = zip(*[child.cost for child in found], strict=True)
+        return Count(*map(sum, columns)) if found else Count(0, 0, 0), outputs
     output = op.shape(*inputs)
     call = Call(op, inputs, output, spelling, recorded)
     return Count(convention.count(call), op.params, activations(call)), (output,)
@@ -80,16 +77,32 @@ def children(
     Raises:
         ShapeError: if a node cannot take its input; names the node's path.
     """
+    found, outputs = _alike(graph, inputs, convention, counted)
+    named = zip(graph.nodes, found, strict=True)
+    return [child if child.node is node else child._replace(node=node) for node, child in named], outputs
+
+
+def _alike(
+    graph: Graph, inputs: tuple[Shape, ...], convention: Convention, counted: bool
+) -> tuple[list[Child], tuple[Shape, ...]]:
+    """As ``children``, but each node of a row of equal ones, as in a long stage, is given as the first of them."""
     found: list[Child] = []
+    some_dead = not convention.counts_dead and len(graph.live) < len(graph.nodes)
+    last, how, entered = None, "", inputs
+    outputs: tuple[Shape, ...] = ()
 
     def visit(node: Node, shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        cost, outputs = count(node.op, shapes, convention, node.spelling, node.recorded)
-        if node.weights_of is not None:
+        nonlocal last, how, entered, outputs
+        name, op, _, weights_of, spelling, recorded = node
+        if op is last and shapes == entered and spelling == how and not (some_dead or weights_of or recorded):
+            found.append(found[-1])
+            return outputs
+        counts = counted and not (some_dead and name not in graph.live)
+        cost, outputs = count(op, shapes, convention, spelling, recorded)
+        if weights_of is not None:
             cost = cost._replace(params=0)
-        counts = counted and (convention.counts_dead or node.name in graph.live)
-        if not counts:
-            cost = Count(0, cost.params, 0)
-        found.append(Child(node, shapes, outputs, cost, counts))
+        found.append(Child(node, shapes, outputs, cost if counts else Count(0, cost.params, 0), counts))
+        last, how, entered = None if weights_of or recorded else op, spelling, shapes
         return outputs
 
     return found, graph.run(inputs, visit)

@@ -145,7 +145,7 @@ AUTHORS = _convention(
     {
         ops.Conv: module(with_bias(CONV)),
         ops.Linear: module(Rule("in·out", lambda call: call.op.in_features * call.op.out_features)),
-        ops.BatchNorm: module(per_output(2)),
+        ops.BatchNorm: module(affine(2, 1)),
         ops.Relu: module(per_output(1)),
         ops.Pool: module(PER_INPUT),
         ops.GlobalPool: global_pool(FREE, PER_INPUT, FREE),

@@ -40,7 +40,7 @@ class SearchSpace:
 
     Attributes:
         name: name of the file without its extension.
-        text: content of the file.
+        text: content of the file; where it inherits, with what it inherited, so that it means the same for ever.
         base_name: the published network whose cost is matched.
         space: what varies.
         band: allowed costs of the full network, at its target input size.
@@ -205,16 +205,23 @@ def inherited(data: dict[str, Any], path: str) -> dict[str, Any]:
 
 def read_model(text: str, path: str) -> SpaceModel:
     """The checked values of a space file, with those that it inherits; ``path`` is for messages."""
+    return _read(text, path)[0]
+
+
+def _read(text: str, path: str) -> tuple[SpaceModel, str]:
+    """The checked values of a space file, and its text with what it inherits."""
     data = toml.parse(text, path)
     if {"family", "stages"} <= set(data) and "base" not in data:
         raise FileError(f"{path}: a network, not a space", TAKE_NETWORKS)
-    data = inherited(data, path)
-    return validated(data, path, SpaceModel, space_mistakes(data))
+    whole = inherited(data, path)
+    model = validated(whole, path, SpaceModel, space_mistakes(whole))
+    return model, text if whole is data else toml.document(whole)
 
 
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
     """A space from the text of a file; ``path`` is for messages."""
-    return _made(read_model(text, path), text, name, path)
+    model, text = _read(text, path)
+    return _made(model, text, name, path)
 
 
 def _made(model: SpaceModel, text: str, name: str, path: str, about: About | None = None) -> SearchSpace:
@@ -223,7 +230,7 @@ def _made(model: SpaceModel, text: str, name: str, path: str, about: About | Non
     per = model.splits.per
     names = [base.stage_name(i) for i in range(len(base.stages))]
     depths = tuple(tuple(model.depths[stage]) for stage in names)
-    splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
+    splits = tuple(dict.fromkeys(map(parse_split, model.splits.choices)))
     kinds = tuple(dict.fromkeys(model.resampling.choices))
     convention = CONVENTIONS[model.band.convention]
     own = tally(base.graph(), input, convention).total

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -59,4 +60,22 @@ def written(value: Any) -> str:
         return f"[{', '.join(map(written, value))}]"
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    # JSON's strings are TOML's, but for one control character.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f") if isinstance(value, str) else str(value)
+
+
+def _line(key: str, value: Any) -> str:
+    return f"{_key(key)} = {written(value)}"
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else written(key)
+
+
+def document(data: dict[str, Any]) -> str:
+    """A whole file of values and tables of values."""
+    lines = [_line(key, value) for key, value in data.items() if not isinstance(value, dict)]
+    for name, table in data.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{_key(name)}]", *(_line(key, value) for key, value in table.items())]
+    return "\n".join(lines) + "\n"

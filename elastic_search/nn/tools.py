@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from inspect import signature
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,28 +40,22 @@ def fvcore_counts(module: nn.Module, *inputs: torch.Tensor) -> tuple[Counts, int
 def authors_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
     """FLOPs by module class as the paper's own counter adds them up, from a forward pass of the built module.
 
-    A second reading of the counter, independent of ``cost.tools.AUTHORS``: it never sees the graph, only the module
-    classes that run and the tensors that enter and leave them. Functions are invisible to it.
+    A second writing of the counter from its rules, apart from ``cost.tools.AUTHORS``: it sees no graph and no
+    functions, only modules, subclasses and those with children too, and the sizes of what enters and leaves them.
     """
     counts = Counter[str]()
 
-    def hear(leaf: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        if isinstance(leaf, nn.Conv2d):
-            count = (leaf.weight[0].numel() + (leaf.bias is not None)) * output.numel()
-        elif isinstance(leaf, nn.Linear):
-            count = leaf.weight.numel()
-        elif isinstance(leaf, nn.BatchNorm2d):
-            count = 2 * inputs[0].numel()
-        elif isinstance(leaf, (nn.ReLU, nn.AvgPool2d, nn.MaxPool2d)):
-            count = inputs[0].numel()
-        elif isinstance(leaf, nn.Upsample):
-            count = 8 * output.numel()
-        else:
-            return
-        counts[type(leaf).__name__] += count
+    def listener(name: str, rule: Callable[[Any, torch.Tensor, torch.Tensor], int]) -> Callable[..., None]:
+        def hear(layer: nn.Module, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            counts[name] += rule(layer, given[0], output)
 
-    leaves = [leaf for leaf in module.modules() if not any(True for _ in leaf.children())]
-    hooks = [leaf.register_forward_hook(hear) for leaf in leaves]
+        return hear
+
+    hooks = []
+    for layer in module.modules():
+        for kind, rule in _AUTHORS.items():
+            if isinstance(layer, kind):
+                hooks.append(layer.register_forward_hook(listener(kind.__name__, rule)))
     try:
         with torch.no_grad():
             module(*inputs)
@@ -68,6 +63,39 @@ def authors_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:
         for hook in hooks:
             hook.remove()
     return counts
+
+
+def _convolution(layer: nn.Conv2d, given: torch.Tensor, output: torch.Tensor) -> int:
+    batch, channels, height, width = output.shape
+    across, down = layer.kernel_size
+    of_position = across * down * (layer.in_channels // layer.groups) + (0 if layer.bias is None else 1)
+    return batch * height * width * channels * of_position
+
+
+def _linear(layer: nn.Linear, given: torch.Tensor, output: torch.Tensor) -> int:
+    return given.shape[0] * given.shape[1] * output.shape[1]
+
+
+def _batch_norm(layer: nn.BatchNorm2d, given: torch.Tensor, output: torch.Tensor) -> int:
+    return given.numel() * 2 if layer.affine else given.numel()
+
+
+def _elements(layer: nn.Module, given: torch.Tensor, output: torch.Tensor) -> int:
+    return given.numel()
+
+
+def _up_sampling(layer: nn.Upsample, given: torch.Tensor, output: torch.Tensor) -> int:
+    # Not hooked: the Elastic block adds it itself, and nothing else in these networks up-samples.
+    return 8 * output.numel()
+
+
+_AUTHORS: dict[type[nn.Module], Callable[[Any, torch.Tensor, torch.Tensor], int]] = {
+    nn.Conv2d: _convolution,
+    nn.Linear: _linear,
+    nn.BatchNorm2d: _batch_norm,
+    **dict.fromkeys((nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.PReLU, nn.AvgPool2d, nn.MaxPool2d), _elements),
+    nn.Upsample: _up_sampling,
+}
 
 
 def torch_counts(module: nn.Module, *inputs: torch.Tensor) -> Counts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from elastic_search.arch.ops import Shape
@@ -16,25 +17,25 @@ FATES = {"same": "same name", "renamed": "renamed", "merged": "merged with its o
 """What can happen to a key that is kept, by the attribute of a conversion that counts it."""
 
 
-def checks_report(results: list[tuple[str, list[Check]]], input: Shape) -> Report:
-    """Our counts and those of each tool, one network after another."""
+def checks_report(results: list[tuple[str, list[Check]]], images: Sequence[Shape]) -> Report:
+    """Our counts and those of each tool, one network after another, each with its image; all are of one size."""
     rows: list[Record | None] = []
     networks = []
-    for name, checks in results:
+    for (name, checks), image in zip(results, images, strict=True):
         keys = ("quantity", "ours", "tool", "theirs", "equal", "failed")
         entries = [{key: getattr(check, key) for key in keys} for check in checks]
         for entry in entries:
             entry |= {"equal": None, "failed": entry["failed"]} if entry["failed"] else {"failed": None}
         networks.append({"name": name, "checks": entries})
-        rows += [None] * bool(rows) + [{"network": name, "input": str(input), **entry} for entry in entries]
+        rows += [None] * bool(rows) + [{"network": name, "input": str(image), **entry} for entry in entries]
     equal = [check.equal for _, checks in results for check in checks if not check.failed]
     fields = [Field("network", "network"), Field("quantity", "quantity"), Field("ours", "elastic-search", "number")]
     fields += [Field("theirs", "tool's", "number"), Field("tool", "tool"), Field("equal", "equal", "check")]
     notes = [f"{sum(equal)} of {len(equal)} quantities equal"]
     failed = [(name, check) for name, checks in results for check in checks if check.failed]
     notes += [f"{name}: {check.tool} fails, and is not compared: {check.failed}" for name, check in failed]
-    head = {"input": list(input), "equal": all(equal), "networks": networks}
-    report = Report(f"Counts of the built modules at {size(input)}", fields, rows, notes, head, "validate")
+    head = {"input": list(images[0]), "equal": all(equal), "networks": networks}
+    report = Report(f"Counts of the built modules at {size(images[0])}", fields, rows, notes, head, "validate")
     return report._replace(slim=_grouped(report))
 
 

@@ -187,10 +187,11 @@ def _ratios(found: Comparison, one: Compared) -> dict[str, float | None]:
 def _records(found: Comparison) -> list[Record]:
     """Networks with raw numbers, for CSV; every row has every part, in the order of the table."""
     rows, rules, parts = list[Record](), found.convention, found.parts()
-    about = {"input": str(found.input), "dtype": found.dtype, "convention": rules.name, "unit": rules.unit}
+    about = {"dtype": found.dtype, "convention": rules.name, "unit": rules.unit}
     for one in found.networks:
         macs = {share.path: share.macs for share in one.shares}
-        row: Record = {"network": one.network.label, **about, "blocks": one.blocks, **one.values}
+        row: Record = {"network": one.network.label, "input": str(one.input), **about, "blocks": one.blocks}
+        row |= one.values
         row |= {f"{key}_ratio": ratio for key, ratio in _ratios(found, one).items()}
         row |= {f"macs_of_{part}": macs.get(part) for part in parts}
         rows.append(row | {"opaque": opaque_nodes(one.network.graph)})

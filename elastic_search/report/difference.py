@@ -66,7 +66,7 @@ def difference_report(found: list[Difference], a: Network, b: Network, input: Sh
     unit = unit_of(row.get(field.key) for row in rows if row for field in counts)
     opaque = reading_notes((f"{side} {network.label}", network) for side, network in (("A", a), ("B", b)))
     return Report(
-        f"{len(found)} nodes differ at {size(input)}: A {a.label}, B {b.label}",
+        f"{len(found)} node{' differs' if len(found) == 1 else 's differ'} at {size(input)}: A {a.label}, B {b.label}",
         [Field("path", "node", "long"), Field("a", "A", "long"), Field("b", "B", "long"), *counts],
         rows,
         ["height x width: size of the output; -: only the other network has this node", *opaque],

@@ -93,6 +93,9 @@ def match_report(matches: Matches, label: str, base: Spec, split: Split) -> Repo
     more = f"; {shown} shown (--limit)" if len(networks) < found else ""
     notes = [f"{found:,} match{'es' * (found == 1)}{more}", f"inside: {band}"]
     notes += [f"and {params}"] if params else []
+    if band.target != tally(base.graph(), band.input, rules).total:
+        others = "params" if rules is MACS else "macs and params"
+        notes.append(f"change: of {rules.name} from the target, of {others} from {label}")
     notes += [TRAINED] * (split.up == "trained")
     head: Record = {"base": label, "split": str(split), "down": split.down if split.scales_down else None}
     head |= {"up": split.up if split.scales_down else None, **band_head(band)}

@@ -195,7 +195,7 @@ class Run:
                 self.ended = self._by_several(clock, trainer)
             else:
                 search = self.search(self.observer.of(0), clock)
-                with self.observer.watching(self, search.expected_seconds):
+                with self.observer.watching(self, lambda: self._until_end(clock)):
                     self.ended = search.run()
             self._read_final()
 
@@ -289,8 +289,12 @@ class Run:
         if self.settings.threads is not None:
             environment.setdefault("OMP_NUM_THREADS", str(self.settings.threads))
         supervisor = Supervisor(command, environment, workers, self.observer.of, self.folder, clock, self.stop)
-        with self.observer.watching(self, lambda: clock.left):
+        with self.observer.watching(self, lambda: self._until_end(clock)):
             return supervisor.run()
+
+    def _until_end(self, clock: Clock) -> float | None:
+        settings = self.settings
+        return clock.until_end(settings.trials, self.halving.expected_epochs, settings.workers)
 
 
 def share(runs: Sequence[Run], number: int, seconds: float | None) -> float | None:

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import ONE_THREAD
 
@@ -62,12 +63,34 @@ def run(command, tmp_path, made):
     return tmp_path / "runs/tiny"
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
+@pytest.fixture(scope="session")
+def made(searched):
     """The folder of a small run."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "tiny.toml").write_text(SPACE)
-    args = ("search", "tiny.toml", "--trials", "2", "--device", "cpu")
-    environment = {**os.environ, **ONE_THREAD}
-    subprocess.run([sys.executable, "-m", "elastic_search", *args], cwd=folder, env=environment, check=True)
-    return folder / "runs/tiny"
+    return searched / "runs/tiny"
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory):
+    """The folder in which a search of three networks ran to its end, once for all processes that run tests.
+
+    It holds what the command said (done.stdout, done.stderr), and what it then showed as JSON (shown.json).
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = shared / "searched"
+    with FileLock(shared / "searched.lock"):
+        if not (folder / "shown.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            (folder / "tiny.toml").write_text(SPACE)
+            done = _search(folder)
+            (folder / "done.stdout").write_text(done.stdout)
+            (folder / "done.stderr").write_text(done.stderr)
+            (folder / "shown.json").write_text(_search(folder, "--json").stdout)
+    return folder
+
+
+def _search(folder, *more):
+    command = [sys.executable, "-m", "elastic_search", "search", "tiny.toml", "--trials", "3", "--device", "cpu", *more]
+    environment = {**os.environ, **ONE_THREAD, "COLUMNS": "80"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)

@@ -120,6 +120,16 @@ def test_match_lists_all_in_machine_formats_and_a_few_in_the_table(command):
     assert f"{'-'.join(map(str, data['networks'][3]['depths']))}" in table
 
 
+def test_match_says_what_each_change_is_from_where_a_target_is_given(inside):
+    said = inside("match", "resnext50", "--target", "2G", "--limit", "1").stdout
+    assert "change: of fvcore from the target, of macs and params from resnext50" in said
+    assert "from the target" not in inside("match", "resnext50", "--limit", "1").stdout
+
+
+def test_unknown_quantity_to_sort_by_names_the_nearest(inside):
+    assert "unknown quantity to sort by 'coun'" in inside("compare", "resnext50", "--sort", "coun", check=2).stderr
+
+
 def test_match_bounds_parameters_only_when_asked(command):
     args = ("match", "resnext50", "--tolerance", "0.5%", "--json")
     every = json.loads(command(*args).stdout)
@@ -190,8 +200,8 @@ def test_match_names_a_resampling_only_where_there_is_one(command):
         ("match dla_x60 --tolerance 1%", 1, "the nearest cost"),
         ("flops resnext50 --input 2x2x2x2", 2, "is not a size"),
         ("flops resnext50 --input 2x32x32", 2, "takes 3 channels"),
-        ("flops resnext50 --convention flop", 2, "fvcore"),
-        ("flop resnext50", 2, "Did you mean"),
+        ("flops resnext50 --convention flop", 2, "did you mean ptflops"),
+        ("flop resnext50", 2, "did you mean flops"),
         ("validate", 2, "give NAMES"),
         ("validate resnext50 --all", 2, "give NAMES"),
         ("match resnext50 --tolerance 0.0001%", 1, "the nearest cost 4,259,280,896"),

@@ -1,6 +1,6 @@
 import json
 
-from tests.cli.staging import made, run  # noqa: F401
+from tests.cli.staging import made, run, searched  # noqa: F401
 
 
 def test_sound_run_is_exit_0_and_damage_is_found_and_repaired_on_a_copy(command, run):  # noqa: F811

@@ -171,16 +171,16 @@ UNKNOWN = "user.mixed (2 x)"
     ),
     ids=" ".join,
 )
-def test_what_has_no_rule_is_named_in_every_output(command, tmp_path, arguments):
+def test_what_has_no_rule_is_named_in_every_output(inside, tmp_path, arguments):
     (tmp_path / "user_modules.py").write_text(MODULES)
     name, *options = arguments
     arguments = [name, "user_modules:Unknown", *options, *([] if "--input" in options else ["--input", "32"])]
-    table = command(*arguments)
+    table = inside(*arguments)
     assert UNKNOWN in table.stdout
     assert 'register_rule("user.mixed")' in table.stdout
     assert "not counted" not in table.stderr
     for fmt in ("csv", "json"):
-        done = command(*arguments, "--format", fmt)
+        done = inside(*arguments, "--format", fmt)
         assert UNKNOWN in done.stderr
     found = json.loads(done.stdout)
     opaque = found["opaque"]["a"] if name == "diff" else found["networks"][0]["opaque"]
@@ -192,9 +192,9 @@ def test_a_drawing_names_what_has_no_rule(command, tmp_path):
     assert UNKNOWN in command("draw", "user_modules:Unknown", "--format", "mermaid", "--input", "32").stderr
 
 
-def test_what_elastic_leaves_is_told_with_its_reason(command, tmp_path):
+def test_what_elastic_leaves_is_told_with_its_reason(inside, tmp_path):
     (tmp_path / "user_modules.py").write_text(MODULES)
-    done = command("flops", "user_modules:Mixed", "--elastic", "--input", "64", "--json")
+    done = inside("flops", "user_modules:Mixed", "--elastic", "--input", "64", "--json")
     assert done.stderr.splitlines() == [
         "1 convolution made Elastic at 64x64, 2 left",
         "left, stride (a stride above 1 changes the resolution itself): stem",
@@ -211,12 +211,12 @@ def test_what_elastic_leaves_is_told_with_its_reason(command, tmp_path):
     }
 
 
-def test_a_module_in_which_nothing_becomes_elastic_is_told_so_in_one_line(command, tmp_path):
-    (tmp_path / "user_modules.py").write_text(
+def test_a_module_in_which_nothing_becomes_elastic_is_told_so_in_one_line(inside, tmp_path):
+    (tmp_path / "user_plain_layers.py").write_text(
         "from torch import nn\nclass Own(nn.Conv2d): pass\n"
         "def net(): return nn.Sequential(Own(3, 8, 3, padding=1), nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1))\n"
     )
-    done = command("flops", "user_modules:net", "--elastic", "--input", "32", "--json")
+    done = inside("flops", "user_plain_layers:net", "--elastic", "--input", "32", "--json")
     assert done.stderr.splitlines() == [
         "no convolution could be made Elastic: subclass (1 x), 1x1 (2 x) at 32x32",
         "left, subclass (a subclass may compute something else): 0",
@@ -228,51 +228,51 @@ def test_a_module_in_which_nothing_becomes_elastic_is_told_so_in_one_line(comman
     assert elastic["elasticized"]["left"][0] == {"path": "0", "reason": "subclass", "detail": "class Own"}
 
 
-def test_layer_classes_of_the_user_are_counted_where_tools_see_them(command, tmp_path):
+def test_layer_classes_of_the_user_are_counted_where_tools_see_them(inside, tmp_path):
     (tmp_path / "user_layers.py").write_text(
         "from torch import nn\n"
         "class Own(nn.Conv2d): pass\n"
         "class Block(nn.Sequential): pass\n"
         "def net(): return Block(Own(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))\n"
     )
-    counts = command("flops", "user_layers:net", "--input", "32", "--convention", "all", "--json").stdout
+    counts = inside("flops", "user_layers:net", "--input", "32", "--convention", "all", "--json").stdout
     (network,) = json.loads(counts)["networks"]
     second = 8 * 73 * 28**2
     # By its name the first is no convolution to torchinfo, which then counts each weight once.
     assert network["conventions"]["torchinfo"]["count"] == 8 * 28 + second
     assert network["conventions"]["thop"]["count"] == second - 8 * 28**2
     assert "authors" not in network["conventions"]
-    command("validate", "user_layers:net", "--tools", "all", "--input", "32")
+    inside("validate", "user_layers:net", "--tools", "all", "--input", "32")
 
 
-def test_how_a_module_was_read_is_told_in_every_format(command, tmp_path):
+def test_how_a_module_was_read_is_told_in_every_format(inside, tmp_path):
     (tmp_path / "user_modules.py").write_text(MODULES)
     arguments = ("flops", "user_modules:Numbers", "--input", "32")
     said = "counted as it ran on an image of zeros"
-    assert said in command(*arguments).stdout
-    assert said in command(*arguments, "--format", "csv").stdout
-    found = json.loads(command(*arguments, "--json").stdout)
+    assert said in inside(*arguments).stdout
+    assert said in inside(*arguments, "--format", "csv").stdout
+    found = json.loads(inside(*arguments, "--json").stdout)
     assert said in found["notes"][0]
     assert said in found["networks"][0]["reading"][0]
 
 
-def test_the_authors_counter_is_not_for_modules(command, tmp_path):
+def test_the_authors_counter_is_not_for_modules(inside, tmp_path):
     (tmp_path / "user_modules.py").write_text(MODULES)
-    said = command("flops", "user_modules:Mixed", "--input", "32", "--convention", "authors", check=2).stderr
+    said = inside("flops", "user_modules:Mixed", "--input", "32", "--convention", "authors", check=2).stderr
     assert "--convention authors is for the paper's networks" in said
 
 
-def test_a_budget_is_not_kept_by_what_nobody_can_count(command, tmp_path):
+def test_a_budget_is_not_kept_by_what_nobody_can_count(inside, tmp_path):
     (tmp_path / "user_modules.py").write_text(MODULES)
     arguments = ("flops", "user_modules:Unknown", "--input", "32", "--max-macs", "1G")
-    said = command(*arguments, check=1).stderr
+    said = inside(*arguments, check=1).stderr
     assert "at least 194,400 macs, and 2 operations are unknown (user.mixed)" in said
     assert "--allow-unknown" in said
-    command(*arguments, "--allow-unknown")
-    command("flops", "user_modules:Unknown", "--input", "32", "--max-params", "1k")
-    found = json.loads(command(*arguments, "--json", check=1).stdout)["budget"]
+    inside(*arguments, "--allow-unknown")
+    inside("flops", "user_modules:Unknown", "--input", "32", "--max-params", "1k")
+    found = json.loads(inside(*arguments, "--json", check=1).stdout)["budget"]
     assert (found["within"], found["limits"][0]["uncounted"]) == (False, 2)
-    said = command(*arguments[:-1], "1k", "--allow-unknown", check=1).stderr
+    said = inside(*arguments[:-1], "1k", "--allow-unknown", check=1).stderr
     assert "194,400 macs, over 1,000" in said
 
 
@@ -283,16 +283,16 @@ def test_a_factory_runs_once_a_command(command, tmp_path):
         assert done.stderr.count("called") == 1
 
 
-def test_several_inputs_are_given_as_shapes(command, tmp_path):
-    (tmp_path / "user_modules.py").write_text(
-        MODULES + "\n\nclass Two(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+def test_several_inputs_are_given_as_shapes(inside, tmp_path):
+    (tmp_path / "user_two_inputs.py").write_text(
+        "from torch import nn\n\nclass Two(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.a, self.b = nn.Conv2d(3, 8, 3), nn.Linear(64, 8)\n\n"
         "    def forward(self, x, query):\n        return self.a(x) * self.b(query)[..., None, None]\n"
     )
-    found = json.loads(command("flops", "user_modules:Two", "--input", "3x32x32+64", "--json").stdout)
+    found = json.loads(inside("flops", "user_two_inputs:Two", "--input", "3x32x32+64", "--json").stdout)
     assert found["networks"][0]["macs"] == 8 * 27 * 30**2 + 64 * 8
-    assert "3x224x224+1x64" in command("flops", "user_modules:Two", "--input", "32", check=2).stderr
-    assert "is not the shape of an input" in command("flops", "user_modules:Two", "--input", "32+x", check=2).stderr
+    assert "3x224x224+1x64" in inside("flops", "user_two_inputs:Two", "--input", "32", check=2).stderr
+    assert "is not the shape of an input" in inside("flops", "user_two_inputs:Two", "--input", "32+x", check=2).stderr
 
 
 def test_depth_divides_by_nested_modules(command):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from elastic_search.atomic import sealed
-from tests.cli.staging import made, run  # noqa: F401
+from tests.cli.staging import made, run, searched  # noqa: F401
 
 
 def test_trial_is_the_same_again(command, run):  # noqa: F811
@@ -30,6 +30,6 @@ def test_other_curve_is_exit_1_and_other_versions_are_named(command, run):  # no
     assert "NO" in done.stdout
 
 
-def test_trial_that_is_not_there_is_refused(command, run):  # noqa: F811
-    assert "recorded: base, 0, 1" in command("reproduce", "tiny", "7", check=2).stderr
-    assert "no run 'other'" in command("reproduce", "other", "0", check=2).stderr
+def test_trial_that_is_not_there_is_refused(inside, run):  # noqa: F811
+    assert "recorded: base, 0, 1" in inside("reproduce", "tiny", "7", check=2).stderr
+    assert "no run 'other'" in inside("reproduce", "other", "0", check=2).stderr

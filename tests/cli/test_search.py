@@ -17,16 +17,20 @@ from click.testing import CliRunner
 from elastic_search.cli.main import cli
 from elastic_search.cli.search import seconds_until
 from elastic_search.search.store.ranking import pareto_front
-from tests.cli.staging import SPACE, launch, space, wait_for  # noqa: F401
+from tests.cli.staging import launch, made, run, searched, space, wait_for  # noqa: F401
 from tests.conftest import ONE_THREAD
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+@pytest.fixture
+def whole(searched):  # noqa: F811
     """The networks of an uninterrupted run of the space as it is."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "tiny.toml").write_text(SPACE)
-    return results(folder, "whole")[1]
+    return compared((searched / "shown.json").read_text())
+
+
+def compared(shown):
+    """The networks of a run that is shown as JSON, without what differs between equal runs."""
+    networks = json.loads(shown)["networks"]
+    return [{key: value for key, value in network.items() if key != "seconds"} for network in networks]
 
 
 def results(folder, name):
@@ -39,20 +43,17 @@ def results(folder, name):
         text=True,
         check=True,
     )
-    networks = json.loads(done.stdout)["networks"]
-    return done, [{key: value for key, value in network.items() if key != "seconds"} for network in networks]
+    return done, compared(done.stdout)
 
 
-def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space):  # noqa: F811
-    args = ("search", "tiny.toml", "--trials", "3", "--device", "cpu")
-    done = command(*args)
-    assert "networks: " in done.stderr
-    assert "trial 2 (3/3)" in done.stderr
-    assert "fits: 3 trials" in done.stderr
-    lines = done.stdout.splitlines()
-    assert any(line.startswith("base") and "3-4-6-3" in line for line in lines)
-    assert "a proxy, not an ImageNet result" in done.stdout
-    data = json.loads(command(*args, "--json").stdout)
+def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space, searched):  # noqa: F811
+    stdout, stderr = ((searched / f"done.{stream}").read_text() for stream in ("stdout", "stderr"))
+    assert "networks: " in stderr
+    assert "trial 2 (3/3)" in stderr
+    assert "fits: 3 trials" in stderr
+    assert any(line.startswith("base") and "3-4-6-3" in line for line in stdout.splitlines())
+    assert "a proxy, not an ImageNet result" in stdout
+    data = json.loads((searched / "shown.json").read_text())
     states = [network["state"] for network in data["networks"]]
     assert states[:2] == ["base", "finished"]
     assert set(states[2:]) <= {"finished", "stopped"}
@@ -63,20 +64,19 @@ def test_search_ranks_proxies_beside_the_base_and_writes_the_best(command, space
     for network in data["networks"]:
         assert band["low"] <= network["count"] <= band["high"]
         assert set(network["accuracy_by_size"]) <= {"small", "medium", "large"}
-    best = json.loads(command("flops", "runs/tiny/best.toml", "--input", "64", "--json").stdout)["networks"][0]
-    assert best["id"] == data["networks"][1]["id"]
-    assert best["count"] == data["networks"][1]["count"]
+    best = str(searched / "runs/tiny/best.toml")
+    found = json.loads(command("flops", best, "--input", "64", "--json").stdout)["networks"][0]
+    assert (found["id"], found["count"]) == (data["networks"][1]["id"], data["networks"][1]["count"])
 
 
-def test_finished_run_is_shown_and_not_overwritten(command, space):  # noqa: F811
-    first = command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
-    before = {path: path.stat().st_mtime_ns for path in (space / "runs/tiny/trials").iterdir()}
-    spent = (space / "runs/tiny/spent.json").read_text()
-    again = command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
-    assert again.stdout == first.stdout
-    assert (space / "runs/tiny/spent.json").read_text() == spent
-    assert {path: path.stat().st_mtime_ns for path in (space / "runs/tiny/trials").iterdir()} == before
-    refused = command("search", "tiny.toml", "--trials", "1", "--seed", "7", check=2)
+def test_finished_run_is_shown_and_not_overwritten(command, space, run, searched):  # noqa: F811
+    before = {path: path.stat().st_mtime_ns for path in (run / "trials").iterdir()}
+    spent = (run / "spent.json").read_text()
+    again = command("search", "tiny.toml", "--trials", "3", "--device", "cpu")
+    assert again.stdout == (searched / "done.stdout").read_text()
+    assert (run / "spent.json").read_text() == spent
+    assert {path: path.stat().st_mtime_ns for path in (run / "trials").iterdir()} == before
+    refused = command("search", "tiny.toml", "--trials", "3", "--seed", "7", check=2)
     assert "choose another --name" in refused.stderr
 
 
@@ -146,8 +146,8 @@ def test_twenty_kills_lose_no_result(space):  # noqa: F811
     assert killed == whole
 
 
-def test_dry_run_prints_the_plan_and_writes_nothing(command, space):  # noqa: F811
-    done = command("search", "tiny.toml", "--minutes", "1", "--device", "cpu", "--dry-run", "--json")
+def test_dry_run_prints_the_plan_and_writes_nothing(inside, space):  # noqa: F811
+    done = inside("search", "tiny.toml", "--minutes", "1", "--device", "cpu", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert plan["rungs"] == [1, 3]
     assert 1 <= plan["trials"] <= plan["inside"]
@@ -169,16 +169,16 @@ def test_dry_run_of_a_started_run_takes_off_what_was_used_and_refuses_what_the_r
     assert "seed: 0 before, 5 now" in refused.stderr
 
 
-def test_time_that_ends_before_any_network_is_trained_is_no_success(command, space):  # noqa: F811
-    done = command("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu", check=1)
+def test_time_that_ends_before_any_network_is_trained_is_no_success(inside, space):  # noqa: F811
+    done = inside("search", "tiny.toml", "--minutes", "0.001", "--device", "cpu", check=1)
     assert "the time ended before any Elastic network was trained" in done.stderr
     assert "run it again with" in done.stderr
-    said = command("flops", "runs/tiny/best.toml", check=2).stderr
+    said = inside("flops", "runs/tiny/best.toml", check=2).stderr
     assert "no Elastic network of this run has been trained yet" in said
-    assert said == command("flops", "runs/tiny", check=2).stderr
-    command("search", "tiny.toml", "--trials", "1", "--device", "cpu")
-    found = json.loads(command("flops", "runs/tiny", "--json").stdout)
-    assert found == json.loads(command("flops", "runs/tiny/best.toml", "--json").stdout)
+    assert said == inside("flops", "runs/tiny", check=2).stderr
+    inside("search", "tiny.toml", "--trials", "1", "--device", "cpu")
+    found = json.loads(inside("flops", "runs/tiny", "--json").stdout)
+    assert found == json.loads(inside("flops", "runs/tiny/best.toml", "--json").stdout)
 
 
 @pytest.mark.slow
@@ -240,9 +240,9 @@ def test_sweep_searches_every_band_and_shows_the_curve(command, space):  # noqa:
     base, scaled, *best = sorted(data["networks"], key=lambda row: states.index(row["state"]))
     assert (scaled["state"], scaled["target"]) == ("scaled", 335_000_000)  # the base costs 349,585,408
     assert (base["state"], base["target"], len(best)) == ("base", None, 2)
-    for run, network in zip(data["bands"], sorted(best, key=lambda row: row["count"]), strict=True):
-        assert run["band"]["low"] <= network["count"] <= run["band"]["high"]
-        counts = [row["count"] for row in run["networks"] if row["state"] != "scaled"]
+    for band, network in zip(data["bands"], sorted(best, key=lambda row: row["count"]), strict=True):
+        assert band["band"]["low"] <= network["count"] <= band["band"]["high"]
+        counts = [row["count"] for row in band["networks"] if row["state"] != "scaled"]
         assert counts == [base["count"], network["count"]]
     assert any(row["front"] for row in data["networks"])
     # The base was trained once, and every band's run stands by itself.

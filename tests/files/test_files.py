@@ -1,3 +1,4 @@
+import tomllib
 from dataclasses import replace
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from elastic_search.arch.split import TYPES, parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
 from elastic_search.errors import ElasticError, FileError, UnknownNameError, UsageError
 from elastic_search.files import dump_spec, load_space, load_spec, parse_space, shipped_spaces
+from elastic_search.files.meaning import differences
 from elastic_search.recipes import Training
 from tests.staging import SPACE
 from tests.strategies import specs
@@ -263,6 +265,17 @@ def test_a_space_inherits_from_a_shipped_one_key_by_key():
     assert (plan.space.splits, plan.space.depths, plan.recipe) == (demo.space.splits, demo.space.depths, demo.recipe)
     assert plan.band == demo.band
     assert [str(limit) for limit in plan.limits] == ["15,081,691 to 15,697,269 parameters"]
+
+
+def test_text_of_a_space_holds_what_it_inherited():
+    text = 'schema = 1\ninherit = "demo"\ndescription = "\\"a\\" \\u007f é"\n[band]\ninputs = [192, "160x96"]\n'
+    plan = parse_space(text, "mine", "mine.toml")
+    assert "inherit" not in plan.text
+    assert not differences(text, plan.text, "mine.toml")
+    again = parse_space(plan.text, "mine", "mine.toml")
+    assert again.text == plan.text
+    assert (again.space, again.band, again.limits, again.recipe) == (plan.space, plan.band, plan.limits, plan.recipe)
+    assert tomllib.loads(plan.text)["description"] == '"a" \x7f é'
 
 
 def test_an_unknown_space_to_inherit_from_is_refused(tmp_path):

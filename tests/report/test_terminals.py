@@ -40,7 +40,7 @@ def checks():
 
     found = [check("macs", 7_801_405_440, "FlopCounterMode / 2"), check("fvcore adaptive_avg_pool2d", 8192, "fvcore")]
     found.append(check("fvcore scaled_dot_product_attention", 4_230_479_872_000, "fvcore"))
-    return checks_report([("resnext50_elastic_coco", found), ("dla_x60", found[:1])], INPUT)
+    return checks_report([("resnext50_elastic_coco", found), ("dla_x60", found[:1])], [INPUT, INPUT])
 
 
 REPORTS = {

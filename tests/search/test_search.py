@@ -128,6 +128,18 @@ def test_trial_that_cannot_end_in_time_is_not_started(start, monkeypatch):  # no
     assert search.evaluator.epochs == 9
 
 
+def test_time_until_the_end_is_that_of_the_trials_that_are_left_over_all_workers(start):  # noqa: F811
+    search = start(Trainer(), trials=2)
+    assert search.run() == "trials"
+    clock = Clock(search.folder, None)
+    # Every training took 3 seconds in 3 epochs.
+    assert clock.until_end(None, 3) is None
+    assert clock.until_end(6, 3) == pytest.approx(4 * 3)
+    assert clock.until_end(6, 3, workers=2) == pytest.approx(4 * 3 / 2)
+    limited = Clock(search.folder, search.folder.spent_seconds + 5)
+    assert limited.until_end(6, 3) == pytest.approx(5, abs=0.5)
+
+
 def test_exhausted_band_ends_the_search(tmp_path):
     plan = parse_space(TEXT + '[band]\ntolerance = "0.02%"', "tiny", "tiny.toml")
     others = [c for c in plan.matcher.inside(plan.band) if c.spec != plan.space.base]

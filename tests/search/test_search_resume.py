@@ -7,8 +7,10 @@ import pytest
 
 from elastic_search.atomic import sealed
 from elastic_search.errors import EnvironmentFault, UsageError
+from elastic_search.files import parse_space
+from elastic_search.search.run import search
 from elastic_search.search.store.study import open_study
-from tests.search.staging import Trainer, proposals, start  # noqa: F401
+from tests.search.staging import TEXT, Trainer, proposals, start  # noqa: F401
 
 
 def test_resume_goes_on_as_the_uninterrupted_run_would(start):  # noqa: F811
@@ -146,3 +148,19 @@ def test_result_with_a_missing_key_is_damaged(start):  # noqa: F811
     (search.folder.path / "trials/0.json").write_text(sealed({}))
     with pytest.raises(EnvironmentFault, match="number is missing"):
         start(trials=2).run()
+
+
+def test_run_goes_on_with_the_shipped_space_that_it_inherited(tmp_path, monkeypatch):
+    """A later version ships another space of that name: the stored run keeps its meaning."""
+    shipped = tmp_path / "shipped.toml"
+    shipped.write_text(TEXT)
+    monkeypatch.setattr("elastic_search.files.space.shipped_spaces", lambda: {"shipped": shipped})
+    mine = 'schema = 1\ninherit = "shipped"\n[proxy]\nbatch = 20\n'
+    plan = parse_space(mine, "mine", "mine.toml")
+    run = search(plan, Trainer(), trials=1, root=tmp_path, halving=False, counter=None)
+    shipped.write_text(TEXT.replace("layer4 = [3]", "layer4 = [2]"))
+    stored = run.folder.plan()
+    assert (stored.space, stored.band, stored.recipe) == (plan.space, plan.band, plan.recipe)
+    with pytest.raises(UsageError, match=r"depths.layer4: \[3\] before, \[2\] now"):
+        search(parse_space(mine, "mine", "mine.toml"), Trainer(), trials=2, root=tmp_path, halving=False, counter=None)
+    assert search(stored, Trainer(), trials=2, root=tmp_path, halving=False, counter=None).ended == "trials"

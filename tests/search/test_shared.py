@@ -17,6 +17,7 @@ from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import parse_space
 from elastic_search.search.shared import SharedStudy, checked_url
 from elastic_search.search.store.folder import RunFolder
+from elastic_search.search.store.result import SCALED
 from elastic_search.search.trials.clock import Clock
 from elastic_search.search.trials.loop import Search, Settings
 from tests.search.staging import TEXT, KilledError, Silent, Trainer, killed_at
@@ -77,12 +78,12 @@ def server():
 def machine(tmp_path, server):
     """Makes a search on the machine of that name, whose folder is its own."""
 
-    def make(name, trainer=None, trials=6, seed=0):
+    def make(name, trainer=None, trials=6, seed=0, plan=PLAN):
         folder = RunFolder(tmp_path / name, tmp_path.name.replace("_", "-")[-40:].lstrip("-"))
-        description = {"space": "small", "text": TEXT, "target": PLAN.band.target, "seed": seed}
+        description = {"space": "small", "text": plan.text, "target": plan.band.target, "seed": seed}
         folder.begin(description | {"strategy": "feasible-tpe", "halving": False})
         settings = Settings(trials, seed, halving=False, storage=server.url)
-        return Search(PLAN, folder, trainer or Trainer(), settings, Silent(), Clock(folder, None))
+        return Search(plan, folder, trainer or Trainer(), settings, Silent(), Clock(folder, None))
 
     return make
 
@@ -106,6 +107,18 @@ def test_second_machine_goes_on_where_the_first_ended(machine):
     assert again.folder.best_file.read_text().splitlines()[1:] == second.folder.best_file.read_text().splitlines()[1:]
     values = {tuple(sorted(result.values.items())) for result in results(again).values()}
     assert len(values) == 6
+
+
+def test_base_scaled_to_the_band_comes_with_the_study_as_the_base_does(machine):
+    plan = parse_space(f'{TEXT}[band]\ntarget = "5G"\ntolerance = "2%"\n', "small", "small.toml")
+    first = machine("a", trials=2, plan=plan)
+    assert first.run() == "trials"
+    assert first.evaluator.trained[:2] == [plan.space.base, plan.scaled_base]
+    second = machine("b", trials=3, plan=plan)
+    assert second.run() == "trials"
+    assert second.evaluator.epochs == 3  # of the third network: both bases came with the study
+    for number in (None, SCALED):
+        assert second.folder.result(number) == first.folder.result(number) is not None
 
 
 def test_trial_of_a_dead_machine_is_taken_over_when_it_has_not_beaten_for_long(machine, server):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from elastic_search.arch.ops import Op, Shape
 
@@ -22,6 +23,13 @@ def shape_of(tensor: Tensor) -> Shape:
         sizes.insert(1, 1)
     sizes += [1] * (3 - len(sizes))
     return Shape(prod(sizes[:-2]), sizes[-2], sizes[-1])
+
+
+def unmapped(tensor: Tensor) -> Tensor:
+    """The tensor inside those that ``torch.vmap`` and other transforms hand to the code that they run."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def dotted(target: Any) -> str:
@@ -59,6 +67,8 @@ class Call:
         spelling: how it is written, as in ``Node``.
         mutates: whether a tensor is overwritten.
         written: the overwritten tensor, if it is not the first argument.
+        mapped: whether a transform such as ``torch.vmap`` ran it on tensors that hold more than its code sees; the
+            tensors here are whole.
     """
 
     label: str
@@ -70,6 +80,7 @@ class Call:
     result: Any
     mutates: bool
     written: Tensor | None = None
+    mapped: bool = False
 
     @staticmethod
     def of_module(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Call:
@@ -94,10 +105,22 @@ class Call:
         mutates = mutates or kwargs.get("inplace") is True or (len(args) > 1 and args[1] is True)
         if overwrites:
             name = _IN_PLACE.get(name, name.rstrip("_"))
-        spelling = written_as or ("function" if getattr(torch.nn.functional, name, None) is target else "method")
+        function = getattr(torch.nn.functional, name, None)
+        # A replaced function wraps the one that is called.
+        of_functional = target in (function, getattr(function, "__wrapped__", None))
+        spelling = written_as or ("function" if of_functional else "method")
         if mutates and name in ARITHMETIC:
             spelling = "operator"  # no tool listens to arithmetic in place
         return Call(label, name, None, spelling, args, kwargs, result, mutates, written)
+
+    def whole(self) -> Call:
+        """The call on the tensors inside those that a transform hands out, if one does."""
+        if torch._C._functorch.peek_interpreter_stack() is None:
+            return self
+        args, kwargs, result, written = tree_map_only(
+            Tensor, unmapped, (self.args, self.kwargs, self.result, self.written)
+        )
+        return replace(self, args=args, kwargs=kwargs, result=result, written=written, mapped=True)
 
     def get(self, position: int, name: str, default: Any = None) -> Any:
         """An argument by position or name; for a module, its attribute of that name, except for the input."""

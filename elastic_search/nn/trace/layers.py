@@ -51,6 +51,8 @@ def _transposed(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op | No
 
 def _linear(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
     x, weight = call.get(0, "input"), call.get(1, "weight")
+    if weight.ndim == 1:
+        return traced_ops.Product("linear", inputs, output, macs=x.numel())
     vector = x.ndim == 1 or (x.ndim == 2 and x.shape[0] == 1)
     return ops.Linear(int(weight.shape[1]), int(weight.shape[0]), call.get(2, "bias") is not None, not vector)
 

@@ -84,6 +84,14 @@ class Reader:
         sources = tuple(source for value in values for source in value.sources)
         return Value(sources, tuple(dict.fromkeys(weight for value in values for weight in value.weights)))
 
+    def unmapped(self, tensor: Tensor, whole: Tensor) -> None:
+        """``tensor`` is what a transform took out of ``whole``, with its axes moved."""
+        value = self.value(whole)
+        if shape_of(tensor) != shape_of(whole) and value.sources:
+            op = traced_ops.Fixed("movedim", (self.shape(value.sources[0]),), shape_of(tensor))
+            value = Value((self.put(Item((), op.kind, op, value.sources[:1], op.output)),))
+        self.set(tensor, value)
+
     def read(self, call: Call, stack: tuple[str, ...], ran: Ran, heard: Counts) -> None:
         """Add what a call does, and remember the tensors that it returns."""
         read, results = list(tensors((call.args, call.kwargs))), list(tensors(call.result))
@@ -94,6 +102,8 @@ class Reader:
             return
         if call.module is None and not call.mutates and not heard and any(results[0] is tensor for tensor in read):
             return  # one of its arguments, unchanged
+        if call.mapped and torch._C._functorch.peek_interpreter_stack().key() != torch._C._functorch.TransformType.Vmap:
+            self.notes[DIFFERENTIATED] = None
         value = self.gathered(read)
         value = value._replace(sources=(*value.sources, *self.sized(call, value)))
         if call.module is not None:
@@ -101,7 +111,7 @@ class Reader:
             prefix = f"{path}." if path else ""
             own = (self.names[f"{prefix}{name}"] for name, _ in call.module.named_parameters())
             value = value._replace(weights=(*value.weights, *own))
-        elif not value.sources and not ran.flops and not heard and known(call) in OF_WEIGHTS:
+        elif not value.sources and not ran.macs and not heard and known(call) in OF_WEIGHTS:
             # Made of weights alone: its readers have the weights.
             for tensor in results:
                 self.set(tensor, value)
@@ -155,7 +165,7 @@ class Reader:
         """Add operators that ran outside of any call; tensors that no call returned are theirs from here on."""
         source = len(self.items) - 1 if self.items else IMAGE
         shape = self.shape(source)
-        op: Op = traced_ops.Product("compiled", (shape,), shape, macs=ran.flops // 2)
+        op: Op = traced_ops.Product("compiled", (shape,), shape, macs=ran.macs)
         if ran.unknown:
             op = traced_ops.Opaque(ran.unknown[0], (shape,), shape)
         recorded = self.recorded(Counted(op, (shape,), shape), ran, Counts())
@@ -184,7 +194,9 @@ class Reader:
                 raise UsageError(f"the rule for {call.label} returned {macs!r}, not a count of multiply-adds")
             return traced_ops.Custom(call.label, shapes, output, macs=macs), sources
         convert = MODULES.get(type(call.module)) if call.module is not None else FUNCTIONS.get(known(call))
-        op = convert(call, shapes, output) if convert is not None and value.sources else None
+        # The rules are for what the code of a call sees, which a transform may run on more at once.
+        known_op = convert is not None and value.sources and not call.mapped
+        op = convert(call, shapes, output) if convert is not None and known_op else None
         if isinstance(op, (ops.Add, ops.Gate)) and shapes[0].numel < shapes[-1].numel:
             sources = sources[::-1]
         elif op is not None and not isinstance(
@@ -196,8 +208,8 @@ class Reader:
                 if op.shape(*map(self.shape, sources)) == output:
                     return op, sources
         name = call.name or type(call.module).__name__
-        if ran.flops:
-            return traced_ops.Product(name, shapes, output, macs=ran.flops // 2), reads
+        if ran.macs:
+            return traced_ops.Product(name, shapes, output, macs=ran.macs), reads
         if ran.unknown and (call.module is not None or known(call) not in FREE_FUNCTIONS):
             return traced_ops.Opaque(call.label, shapes, output), reads
         return traced_ops.Fixed(name, shapes, output), reads
@@ -243,6 +255,9 @@ class Reader:
             new = self.put(Item(self.items[new].stack, "write", op, (old[0], new), shapes[0]))
         self.set(target, Value((new,)))
 
+
+DIFFERENTIATED = "the module differentiates: the operators that ran are counted, fvcore traces others"
+"""What a reader of the counts should know of ``torch.func.jvp`` and its like."""
 
 _TOLD_APART = (
     ops.Conv, ops.ConvTranspose, ops.BatchNorm, ops.Relu, ops.Pool, ops.Upsample, ops.Linear, traced_ops.Norm,

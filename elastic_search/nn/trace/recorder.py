@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map_only
 
+from elastic_search.cost.tools import PTFLOPS
 from elastic_search.nn.trace import rules
-from elastic_search.nn.trace.call import Call, dotted
+from elastic_search.nn.trace.call import Call, dotted, unmapped
 from elastic_search.nn.trace.dispatched import Dispatched
-from elastic_search.nn.trace.heard import Counts, of_function, of_module, parents, ptflops
+from elastic_search.nn.trace.heard import Counts, of_function, of_mapped, of_module, parents, ptflops
 from elastic_search.nn.trace.hollow import Hollow, NumbersAsked
 from elastic_search.nn.trace.reader import Reader
 from elastic_search.nn.trace.tables import FREE_FUNCTIONS, FUNCTIONS, MODULES
@@ -61,12 +62,17 @@ def record(module: nn.Module, args: Sequence[Any], kwargs: dict[str, Any], make:
         asked = str(error)
     except Exception:
         asked = ""  # the user's own error comes again
-    reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
+    try:
+        reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None)
+    except Exception:
+        # Code that compares functions may take a replaced one for another; so does the user's own error come again.
+        reader, ran = _run(module, tuple(args), kwargs, make(), tracing, None, replace=False)
+        reader.notes[NOT_REPLACED] = None
     return reader, ran._replace(numbers=asked)
 
 
 def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reader: Reader,
-         tracing: bool, hollow: Hollow | None) -> tuple[Reader, Run]:  # fmt: skip
+         tracing: bool, hollow: Hollow | None, replace: bool = True) -> tuple[Reader, Run]:  # fmt: skip
     recorder, asked = Recorder(reader, hollow), False
 
     def is_tracing() -> bool:
@@ -81,6 +87,9 @@ def _run(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], reade
         mock.patch.object(nn.Module, "__call__", recorder.called),
         mock.patch.object(torch.jit, "is_tracing", is_tracing),
         torch.compiler.set_stance("force_eager") if _compiled(module) else contextlib.nullcontext(),
+        mock.patch.object(torch._functorch.vmap, "_remove_batch_dim", recorder.unmapped),
+        mock.patch.object(Tensor, "as_subclass", recorder.as_subclass),
+        recorder.replaced.listening() if replace else contextlib.nullcontext(),
         recorder.dispatched,
         recorder.listening(),
     ):
@@ -99,7 +108,8 @@ class Recorder(TorchFunctionMode):
 
     def __init__(self, reader: Reader, hollow: Hollow | None) -> None:
         super().__init__()
-        self.reader, self.dispatched = reader, Dispatched(hollow)
+        self.reader, self.dispatched, self.replaced = reader, Dispatched(hollow), ptflops.Replaced()
+        self.opened: dict[Any, FunctionType | None] = {}
         self.paths: dict[int, str] = {}
         for path, part in reader.module.named_modules():
             self.paths.setdefault(id(part), path)
@@ -114,7 +124,13 @@ class Recorder(TorchFunctionMode):
         def called(part: nn.Module, *args: Any, **kwargs: Any) -> Any:
             return recorder.module(part, args, kwargs)
 
-        self.called = called
+        def as_subclass(tensor: Tensor, kind: type) -> Any:
+            """Torch tells nobody of the new tensor."""
+            result: Any = _AS_SUBCLASS(tensor, kind)
+            recorder.reader.set(result, recorder.reader.value(tensor))
+            return result
+
+        self.called, self.as_subclass = called, as_subclass
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -139,6 +155,7 @@ class Recorder(TorchFunctionMode):
             self.dispatched.take()
         elif event == "return":
             args, ran = self.inside.pop(), self.dispatched.take()
+            self.replaced.take()
             if not self.inside:
                 call = Call.of_function(self.whole[frame.f_code], args, {}, result, "")
                 self.reader.read(call, tuple(self.stack), ran, Counts())
@@ -174,6 +191,13 @@ class Recorder(TorchFunctionMode):
             return True
         return type(part) in MODULES and "forward" not in vars(part)
 
+    def unmapped(self, tensor: Tensor, level: int, size: int, axis: int) -> Tensor:
+        """What ``torch.vmap`` does with each result of the function that it ran."""
+        result: Tensor = _REMOVE(tensor, level, size, axis)
+        with torch._C.DisableTorchFunction():
+            self.reader.unmapped(result, unmapped(tensor))
+        return result
+
     def script(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a module that torch.jit has compiled, and whose calls nobody hears: its operators are counted."""
         self._missed()
@@ -190,9 +214,13 @@ class Recorder(TorchFunctionMode):
     def _missed(self) -> None:
         """Count what ran since the last call, if anything did: code of torch's own that calls no function."""
         ran = self.dispatched.take()
-        if ran.flops or ran.unknown:
+        if ran.macs or ran.unknown:
             self.reader.missed(ran, tuple(self.stack))
             self.reader.notes[COMPILED] = None
+
+    def _replaced(self) -> Counts:
+        """What ptflops counted since the last call."""
+        return Counts({PTFLOPS.name: self.replaced.take()})
 
     def layer(self, part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a module that is one operation. Its hooks are not part of it."""
@@ -210,9 +238,11 @@ class Recorder(TorchFunctionMode):
                 if same and not getattr(part, "inplace", False):
                     # What reads this module's result is told from what reads its input.
                     result = result.view_as(result)
-                heard = self.heard + of_module(part, given, result, counted_by=self.parents[id(part)])
-                call = Call.of_module(part, given, named, result)
-                self.reader.read(call, stack, self.dispatched.take(), heard)
+                heard = (
+                    self.heard + self._replaced() + of_module(part, given, result, counted_by=self.parents[id(part)])
+                )
+                call, ran = Call.of_module(part, given, named, result).whole(), self.dispatched.take()
+                self.reader.read(call, stack, ran, heard + of_mapped(call, ran))
             return result
 
         vars(part)["forward"] = forward
@@ -222,14 +252,15 @@ class Recorder(TorchFunctionMode):
             vars(part).pop("forward", None)
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        opened = _opened(func)
+        kwargs, func = kwargs or {}, self.replaced.originals.get(func, func)
+        opened = self._opened(func)
         if opened is not None:
             with self:
                 return opened(*args, **kwargs)
         if self.inside:
             result = func(*args, **kwargs)
-            self.heard += of_function(Call.of_function(func, args, kwargs, result, _written_as(sys._getframe(1))))
+            call = Call.of_function(func, args, kwargs, result, _written_as(sys._getframe(1))).whole()
+            self.heard += of_function(call)
             return result
         if (
             self.dispatched.hollow
@@ -240,9 +271,26 @@ class Recorder(TorchFunctionMode):
         written_as = _written_as(sys._getframe(1))
         self._missed()
         result = func(*args, **kwargs)
-        call = Call.of_function(func, args, kwargs, result, written_as)
-        self.reader.read(call, tuple(self.stack), self.dispatched.take(), of_function(call))
+        call, ran = Call.of_function(func, args, kwargs, result, written_as).whole(), self.dispatched.take()
+        self.reader.read(call, tuple(self.stack), ran, of_function(call) + of_mapped(call, ran) + self._replaced())
         return result
+
+    def _opened(self, func: Any) -> FunctionType | None:
+        """A function written in Python, to be heard by what it calls; None for one that is an operation of its own.
+
+        Such a function first asks whether somebody listens, and if so calls the listener instead of running. The one
+        returned has the same code, and asks nobody.
+        """
+        if func in self.opened:
+            return self.opened[func]
+        opened = None
+        of_torch = isinstance(func, FunctionType) and func.__module__ == "torch.nn.functional"
+        if of_torch and not any(func.__name__ in names for names in (FUNCTIONS, FREE_FUNCTIONS, ptflops.FUNCTIONS)):
+            unasked = {**func.__globals__, **_CHECKS}
+            opened = FunctionType(func.__code__, unasked, func.__name__, func.__defaults__, func.__closure__)
+            opened.__kwdefaults__ = func.__kwdefaults__
+        self.opened[func] = opened
+        return opened
 
 
 def _elastic(module: nn.Module) -> list[FunctionType]:
@@ -253,32 +301,17 @@ def _elastic(module: nn.Module) -> list[FunctionType]:
     return [vars(sys.modules[home])[label.rpartition(".")[2]] for label in FUNCTIONS if label.startswith(home)]
 
 
+NOT_REPLACED = "ptflops replaces functions of torch, and the module does not run with them replaced"
+"""What a reader of the counts should know where the module's code compares functions."""
 COMPILED = "parts are compiled by torch.jit: their multiply-adds are counted, and nothing else that a tool may count"
 """What a reader of the counts should know then."""
 
 _CALL = nn.Module.__call__
-_OPENED: dict[Any, FunctionType | None] = {}
+_AS_SUBCLASS: Callable[[Tensor, type], Any] = Tensor.as_subclass
+_REMOVE = torch._C._functorch._remove_batch_dim
 _CHECKS = dict.fromkeys(
     ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"), lambda *args: False
 )
-
-
-def _opened(func: Any) -> FunctionType | None:
-    """A function written in Python, to be heard by what it calls; None for one that is an operation of its own.
-
-    Such a function first asks whether somebody listens, and if so calls the listener instead of running. The one
-    returned has the same code, and asks nobody.
-    """
-    if func in _OPENED:
-        return _OPENED[func]
-    opened = None
-    of_torch = isinstance(func, FunctionType) and func.__module__ == "torch.nn.functional"
-    if of_torch and not any(func.__name__ in names for names in (FUNCTIONS, FREE_FUNCTIONS, ptflops.FUNCTIONS)):
-        unasked = {**func.__globals__, **_CHECKS}
-        opened = FunctionType(func.__code__, unasked, func.__name__, func.__defaults__, func.__closure__)
-        opened.__kwdefaults__ = func.__kwdefaults__
-    _OPENED[func] = opened
-    return opened
 
 
 _READS_MEMORY = frozenset(("numpy", "tolist", "data_ptr", "__array__", "__dlpack__", "__repr__", "__format__"))

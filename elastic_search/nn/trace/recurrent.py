@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from elastic_search.arch import traced_ops
 from elastic_search.arch.ops import Op, Shape
@@ -41,6 +42,8 @@ def cell_costs(module: nn.Module) -> Cell:
 def _recurrent(call: Call, inputs: tuple[Shape, ...], output: Shape) -> Op:
     """Each step of each sequence meets every matrix once."""
     x = call.get(0, "input")
+    if isinstance(x, PackedSequence):
+        x = x.data
     if call.module is not None:
         weights: Any = list(call.module.parameters())
         kind = type(call.module).__name__.lower()

@@ -76,6 +76,20 @@ class Clock:
         known = epoch_seconds(self.folder, (None, *self.folder.trials()[-10:]))
         return statistics.median(known) if known else self.epoch_seconds
 
+    def until_end(self, trials: int | None, epochs: float, workers: int = 1) -> float | None:
+        """Seconds until the run ends, by its time limit or by what its trials take; None if nothing is known.
+
+        Args:
+            trials: of the run, or None for no limit.
+            epochs: that a trial is expected to take.
+            workers: processes that train.
+        """
+        left, each = self.left, self.expected_epoch
+        if trials is not None and each is not None:
+            needed = max(0, trials - len(self.folder.trials())) * epochs * each / workers
+            left = needed if left is None else min(left, needed)
+        return left
+
     def fits(self, epochs: int) -> bool:
         """Whether that many epochs are expected to end in time."""
         left, each = self.left, self.expected_epoch

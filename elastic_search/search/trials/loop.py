@@ -256,14 +256,6 @@ class Search:
             return "signal"
         return "time" if self.clock.is_over else None
 
-    def expected_seconds(self) -> float | None:
-        """Seconds until the run ends, by its time limit or by what its trials take; None if nothing is known."""
-        left, each = self.clock.left, self.clock.expected_epoch
-        if self.settings.trials is not None and each is not None:
-            trials = max(0, self.settings.trials - len(self.folder.trials())) * self._rungs.expected_epochs * each
-            left = trials if left is None else min(left, trials)
-        return left
-
 
 def _said(error: BaseException) -> str:
     """An exception in one line, even if its own repr fails."""

@@ -290,3 +290,37 @@ def test_functions_that_torch_jit_compiled_are_counted_and_noted():
     reading = read(module, IMAGE)
     assert tally(reading.graph, IMAGE, MACS).total == FIRST + SECOND
     assert any("torch.jit" in note for note in reading.notes)
+
+
+class Comparing(nn.Module):
+    """Takes a function of torch by what it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.activation = nn.Conv2d(3, 4, 3), F.relu
+
+    def forward(self, x):
+        return {F.relu: torch.relu}[self.activation](self.conv(x))
+
+
+def test_functions_are_replaced_as_the_tool_does_and_put_back():
+    before = F.relu, torch.matmul, torch.Tensor.matmul, "matmul" in vars(torch.Tensor)
+    reading = read(Comparing(), (3, 8, 8))
+    assert tally(reading.graph, reading.input, MACS).total == 4 * 27 * 36
+    assert any("ptflops replaces functions" in note for note in reading.notes)
+    with pytest.raises(SpecError):
+        read(Function(lambda m, x: x.matmul(torch.zeros(99, 98))), (3, 8, 8))
+    assert before == (F.relu, torch.matmul, torch.Tensor.matmul, "matmul" in vars(torch.Tensor))
+
+
+def test_a_module_that_differentiates_says_so():
+    module = Function(lambda m, x: torch.func.jvp(lambda y: y @ m.w0, (x,), (x,))[1], (8, 5))
+    for _ in range(2):  # torch compiles what it needs for that the first time
+        reading = read(module, (3, 8, 8))
+        assert any("differentiates" in note for note in reading.notes)
+        assert tally(reading.graph, reading.input, "torch").total == theirs("torch", module, (3, 8, 8))
+
+
+def test_a_convolution_of_an_empty_map_is_refused_as_torch_refuses_it():
+    with pytest.raises(SpecError, match="zero batch or zero channel"):
+        read(Function(lambda m, x: F.conv2d(x[..., :0], m.w0, padding=1), (2, 3, 1, 1)), (3, 8, 8))

@@ -1,8 +1,8 @@
 """What every tool counts for a call as it ran: its own rule, on the tensors that went in and came out.
 
 The rules of ``cost.tools`` are for ops on one image. These hold for tensors of any axes and batch, for subclasses and
-own layer classes, and are asked of every call: of each function what fvcore and ptflops count, and of each module what
-the tools count that hook modules.
+own layer classes, and are asked of every call: of each function what fvcore counts, and of each module what the tools
+count that hook modules. ptflops also replaces functions, and is heard where its replacements are called.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from elastic_search.cost.tools import FVCORE, PTFLOPS, THOP, TORCHINFO
 from elastic_search.nn.trace.call import Call
+from elastic_search.nn.trace.dispatched import Ran
 from elastic_search.nn.trace.heard import fvcore, ptflops, thop, torchinfo
 
 Counts = Counter[str]
@@ -23,17 +24,28 @@ Counts = Counter[str]
 
 
 def of_function(call: Call) -> Counts:
-    """What fvcore and ptflops count for a call of a function, a method or an operator."""
+    """What fvcore counts for a call of a function, a method or an operator."""
     counts = Counts()
     rule = fvcore.RULES.get(call.name)
+    if call.mapped and call.name not in fvcore.RESIZED:
+        rule = None  # torch.jit.trace records what a transform makes of it
     if call.name in fvcore.CELLS:
         counts[FVCORE.name], counts["activations"] = fvcore.of_cell(call)
     elif rule is not None and isinstance(call.result, Tensor) and not call.mutates:
         counts[FVCORE.name] = int(rule(call))
         if call.name in fvcore.ACTIVATIONS and not (call.name.startswith("conv") and fvcore.in_words(call)):
             counts["activations"] = call.result.numel()
-    counts[PTFLOPS.name] = int(ptflops.of_function(call))
     return +counts
+
+
+def of_mapped(call: Call, ran: Ran) -> Counts:
+    """What fvcore counts for a call that a transform ran: torch.jit.trace records the operators below it."""
+    if not call.mapped:
+        return Counts()
+    count = ran.flops // 2
+    if ran.flops and call.name in ("matmul", "mm", "bmm") and call.args[0].ndim <= call.result.ndim:
+        count = call.args[0].numel() * call.result.shape[-1]  # the first operand may be the smaller one
+    return +Counts({FVCORE.name: int(count), "activations": ran.outputs})
 
 
 def of_module(module: nn.Module, args: tuple[Any, ...], result: Any, *, counted_by: Counter[str]) -> Counts:

@@ -20,7 +20,8 @@ def _convolution(call: Call) -> int:
     if in_words(call):
         return 0  # its table lacks the name under which such a convolution is traced
     batch = x.shape[0] if x.ndim == weight.ndim else 1
-    positions = (x if "transpose" in call.name else call.result).shape[2 - weight.ndim :]
+    transposed = "transpose" in call.name or call.get(6, "transposed") is True
+    positions = (x if transposed else call.result).shape[2 - weight.ndim :]
     return int(batch * weight.numel() * prod(positions))
 
 
@@ -42,8 +43,10 @@ def _instance_norm(call: Call) -> int:
 
 def _interpolate(call: Call) -> int:
     mode = call.get(3, "mode", "nearest")
-    if call.result.ndim != 4 or call.get(6, "antialias", False):
+    if (call.result.ndim != 4 and not call.mapped) or call.get(6, "antialias", False):
         return 0
+    if mode == "area":
+        return int(call.get(0, "input").numel())  # an adaptive pool
     return int({"bilinear": 4, "nearest": 1}.get(mode, 0) * call.result.numel())
 
 
@@ -78,6 +81,7 @@ def _einsum_flops(equation: str, shapes: tuple[tuple[int, ...], ...]) -> int:
 def _matmul(call: Call) -> int:
     x, y = call.get(0, "input"), call.get(1, "other")
     y = call.get(1, "mat2") if y is None else y
+    x, y = (y, x) if call.name == "rmatmul" else (x, y)
     return int(x.numel() * y.shape[-1]) if y.ndim > 1 and x.ndim > 0 else 0
 
 
@@ -93,11 +97,21 @@ def of_cell(call: Call) -> tuple[int, int]:
 
 RULES: dict[str, Callable[[Call], int]] = {
     **dict.fromkeys(
-        ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), _convolution
+        (
+            "conv1d",
+            "conv2d",
+            "conv3d",
+            "conv_transpose1d",
+            "conv_transpose2d",
+            "conv_transpose3d",
+            "convolution",
+            "_convolution",
+        ),
+        _convolution,
     ),
     "linear": lambda call: call.get(0, "input").numel() * call.get(1, "weight").shape[0],
     "addmm": lambda call: call.get(1, "mat1").numel() * call.get(2, "mat2").shape[-1],
-    **dict.fromkeys(("matmul", "mm", "bmm"), _matmul),
+    **dict.fromkeys(("matmul", "linalg_matmul", "rmatmul", "mm", "bmm"), _matmul),
     "einsum": _einsum,
     "batch_norm": _batch_norm,
     "group_norm": lambda call: _norm(call, call.get(2, "weight")),
@@ -111,7 +125,8 @@ RULES: dict[str, Callable[[Call], int]] = {
     "grid_sample": lambda call: 4 * call.result.numel() * (call.result.ndim == 4),
     "grid_sampler": lambda call: 4 * call.result.numel(),
 }
+RESIZED = frozenset(("interpolate", "upsample", "upsample_bilinear2d", "upsample_nearest2d"))
 ACTIVATIONS = frozenset((
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "addmm", "bmm", "einsum",
-    "matmul", "linear",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "convolution",
+    "_convolution", "addmm", "bmm", "einsum", "matmul", "linalg_matmul", "rmatmul", "linear",
 ))  # fmt: skip

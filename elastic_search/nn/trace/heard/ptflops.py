@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable, Iterator
+from functools import wraps
 from math import prod
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from elastic_search.nn.trace.call import Call
 from elastic_search.nn.trace.heard.modules import (
     ADAPTIVE_AVERAGE,
     ADAPTIVE_MAX,
@@ -23,55 +26,96 @@ from elastic_search.nn.trace.heard.modules import (
 )
 from elastic_search.nn.trace.recurrent import cell_costs
 
-_NUMEL = frozenset((
+_NUMEL = (
     "relu", "prelu", "elu", "relu6", "gelu", "avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d",
     "max_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
     "adaptive_max_pool2d", "adaptive_max_pool3d", "softmax", "silu",
-))  # fmt: skip
-FUNCTIONS = _NUMEL | {f"{name}_with_indices" for name in _NUMEL if "max_pool" in name} | {"interpolate", "upsample"}
+)  # fmt: skip
+FUNCTIONS = frozenset((*_NUMEL, *(f"{n}_with_indices" for n in _NUMEL if "max_pool" in n), "interpolate", "upsample"))
 """Functions of torch.nn.functional that it replaces, and the forms of theirs that return indices, too."""
 
-_PRODUCTS = frozenset(("matmul", "mm", "bmm"))
+
+def _numel(input: Tensor, *args: Any, **kwargs: Any) -> int:
+    return input.numel()
 
 
-def of_function(call: Call) -> int:
-    """What it counts for a function or a method."""
-    name = call.name
-    if call.spelling == "function":
-        name = name.removesuffix("_with_indices")
-        if name in _NUMEL and not (call.label.endswith("_") and call.mutates):
-            return int(call.get(0, "input").numel())
-        return _resized(call) if name in ("interpolate", "upsample") else 0
-    if call.spelling != "method" or call.mutates:
-        return 0
-    of_tensor = call.label.startswith("torch.Tensor.")
-    if name in _PRODUCTS:
-        x, y = call.get(0, "input"), call.get(1, "other")
-        return int(x.numel() * (call.get(1, "mat2") if y is None else y).shape[-1])
-    if name == "addmm" or (name == "baddbmm" and not of_tensor):
-        first = call.get(1, "mat1" if name == "addmm" else "batch1")
-        second = call.get(2, "mat2" if name == "addmm" else "batch2")
-        added = call.get(0, "input").numel() if call.kwargs.get("beta", 1) else 0
-        return int(first.numel() * second.shape[-1] + added)
-    if name in ("add", "mul"):
-        operands = [x for x in (call.get(0, "input"), call.get(1, "other")) if isinstance(x, Tensor)]
-        if len(operands) < 2:
-            return int(operands[0].numel()) if operands else 1
-        # It lines sizes up from the left, where torch broadcasts from the right.
-        longest = max(x.ndim for x in operands)
-        return prod(max(x.shape[i] if i < x.ndim else 1 for x in operands) for i in range(longest))
-    return 0
-
-
-def _resized(call: Call) -> int:
+def _resized(input: Tensor, size: Any = None, scale_factor: Any = None, *args: Any, **kwargs: Any) -> int:
     """It multiplies the input by the scale factor as given, but truncates each of several factors."""
-    x, size, scale = call.get(0, "input"), call.get(1, "size"), call.get(2, "scale_factor")
     if size is not None:
-        sizes = tuple(size) if isinstance(size, (tuple, list)) else (size,) * (x.ndim - 2)
-        return int(prod(map(int, sizes)) * prod(x.shape[:2]))
-    if isinstance(scale, tuple) and len(scale) == x.ndim - 2:
-        return int(x.numel() * prod(map(int, scale)))
-    return int(x.numel() * scale ** (x.ndim - 2)) if isinstance(scale, (int, float)) else 0
+        sizes = tuple(size) if isinstance(size, (tuple, list)) else (size,) * (input.ndim - 2)
+        return int(prod(map(int, sizes)) * prod(input.shape[:2]))
+    if isinstance(scale_factor, tuple) and len(scale_factor) == input.ndim - 2:
+        return int(input.numel() * prod(map(int, scale_factor)))
+    return int(input.numel() * scale_factor ** (input.ndim - 2))
+
+
+def _product(input: Tensor, other: Tensor, *args: Any, **kwargs: Any) -> int:
+    return int(input.numel() * other.shape[-1])
+
+
+def _added(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, **kwargs: Any) -> int:
+    return int(mat1.numel() * mat2.shape[-1] + (input.numel() if beta else 0))
+
+
+def _arithmetic(input: Any, other: Any, *args: Any, **kwargs: Any) -> int:
+    operands = [x for x in (input, other) if isinstance(x, Tensor)]
+    if len(operands) < 2:
+        return int(operands[0].numel()) if operands else 1
+    # It lines sizes up from the left, where torch broadcasts from the right.
+    longest = max(x.ndim for x in operands)
+    return prod(max(x.shape[i] if i < x.ndim else 1 for x in operands) for i in range(longest))
+
+
+_OF_TENSORS: dict[str, Callable[..., int]] = {
+    "matmul": _product, "mm": _product, "bmm": _product, "addmm": _added, "mul": _arithmetic, "add": _arithmetic,
+}  # fmt: skip
+_REPLACED: dict[Any, dict[str, Callable[..., int]]] = {
+    torch.nn.functional: dict.fromkeys(_NUMEL, _numel) | dict.fromkeys(("interpolate", "upsample"), _resized),
+    torch: {**_OF_TENSORS, "baddbmm": _added},
+    Tensor: _OF_TENSORS,
+}
+
+
+class Replaced:
+    """Functions of torch that are replaced as the tool replaces them, and what it counts when they are called.
+
+    Only a call that looks the function up while it is replaced is counted: not one of a function that the module, or
+    its file, has held since before, nor one by another name of it.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.originals: dict[Any, Any] = {}
+
+    def take(self) -> int:
+        """The count since the last time."""
+        count, self.count = self.count, 0
+        return count
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Replace the functions."""
+        with contextlib.ExitStack() as stack:
+            for home, rules in _REPLACED.items():
+                for name, rule in rules.items():
+                    stack.callback(
+                        *((setattr, home, name, vars(home)[name]) if name in vars(home) else (delattr, home, name))
+                    )
+                    setattr(home, name, self._replacement(getattr(home, name), rule))
+            yield
+
+    def _replacement(self, function: Callable[..., Any], rule: Callable[..., int]) -> Callable[..., Any]:
+        @wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            # Torch calls these too, to find the shape of a result, while nothing is heard.
+            if not torch._C._is_torch_function_all_disabled():
+                # Where the rule fails the tool itself does.
+                with torch._C.DisableTorchFunction(), contextlib.suppress(Exception):
+                    self.count += int(rule(*args, **kwargs))
+            return function(*args, **kwargs)
+
+        self.originals[called] = function
+        return called
 
 
 def _convolution(module: Any, args: tuple[Any, ...], result: Tensor) -> int:
@@ -80,7 +124,8 @@ def _convolution(module: Any, args: tuple[Any, ...], result: Tensor) -> int:
     weights = (
         prod(map(int, module.kernel_size)) * int(module.in_channels) * (int(module.out_channels) // int(module.groups))
     )
-    bias = result.shape[0] * prod(result.shape[1:]) if module.bias is not None else 0
+    # It takes the first axis for the batch, which an image without one lacks.
+    bias = args[0].shape[0] * prod(result.shape[1:]) if module.bias is not None else 0
     return int(weights * args[0].shape[0] * prod(shape[2:]) + bias)
 
 

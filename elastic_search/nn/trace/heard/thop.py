@@ -6,6 +6,7 @@ from math import prod
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from elastic_search.nn.trace.heard.modules import (
     ADAPTIVE_AVERAGE,
@@ -52,7 +53,10 @@ def _upsample(module: nn.Upsample, args: tuple[Any, ...], result: Tensor) -> int
 def _recurrent(module: Any, args: tuple[Any, ...], result: Any) -> int:
     directions, layers = 2 if module.bidirectional else 1, module.num_layers
     widths = [module.input_size] + [directions * module.hidden_size] * (layers - 1)
-    return int(directions * sum(_step(module, width) for width in widths) * prod(args[0].shape[:2]))
+    x = args[0]
+    # It takes the sequences of a packed batch to be as long as the longest.
+    steps = len(x.batch_sizes) * int(x.batch_sizes.max()) if isinstance(x, PackedSequence) else prod(x.shape[:2])
+    return int(directions * sum(_step(module, width) for width in widths) * steps)
 
 
 def _step(module: Any, width: int) -> int:
