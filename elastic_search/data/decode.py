@@ -76,6 +76,7 @@ def decoded(content: bytes, edge: int, channels: int = 3) -> Pixels:
                 image.draft(None, (max(1, int(image.width * keep)), max(1, int(image.height * keep))))
             if image.width * image.height > MOST_PIXELS:
                 raise BrokenImageError(f"{image.width} x {image.height} px are more than are decoded")
+            image.load()  # after which a TIFF is upright, and says so
             return squared(image, edge, channels, _orientation(image))
     except BrokenImageError:
         raise

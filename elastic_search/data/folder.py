@@ -58,7 +58,7 @@ class FolderSource:
 
     def stamp(self, entry: Entry) -> str:
         try:
-            found = self.path(entry).stat()
+            found = os.stat(os.path.join(self.root, entry.name))  # a Path for each of a million is slow
         except OSError:
             return "gone"
         return f"{found.st_size} {found.st_mtime_ns}"
