@@ -139,8 +139,8 @@ class FolderSource:
             return True
         if not entry.is_symlink():
             self._note("files that are no images are left out")
-        elif not entry.is_file():
-            self._note("broken links are left out")
+        elif not os.path.isfile(entry.path):  # unlike entry.is_file(), also of a link to itself
+            self._note("links that lead to no file are left out")
         elif not Path(os.path.realpath(entry.path)).is_relative_to(self.root):
             self._note("links to files outside the folder are not followed")
         else:
@@ -148,10 +148,7 @@ class FolderSource:
         return False
 
     def _is_link_to_folder(self, entry: os.DirEntry[str]) -> bool:
-        try:
-            is_one = entry.is_symlink() and entry.is_dir()
-        except OSError:  # as a link to itself
-            return False
+        is_one = entry.is_symlink() and os.path.isdir(entry.path)
         self._note("links to folders are not followed", is_one)
         return is_one
 

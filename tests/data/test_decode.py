@@ -125,7 +125,7 @@ def test_large_jpegs_are_decoded_in_part_and_look_the_same():
     assert np.abs(decoded(jpeg, 32).astype(int) - squared(image, 32)).max() <= 8
 
 
-@pytest.mark.parametrize("format", ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF"))
+@pytest.mark.parametrize("format", ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "MPO"))
 def test_formats_are_read(format):
     found = decoded(encoded(picture(3, (32, 32)), format), 8).astype(int)
     assert np.abs(found - squared(picture(3, (32, 32)), 8)).max() <= 40
