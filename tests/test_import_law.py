@@ -25,9 +25,11 @@ ROOMS = {
     "tasks": {"arch", "nn", "tasks"},
     "train": {"arch", "cost", "nn", "data", "tasks", "recipes", "train"},
     "proxy": {"arch", "cost", "nn", "data", "tasks", "recipes", "train", "proxy", "search.evaluator"},
-    "search": {"arch", "cost", "space", "search", "files"},
+    "search": {"arch", "cost", "space", "search", "files", "recipes"},
     "files": {"arch", "cost", "space", "files", "recipes"},
-    "cli": {"arch", "cost", "space", "paper", "report", "draw", "nn", "train", "search", "files", "cli"},
+    # Thin, but it starts everything; inside its commands only.
+    "cli": {"arch", "cost", "space", "paper", "report", "draw", "nn", "data", "train", "proxy", "search", "files"}
+    | {"recipes", "cli"},
     "errors": set(),
     "atomic": set(),
     "counting": {"arch", "cost", "nn"},

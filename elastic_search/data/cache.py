@@ -218,7 +218,13 @@ def _make(folder: Path, source: Source, entries: Sequence[Entry], data: Data, ed
     _save(folder / LABELS, labels)
     broken = [(entries[row].name, reason) for row, reason in sorted(found.broken.items())]
     about = _about(source, edge, sorted_out, broken, digests, labels)
-    meta: dict[str, Any] = {"version": VERSION, "about": about.to_dict(), "blocks": digests, "labels": _digest(labels)}
+    meta: dict[str, Any] = {
+        "version": VERSION,
+        "edge": edge,
+        "about": about.to_dict(),
+        "blocks": digests,
+        "labels": _digest(labels),
+    }
     write_atomically(folder / META, sealed({**meta, "broken": broken[:MOST_LISTED]}), ANOTHER)
     for name in (*PARTS, SOURCE):
         (folder / name).unlink(missing_ok=True)
@@ -235,7 +241,7 @@ def _about(
         which = named([f"{name} ({reason})" for name, reason in broken])
         notes.append(f"{len(broken):,} of the images cannot be read and are left out: {which}")
     splits = {split: found.splits[split] for split in images}
-    return About(source.name, key, source.classes, images, splits, source.channels, (), edge, tuple(notes))
+    return About(source.name, key, source.classes, images, splits, source.channels, (), source.edge, notes=tuple(notes))
 
 
 def _check(folder: Path, about: About, meta: dict[str, Any]) -> int:
@@ -253,9 +259,10 @@ def _check(folder: Path, about: About, meta: dict[str, Any]) -> int:
         labels = np.load(folder / LABELS, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         raise damaged from None
-    if about.edge is None or pixels.shape != (sum(about.images.values()), about.edge, about.edge, about.channels):
+    edge = meta["edge"]
+    if pixels.shape != (sum(about.images.values()), edge, edge, about.channels):
         raise damaged
-    size = row_bytes(about.edge, about.channels)
+    size = row_bytes(edge, about.channels)
     every = blocks(len(pixels), size)
     with (folder / PIXELS).open("rb") as file:  # read, as mapped pages would count as memory of this process
         for at in np.unique(np.linspace(0, len(every) - 1, CHECKED_BLOCKS).round().astype(int)):

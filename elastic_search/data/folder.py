@@ -41,6 +41,7 @@ class FolderSource:
     """
 
     channels = 3
+    edge = None
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()

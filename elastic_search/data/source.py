@@ -63,6 +63,10 @@ class Source(Protocol):
         """Of the images: 1 or 3."""
 
     @property
+    def edge(self) -> int | None:
+        """Of the originals in px, where all are squares of one size; None otherwise, and where nobody looked."""
+
+    @property
     def parts(self) -> Mapping[Part, str]:
         """What people call each part, such as {"train": "train/", "final": "val/"} or {"": "images"}."""
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from elastic_search.data.cache import load
-from elastic_search.data.scenes import SceneData, SceneSpec
-from elastic_search.recipes import About, Data
+from elastic_search.data.scenes import SceneData
+from elastic_search.recipes import About, Data, Training
 from tests.data.staging import parted, tree
 
 
@@ -16,8 +16,8 @@ def folder(root, **how):
 
 
 DATASETS = {  # each is given a folder of its own
-    "scenes": lambda path: SceneData(SceneSpec(train=40, test=20, val=30, size=32)),
-    "scenes ranked on test": lambda path: SceneData(SceneSpec(train=40, test=20, size=32)),
+    "scenes": lambda path: SceneData(Training(train_images=40, test_images=20, val_images=30), 32),
+    "scenes ranked on test": lambda path: SceneData(Training(train_images=40, test_images=20), 32),
     "one tree": lambda path: folder(tree(path / "set")),
     "train and val": lambda path: folder(parted(path / "set")),
     "ranked on val": lambda path: folder(parted(path / "set"), rank_on="val"),
