@@ -52,11 +52,11 @@ def subset_of(entries: Sequence[Entry], share: Fraction) -> Sequence[Entry]:
     groups = defaultdict(list)
     for entry in entries:
         groups[entry.part, entry.label].append(entry)
-    chosen = []
+    chosen = set()
     for group in groups.values():
         group.sort(key=lambda entry: (_hash(entry.name), entry.name))
-        chosen += sorted(group[: max(3, round(share * len(group)))])
-    return chosen
+        chosen.update(group[: max(3, round(share * len(group)))])
+    return [entry for entry in entries if entry in chosen]  # in their order, in which a source is read best
 
 
 def divided(

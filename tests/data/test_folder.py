@@ -179,8 +179,10 @@ def test_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
 
 
 def test_paths_that_are_no_folder_are_errors(tmp_path):
-    (tmp_path / "file.zip").write_bytes(b"")
-    for name, what in (("nowhere", "there is no such folder"), ("file.zip", "is a file")):
+    for name in ("file.zip", "file.txt"):
+        (tmp_path / name).write_bytes(b"")
+    wrong = {"nowhere": "there is no such folder", "file.zip": "is packed", "file.txt": "is no kind of file"}
+    for name, what in wrong.items():
         with pytest.raises(DataError, match=f"{name}: {what}"):
             source_of(str(tmp_path / name))
 
