@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,19 @@ def decoded(content: bytes, edge: int, channels: int = 3) -> Pixels:
     except MemoryError:
         raise BrokenImageError("no memory to decode it") from None
     except Exception as error:  # whatever a decoder trips over: OSError, SyntaxError, ValueError, struct.error, …
+        raise BrokenImageError(" ".join(str(error).split())[:100] or type(error).__name__) from None
+
+
+def looked_at(path: Path) -> tuple[int, int, str]:
+    """Width, height and mode of an image file, from its header.
+
+    Raises:
+        BrokenImageError: if it is no image of a known format.
+    """
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            return image.width, image.height, image.mode
+    except Exception as error:  # as in ``decoded``
         raise BrokenImageError(" ".join(str(error).split())[:100] or type(error).__name__) from None
 
 

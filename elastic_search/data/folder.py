@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from elastic_search.data.decode import SUFFIXES, decoded
+from elastic_search.data.decode import SUFFIXES, decoded, looked_at
 from elastic_search.data.source import BrokenImageError, Entry, Part, Pixels, named, printable
 from elastic_search.errors import DataError
 
@@ -67,6 +67,9 @@ class FolderSource:
     def read(self, entry: Entry, edge: int) -> tuple[Pixels, bytes]:
         content = self.content(entry)
         return decoded(content, edge, self.channels), hashlib.sha256(content).digest()
+
+    def look(self, entry: Entry) -> tuple[int, int, str]:
+        return looked_at(self.path(entry))
 
     def path(self, entry: Entry) -> Path:
         """The file of an image."""

@@ -81,6 +81,13 @@ class Source(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What was found beside the images and left out, a sentence each."""
 
+    def look(self, entry: Entry) -> tuple[int, int, str]:
+        """Width, height and mode (as Pillow names modes) of an original, without decoding it.
+
+        Raises:
+            BrokenImageError: if it cannot be read.
+        """
+
     def stamp(self, entry: Entry) -> str:
         """Changes when the image may have changed, without a look at it: size and time of its file, say."""
 
