@@ -30,8 +30,8 @@ LEAST_TILE = 48
 MOST_TILE = 160
 """px; larger ones are shrunk."""
 
-GAP, MARGIN, TEXT = 4, 16, 14
-"""px, between images, around the sheet, and height of a line of text."""
+GAP, MARGIN, TEXT, LINE = 4, 16, 14, 20
+"""px, between images, around the sheet, size of the text, and height of a line."""
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
 """The format that a file's name asks for."""
@@ -51,7 +51,7 @@ def contact_sheet(found: CachedImages, survey: Survey) -> Image.Image:
     pixels, labels = found.arrays("train")
     shown = _shown(survey)
     tile = _tile(survey.edge)
-    width, height = EACH * (tile + GAP) - GAP, TEXT + GAP + tile + 2 * GAP
+    width, height = EACH * (tile + GAP) - GAP, LINE + tile + 2 * GAP
     columns = _columns(len(shown), width, height)
     down = math.ceil(len(shown) / columns)
     head = 2 * TEXT + MARGIN
@@ -65,9 +65,9 @@ def contact_sheet(found: CachedImages, survey: Survey) -> Image.Image:
         name = _fitting(one.name, width * 2 // 3)
         draw.text((left, top), name, INK, _font(TEXT))
         after = left + draw.textlength(f"{name}  ", _font(TEXT))
-        draw.text((after, top), f"{one.used:,}", PALE, _font(TEXT))
+        draw.text((after, top), f"{one.used:,} images", PALE, _font(TEXT))
         for place, row in enumerate(np.flatnonzero(labels == label)[:EACH]):
-            corner = (left + place * (tile + GAP), top + TEXT + GAP)
+            corner = (left + place * (tile + GAP), top + LINE)
             sheet.paste(_picture(pixels[row], tile), corner)
     return sheet
 
