@@ -103,7 +103,7 @@ def _files(folder: Path, form: Form) -> list[Path]:
 
 def _source(folder: Path, form: Form, train: Sequence[Path]) -> ArraySource:
     test = folder / form.test
-    parts: dict[Part, str] = {"train": train[0].name if len(train) == 1 else "data_batch_*", "final": test.name}
+    parts: dict[Part, str] = {"train": "train", "final": "test"}
     notes = []
     if not test.is_file():
         parts = {"": parts["train"]}

@@ -95,8 +95,13 @@ def npz_source(path: Path) -> ArraySource:
     used = {name for pair in pairs.values() for name in pair} | set(CLASS_NAMES)
     unused = sorted(info.filename.removesuffix(".npy") for name, info in found.items() if name not in used)
     notes = [f"arrays that are not used: {named(unused)}"] if unused else []
-    parts = {block.part: block.name for block in blocks}
+    parts = {block.part: _called(block.name) for block in blocks}
     return ArraySource(printable(path.name), classes, blocks, parts, notes)
+
+
+def _called(name: str) -> str:
+    """What people call the images in an array."""
+    return next((word for word in ("train", "val", "test") if word in name.lower()), "images")
 
 
 def _pairs(path: Path, found: dict[str, zipfile.ZipInfo]) -> dict[Part, tuple[str, str]]:
