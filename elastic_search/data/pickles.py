@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 from elastic_search.data.source import printable
 from elastic_search.errors import DataError
 
-MOST_BYTES = 2**30
+MOST_BYTES = 2**29
 """Of a pickle; CIFAR-100's training images take 150 MiB."""
 
 MOST_STEPS = 2_000_000
