@@ -10,6 +10,9 @@ from console_blocks import refreshed
 
 from elastic_search.arch.zoo import FAMILIES
 from elastic_search.cli.main import COMMANDS, cli
+from elastic_search.data.cifar import FOLDERS
+from elastic_search.data.folder import HELD_OUT
+from elastic_search.data.npz import CLASS_NAMES, NAMES
 from elastic_search.files import load_spec, parse_space
 from elastic_search.files.space_schema import SpaceModel
 from elastic_search.report.emit import SCHEMA
@@ -37,11 +40,18 @@ def test_formats_are_written_as_the_contract_has_them():
         assert "docs/formats.md" in (ROOT / name).read_text()
 
 
-def test_options_that_the_readme_names_exist():
+@pytest.mark.parametrize("page", ("README.md", "docs/data.md"))
+def test_options_that_a_page_names_exist(page):
     known = {option for name in COMMANDS for param in cli.get_command(None, name).params for option in param.opts}
     known |= {"--help", "--version", "--debug", "--constraint", "--write"}
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / page).read_text()
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known
+
+
+def test_what_is_read_as_images_is_documented():
+    text = (ROOT / "docs/data.md").read_text()
+    for name in (*HELD_OUT, FOLDERS[0], CLASS_NAMES[0], *NAMES["train"][0], *NAMES["train"][1], *NAMES[""][0]):
+        assert f"`{name}" in text, name
 
 
 def test_python_example_of_the_readme_runs():

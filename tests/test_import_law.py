@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import elastic_search
+from tests.data.array_files import keras
 from tests.staging import HEAVY, loaded_by
 
 PACKAGE = Path(elastic_search.__file__).parent
@@ -97,6 +98,14 @@ def test_counting_loads_nothing_heavy(command):
 
 def test_matching_loads_no_torch():
     assert not loaded_by("match", "resnext50") & {"torch", "optuna", "pydantic", "fvcore"}
+
+
+def test_looking_at_images_loads_no_torch(tmp_path):
+    images = keras(tmp_path / "set.npz")
+    heavy = {"torch", "optuna", "pydantic", "fvcore", "sqlalchemy"}
+    sheet = str(tmp_path / "sheet.png")
+    assert not loaded_by("data", str(images), "--cache", str(tmp_path / "caches"), "-o", sheet) & heavy
+    assert not loaded_by("data", "--caches", "--cache", str(tmp_path / "caches")) & heavy
 
 
 def test_importing_the_package_loads_nothing_of_it():

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from elastic_search.report.contract import FORMS, Form
-from elastic_search.report.keys import Key
+from elastic_search.report.key import Key
 
 FILE = Path(__file__).parents[1] / "docs" / "formats.md"
 

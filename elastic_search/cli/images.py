@@ -73,17 +73,13 @@ def with_images(
     from pathlib import Path
 
     from elastic_search.proxy.images import on_images
-    from elastic_search.report.waiting import Waiting
+    from elastic_search.report.decoding import Decoding
 
-    waiting = Waiting(Path(source.path).name or source.path)
-
-    def watch(done: int, total: int) -> None:
-        waiting(f"decoding {total:,} images", done / max(1, total))
-
+    decoding = Decoding(Path(source.path).name or source.path)
     try:
-        found, job = on_images(space, source, None if cache is None else Path(cache).absolute(), watch)
+        found, job = on_images(space, source, None if cache is None else Path(cache).absolute(), decoding)
     finally:
-        waiting.clear()
+        decoding.clear()
     return found, {"data": job}
 
 

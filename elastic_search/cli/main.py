@@ -23,6 +23,7 @@ COMMANDS = {
     "match": "Find the depths at which a split costs as much as the base.",
     "space": "Count, sample and find the networks of a space in a band of costs.",
     "search": "Search a band of costs for the network with the best proxy.",
+    "data": "Show what a folder of images holds, or the caches of images.",
     "reproduce": "Repeat a training of a search and compare it with the record.",
     "doctor": "Check this environment, or the files of a run.",
     "validate": "Compare our counts with those of other tools.",

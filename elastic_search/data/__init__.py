@@ -1,1 +1,1 @@
-"""The proxy task's data: real Fashion-MNIST objects, and scenes that show them at varied scale."""
+"""Images to train on: those of a user, decoded once into a cache, and scenes made of embedded Fashion-MNIST objects."""

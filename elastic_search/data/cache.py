@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 import numpy as np
 import PIL
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from elastic_search.atomic import put_in_place, read_sealed, sealed, temporary_of, write_atomically
 from elastic_search.data.build import PARTS, Watch, blocks, decode_all, put_in_order, row_bytes, rows_done
@@ -77,6 +78,7 @@ class CachedImages:
         self.about = About.of(meta["about"])
         self.broken: list[tuple[str, str]] = [(name, reason) for name, reason in meta["broken"]]
         """Files that were left out, with the reason; a thousand at most."""
+        self.broken_count = int(meta["broken_count"])
         self.bytes = _check(folder, self.about, meta)
         with suppress(OSError):  # a cache that others share may be read only
             (folder / USED).touch()
@@ -87,13 +89,21 @@ class CachedImages:
 
         from elastic_search.data.dataset import Examples
 
+        pixels, labels = self.arrays(split)
+        return Examples(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
+
+    def arrays(self, split: Split) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The same without torch: pixels [N, S, S, C], in the memory map, and labels [N].
+
+        Raises:
+            KeyError: if there is no such split.
+        """
         images = self.about.images
         start = sum(images.get(before, 0) for before in SPLITS[: SPLITS.index(split)]) if split in images else 0
         rows = slice(start, start + images[split])
         # Copy-on-write, as torch warns of a map that is read only.
         pixels = np.load(self.folder / PIXELS, mmap_mode="c")[rows]
-        labels = np.load(self.folder / LABELS)[rows]
-        return Examples(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(labels))
+        return pixels, np.load(self.folder / LABELS)[rows]
 
 
 def load(data: Data, edge: int, cache: Path | None = None, *, watch: Watch = lambda done, total: None) -> CachedImages:
@@ -225,7 +235,8 @@ def _make(folder: Path, source: Source, entries: Sequence[Entry], data: Data, ed
         "blocks": digests,
         "labels": _digest(labels),
     }
-    write_atomically(folder / META, sealed({**meta, "broken": broken[:MOST_LISTED]}), ANOTHER)
+    listed = {"broken": broken[:MOST_LISTED], "broken_count": len(broken)}
+    write_atomically(folder / META, sealed({**meta, **listed}), ANOTHER)
     for name in (*PARTS, SOURCE):
         (folder / name).unlink(missing_ok=True)
 

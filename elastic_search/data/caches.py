@@ -163,12 +163,13 @@ def _info(folder: Path) -> CacheInfo:
 
 
 def _said(folder: Path, said: dict[str, object], state: str, size: int, used: float) -> CacheInfo:
+    edge = said["edge"]
+    assert isinstance(edge, int)
     if state == "whole":
         about = said["about"]
         assert isinstance(about, dict)
         images = sum(about["images"].values())
-        return CacheInfo(folder, about["name"], about["edge"], images, images, size, used, state)
-    images, edge = said["images"], said["edge"]
+        return CacheInfo(folder, about["name"], edge, images, images, size, used, state)
+    images = said["images"]
     assert isinstance(images, int)
-    assert isinstance(edge, int)
     return CacheInfo(folder, str(said["name"]), edge, images, min(rows_done(folder), images), size, used, state)

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,7 @@ def decoded(content: bytes, edge: int, channels: int = 3) -> Pixels:
                 image.draft(None, (max(1, int(image.width * keep)), max(1, int(image.height * keep))))
             if image.width * image.height > MOST_PIXELS:
                 raise BrokenImageError(f"{image.width} x {image.height} px are more than are decoded")
+            image.load()  # after which a TIFF is upright, and says so
             return squared(image, edge, channels, _orientation(image))
     except BrokenImageError:
         raise
@@ -86,6 +88,19 @@ def decoded(content: bytes, edge: int, channels: int = 3) -> Pixels:
     except MemoryError:
         raise BrokenImageError("no memory to decode it") from None
     except Exception as error:  # whatever a decoder trips over: OSError, SyntaxError, ValueError, struct.error, …
+        raise BrokenImageError(" ".join(str(error).split())[:100] or type(error).__name__) from None
+
+
+def looked_at(path: Path) -> tuple[int, int, str]:
+    """Width, height and mode of an image file, from its header.
+
+    Raises:
+        BrokenImageError: if it is no image of a known format.
+    """
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            return image.width, image.height, image.mode
+    except Exception as error:  # as in ``decoded``
         raise BrokenImageError(" ".join(str(error).split())[:100] or type(error).__name__) from None
 
 

@@ -52,11 +52,11 @@ def subset_of(entries: Sequence[Entry], share: Fraction) -> Sequence[Entry]:
     groups = defaultdict(list)
     for entry in entries:
         groups[entry.part, entry.label].append(entry)
-    chosen = []
+    chosen = set()
     for group in groups.values():
         group.sort(key=lambda entry: (_hash(entry.name), entry.name))
-        chosen += sorted(group[: max(3, round(share * len(group)))])
-    return chosen
+        chosen.update(group[: max(3, round(share * len(group)))])
+    return [entry for entry in entries if entry in chosen]  # in their order, in which a source is read best
 
 
 def divided(
@@ -88,9 +88,8 @@ def divided(
         for part, cuts in shares.items():
             group = groups.get((part, label), [])
             if len(group) < len(cuts):
-                few.append(
-                    f"{parts[part] if len(parts) > 1 else ''}{class_name} ({len(group)} of at least {len(cuts)})"
-                )
+                where = parts[part] if len(parts) > 1 else ""
+                few.append(f"{where}{class_name} ({len(group)} of at least {len(cuts)})")
                 continue
             start = 0
             for position, (split, share) in enumerate(cuts):
@@ -99,8 +98,9 @@ def divided(
                 rows[split] += group[start : start + count]
                 start += count
     if few:
-        hint = "each class needs one different image, that can be read, for each of the splits: add some, or remove it"
-        raise DataError(f"{name}: too few images in {named(few)}", hint)
+        hint = "each class needs an image of its own in each split, one that can be read: add some, or remove the class"
+        beside = "".join(f"; {note}" for note in notes)
+        raise DataError(f"{name}: too few images in {named(few)}{beside}", hint)
     for of_split in rows.values():
         of_split.sort(key=lambda row: contents[row] or b"")
     return Division(rows, _called(parts, shares), notes)

@@ -17,6 +17,9 @@ from elastic_search.errors import DataError
 Part = Literal["train", "rank", "final", ""]
 """A split that the source itself has, such as "final" for ``val/``; "" is for images that are still to be split."""
 
+PACKED = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".zip")
+"""Endings of archives, which are not looked into."""
+
 MOST_NAMED = 5
 """Most classes, folders or files that an error or a note names."""
 
@@ -78,6 +81,13 @@ class Source(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What was found beside the images and left out, a sentence each."""
 
+    def look(self, entry: Entry) -> tuple[int, int, str]:
+        """Width, height and mode (as Pillow names modes) of an original, without decoding it.
+
+        Raises:
+            BrokenImageError: if it cannot be read.
+        """
+
     def stamp(self, entry: Entry) -> str:
         """Changes when the image may have changed, without a look at it: size and time of its file, say."""
 
@@ -92,19 +102,25 @@ class Source(Protocol):
 
 
 def source_of(path: str | Path) -> Source:
-    """The source at a path that a user gave: a folder of folders of images.
+    """The source at a path that a user gave: an .npz file, a folder with CIFAR's files, or one of folders of images.
 
     Raises:
         DataError: if there is nothing that can be used; says what is wrong and what is wanted.
     """
+    from elastic_search.data.cifar import cifar_source, still_packed
     from elastic_search.data.folder import FolderSource
+    from elastic_search.data.npz import npz_source
 
-    hint = "give a folder that holds one folder of images for each class"
+    hint = "give a folder that holds one folder of images for each class, CIFAR's files, or an .npz file"
     root = Path(path).expanduser()
     try:
         if root.is_dir():
-            return FolderSource(root)
-        what = "is a file" if root.exists() else "there is no such folder"
+            return cifar_source(root) or FolderSource(root)
+        if root.is_file() and root.suffix.lower() == ".npz":
+            return npz_source(root)
+        if root.is_file() and root.name.lower().endswith(PACKED):
+            raise still_packed(root)
+        what = "is no kind of file that is read" if root.exists() else "there is no such folder or file"
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
     raise DataError(f"{root}: {what}", hint)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from elastic_search.report.keys import KEYS, Key
+from elastic_search.report.key import Key
+from elastic_search.report.keys import KEYS
 
 Paths = dict[str, str]
 """Keys of the objects in a JSON document, by the path of the object: ``networks[].parts[]``."""
@@ -229,6 +230,22 @@ FORMS = _forms(
         "reproduce",
         "epoch accuracy_recorded accuracy_again equal",
         {"": "run trial equal recorded again differing"},
+    ),
+    Form(
+        "data",
+        "label class found used train rank final",
+        {
+            "": "path name key edge channels subset held_out rank_on listed images splits doubles broken broken_files "
+            "looked_at sizes modes imbalance cache cache_bytes classes",
+            "splits[]": "split of images",
+            "broken_files[]": "file reason",
+            "classes[]": "label class found used train rank final",
+        },
+    ),
+    Form(
+        "data --caches",
+        "key name edge images decoded state bytes used",
+        {"": "folder bytes removed caches", "caches[]": "key name edge images decoded state bytes used"},
     ),
     Form(
         "doctor",

@@ -6,22 +6,8 @@ a column alone. ``x_*`` stands for all keys that begin so.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Key(NamedTuple):
-    """What a key holds.
-
-    Attributes:
-        type: one of the types that docs/formats.md explains; with "?" it may be null in JSON and empty in CSV.
-        means: in words.
-        unit: of a number.
-    """
-
-    type: str
-    means: str
-    unit: str = ""
-
+from elastic_search.report.data_keys import DATA_KEYS
+from elastic_search.report.key import Key
 
 _UNIT = "that of `unit`"
 
@@ -335,4 +321,5 @@ KEYS = {
     "source_sha256": Key("text", "SHA-256 of the file"),
     "fate": Key("text?", "`same`, `renamed`, `merged` or `dropped`; empty for the total"),
     "rule": Key("text?", "the rule that drops keys; empty for others"),
+    **DATA_KEYS,
 }

@@ -1,6 +1,7 @@
 """What a training relies on, of every data set."""
 
 import json
+from fractions import Fraction
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from elastic_search.data.cache import load
 from elastic_search.data.scenes import SceneData
 from elastic_search.recipes import About, Data, Training
+from tests.data import array_files
 from tests.data.staging import parted, tree
 
 
@@ -21,6 +23,11 @@ DATASETS = {  # each is given a folder of its own
     "one tree": lambda path: folder(tree(path / "set")),
     "train and val": lambda path: folder(parted(path / "set")),
     "ranked on val": lambda path: folder(parted(path / "set"), rank_on="val"),
+    "CIFAR-10 python": lambda path: folder(array_files.cifar10(path / "set")),
+    "CIFAR-100 binary": lambda path: folder(array_files.binary100(path / "set")),
+    "keras": lambda path: folder(array_files.keras(path / "set.npz")),
+    "MedMNIST": lambda path: folder(array_files.medmnist(path / "set.npz")),
+    "a subset of MedMNIST": lambda path: folder(array_files.medmnist(path / "set.npz"), subset=Fraction(1, 2)),
 }
 
 

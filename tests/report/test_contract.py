@@ -11,6 +11,7 @@ from elastic_search.cli.main import COMMANDS, cli
 from elastic_search.report.contract import FORMS, Form
 from elastic_search.report.emit import SCHEMA, emit
 from elastic_search.report.keys import KEYS
+from tests.data.staging import tree
 from tests.report.staging import of_a_search, strays, violations
 
 MODULES = """
@@ -79,6 +80,10 @@ WITH_TORCH = {
 }
 
 
+DATA = {"data": ("data {}", "data {} --subset 50% --rank-on val --edge 8"), "data --caches": ("data --caches",)}
+"""With a folder of images."""
+
+
 def both(line):
     """JSON as data and CSV as text of a command line, and what CSV says beside it."""
     found = []
@@ -120,6 +125,15 @@ def test_a_command_that_loads_torch_keeps_the_contract(name, line, tmp_path, mon
     check(name, *both(line))
 
 
+@pytest.mark.parametrize(("name", "line"), [(name, line) for name, lines in DATA.items() for line in lines])
+def test_data_keeps_the_contract(name, line, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    root = tree(tmp_path / "set")
+    (root / "cat" / "broken.png").write_bytes(b"")
+    both(f"data {root}")
+    check(name, *both(line.format(root)))
+
+
 @pytest.mark.parametrize("report", of_a_search(), ids=lambda report: report.form)
 def test_a_report_of_a_run_keeps_the_contract(report, capsys):
     emit(report, "json")
@@ -130,7 +144,7 @@ def test_a_report_of_a_run_keeps_the_contract(report, capsys):
 
 
 def test_every_form_and_every_command_is_walked():
-    walked = {*COMMAND_LINES, *WITH_TORCH, *(report.form for report in of_a_search())}
+    walked = {*COMMAND_LINES, *WITH_TORCH, *DATA, *(report.form for report in of_a_search())}
     assert walked == set(FORMS)
     printing = set()
     for name in COMMANDS:
