@@ -25,6 +25,9 @@ class Training:
         pct_start: share of the steps in which the learning rate rises to its peak; then it falls to zero.
         zero_init_last: whether the last batch norm of a block starts at 0 where it is published so (ResNeXt); if not,
             it starts at 1, and a short training moves the blocks from its first step.
+        shift: most pixels by which an image is moved along each axis, at random and anew in every epoch; what comes in
+            at a border is the image's reflection.
+        ema: decay of the moving average of the weights, which is tested in their place; 0 tests the weights.
         betas: AdamW's; a short memory of the squared gradients suits trainings of a few hundred steps.
         momentum: Muon's.
         ns_steps: Newton–Schulz iterations of a step of Muon.
@@ -43,6 +46,8 @@ class Training:
     weight_decay: float = 0.05
     pct_start: float = 0.4
     zero_init_last: bool = True
+    shift: int = 0
+    ema: float = 0.0
     # The same for all recipes: files cannot set these.
     betas: ClassVar[tuple[float, float]] = (0.9, 0.99)
     momentum: ClassVar[float] = 0.9
