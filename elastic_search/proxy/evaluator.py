@@ -17,7 +17,7 @@ from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.data.dataset import Dataset
-from elastic_search.data.scenes import SceneData, SceneSpec
+from elastic_search.data.scenes import SceneData
 from elastic_search.errors import UnknownNameError
 from elastic_search.nn.init import build
 from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
@@ -57,15 +57,6 @@ def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data:
     return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker))
 
 
-def scenes(proxy: Proxy, training: Training) -> SceneData:
-    """The embedded scenes of a recipe."""
-    return SceneData(
-        SceneSpec(
-            training.train_images, training.test_images, proxy.input, training.smallest_object, val=training.val_images
-        )
-    )
-
-
 class ProxyEvaluator:
     """Evaluates networks by training their proxies on a device, in one thread (``one_thread``) if it is a CPU.
 
@@ -81,7 +72,7 @@ class ProxyEvaluator:
 
     def __init__(self, proxy: Proxy, training: Training, device: torch.device, data: Dataset | None = None) -> None:
         self.proxy, self.training = proxy, training
-        data = scenes(proxy, training) if data is None else data
+        data = SceneData(training, proxy.input) if data is None else data
         self.about = data.about
         ranked = data.examples("rank")
         self._groups = ranked.groups

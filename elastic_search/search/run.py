@@ -131,7 +131,10 @@ class Run:
         """What must not change between starts."""
         space, settings = self.space, self.settings
         said = {"space": space.name, "text": space.text, "target": space.band.target, "seed": settings.seed}
-        return said | {"strategy": settings.strategy, "halving": settings.halving}
+        said |= {"strategy": settings.strategy, "halving": settings.halving}
+        if space.data is None:
+            return said
+        return said | {"data": {"source": space.data.to_dict(), "about": space.images.to_dict()}}
 
     def plan(self, limit: float | None) -> Forecast:
         """What fits into a limit in seconds for all starts together; nothing is written.

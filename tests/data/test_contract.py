@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from elastic_search.data.scenes import SceneData, SceneSpec
-from elastic_search.recipes import About
+from elastic_search.data.scenes import SceneData
+from elastic_search.recipes import About, Training
 
 DATASETS = {
-    "scenes": lambda: SceneData(SceneSpec(train=40, test=20, val=30, size=32)),
-    "scenes ranked on test": lambda: SceneData(SceneSpec(train=40, test=20, size=32)),
+    "scenes": lambda: SceneData(Training(train_images=40, test_images=20, val_images=30), 32),
+    "scenes ranked on test": lambda: SceneData(Training(train_images=40, test_images=20), 32),
 }
 
 

@@ -18,6 +18,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
 from elastic_search.files.meaning import differences as text_differences
+from elastic_search.recipes import About, Data
 from elastic_search.search.claims import acquired
 from elastic_search.search.store.result import OF_BASE, Result, is_number
 
@@ -42,7 +44,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -
     lines: list[str] = []
     for key, value in now.items():
         old = before.get(key)
-        if key == "text":
+        if key == "data":
+            lines += _other_images(old, value)
+        elif key == "text":
             lines += map(str, text_differences(str(old), str(value), where))
         elif key == "halving" and old != value:
             given = ("given", "not given")
@@ -50,6 +54,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -
         elif key != "space" and old != value:
             lines.append(f"{key}: {old} before, {value} now")
     return lines
+
+
+def _other_images(before: Any, now: Any) -> list[str]:
+    """How the images that are trained on differ in content from those before, in a line; [] if they do not."""
+    keys, said = [], []
+    for of in (before, now):
+        keys.append(None if of is None else of["about"]["key"])
+        said.append("the embedded scenes" if of is None else f"{of['source']['path']} ({of['about']['key'][:8]})")
+    return [] if keys[0] == keys[1] else [f"images: {said[0]} before, {said[1]} now"]
 
 
 class RunFolder:
@@ -147,12 +160,18 @@ class RunFolder:
             bands = sorted(path.parent.name for path in self.path.parent.glob(f"{self.name}-*/run.json"))
             hint = f"its bands are {', '.join(bands[:5])}" if bands else "give the folder that holds it with --dir"
             raise UsageError(f"no run {self.name!r} in {self.path.parent}", hint)
-        kinds = {"space": str, "text": str, "seed": int, "strategy": str, "halving": bool, "first_start": dict}
+        kinds = {"space": str, "text": str, "seed": int, "strategy": str, "halving": bool, "data": dict}
+        kinds["first_start"] = dict
         wrong = [key for key, kind in kinds.items() if key in found and type(found[key]) is not kind]
         wrong += [key for key in ("space", "text", "seed") if key not in found]
         target = found.get("target")
         if target is not None and (type(target) is not int or not 1 <= target <= 2**53):
             wrong.append("target")
+        if "data" in found and not wrong:
+            try:
+                Data.of(found["data"]["source"]), About.of(found["data"]["about"])
+            except (KeyError, TypeError, ValueError, AttributeError):
+                wrong.append("data")
         if wrong:
             raise EnvironmentFault(f"{file}: damaged (its {wrong[0]} is not valid)", self._hint)
         return found
@@ -167,7 +186,12 @@ class RunFolder:
         file = self.path / "run.json"
         if len(about["text"]) > MAX_BYTES:
             raise EnvironmentFault(f"{file}: damaged (its text is too long)", self._hint)
-        return parse_space(about["text"], about["space"], f"{file}, text").at(about.get("target"))
+        space = parse_space(about["text"], about["space"], f"{file}, text")
+        if "data" in about:
+            space = space.on(Data.of(about["data"]["source"]), About.of(about["data"]["about"]))
+        else:
+            space = replace(space, data=None)
+        return space.at(about.get("target"))
 
     def begin(self, description: dict[str, Any], **about: str) -> bool:
         """Record what the run is, or check that it is the same as before.
@@ -196,7 +220,8 @@ class RunFolder:
         before = self._read(self.path / "run.json")
         if before is None:
             return False
-        if differing := differences(before, description, f"{self.path / 'run.json'}, text"):
+        # A description without images of the user's own is of the embedded scenes.
+        if differing := differences(before, {"data": None, **description}, f"{self.path / 'run.json'}, text"):
             lines = "\n  ".join([f"run {self.name!r} was started with other settings", *differing])
             here = os.path.relpath(self.path)
             raise UsageError(lines, f"search {here} goes on with what it was started with; or choose another --name")
