@@ -75,7 +75,7 @@ class ProxyEvaluator:
         data = SceneData(training, proxy.input) if data is None else data
         self.about = data.about
         ranked = data.examples("rank")
-        self._groups = ranked.groups
+        self._groups, self._labels = ranked.groups, ranked.labels
         self._loop = Loop(training, data.examples("train"), ranked, device)
         # Shown for networks trained to the end, never ranked by.
         self._final = data.examples("final").to(device) if "final" in self.about.images else None
@@ -88,14 +88,20 @@ class ProxyEvaluator:
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
             while not run.state["curve"] or self._goes_on(run, monitor):
                 run.epoch(monitor.step)
-            right = run.right.cpu()
+            predicted = run.predictions.cpu()
             is_whole = len(run.state["curve"]) == self.training.epochs
             test = run.accuracy(self._final) if is_whole and self._final is not None else None
         groups, names = self._groups, self.about.groups
+        right, metric = predicted == self._labels, self.training.metric
         of_groups = {} if groups is None else classification.accuracy_by_group(right, groups, names)
+        of_classes = classification.accuracy_by_class(predicted, self._labels, len(self.about.classes))
+        # That of an accuracy follows from the accuracy.
+        error = None if metric == "accuracy" else classification.standard_error(metric, predicted, self._labels)
         edge, curve = self.proxy.input, run.state["curve"]
         count = tally(proxy.graph(), Shape(proxy.in_channels, edge, edge), MACS)
-        return Score(curve[-1], of_groups, run.state["seconds"], count.total, count.params, curve, test)
+        return Score(
+            curve[-1], of_groups, run.state["seconds"], count.total, count.params, curve, test, of_classes, error
+        )
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""

@@ -34,13 +34,16 @@ class Score:
 
     Attributes:
         accuracy: share of the scenes that rank (validation scenes, or test scenes if the recipe has none) that are
-            classified correctly after the last epoch.
-        accuracy_by_size: the same for small, medium and large objects.
+            classified correctly after the last epoch, or what the recipe's ``metric`` says in place of that share.
+        accuracy_by_size: share of right answers for small, medium and large objects.
         seconds: time spent training and testing, over all starts of the trial.
         curve: accuracy after each epoch; shorter than the recipe's epochs if the training was pruned.
         test_accuracy: on the test scenes, if others rank, after the recipe's last epoch; None otherwise.
         proxy_macs: multiply-adds of the proxy on its own input.
         proxy_params: its parameters.
+        accuracy_by_class: share of right answers on the images that rank for each class, in the data set's order; None
+            for a class without one.
+        standard_error: of ``accuracy``, of its images, where it is another metric than the share of right answers.
     """
 
     accuracy: float
@@ -50,6 +53,8 @@ class Score:
     proxy_params: int
     curve: list[float] = field(default_factory=list)
     test_accuracy: float | None = None
+    accuracy_by_class: list[float | None] = field(default_factory=list)
+    standard_error: float | None = None
 
 
 class InterruptedTrainingError(Exception):

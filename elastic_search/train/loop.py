@@ -99,16 +99,16 @@ class Loop:
         return mean
 
     @torch.no_grad()
-    def hits(self, net: nn.Module, examples: Examples, batches: int | None = None) -> Tensor:
-        """Which of the images, or of the first ``batches``, are classified correctly: bool [N]."""
+    def predictions(self, net: nn.Module, examples: Examples, batches: int | None = None) -> Tensor:
+        """The most likely class of each of the images, or of those in the first ``batches``: int64 [N]."""
         net.eval()
-        right = []
+        found = []
         for start in range(0, len(examples), TESTED_AT_ONCE)[:batches]:
             part = slice(start, start + TESTED_AT_ONCE)
             with self._autocast():
                 logits = net(self._normalised(examples.images[part]))
-            right.append(classification.hits(logits, examples.labels[part]))
-        return torch.cat(right)
+            found.append(classification.predictions(logits))
+        return torch.cat(found)
 
     def pace(self, net: nn.Module, steps: int = 2, seconds: float = 0.5) -> float:
         """Seconds that an epoch takes, from one batch of the test and some steps: so many, in at least so long."""
@@ -122,7 +122,7 @@ class Loop:
             done += 1
         step = (time.monotonic() - started) / done
         started = time.monotonic()
-        tested = len(self.hits(net, self.ranked, 1))
+        tested = len(self.predictions(net, self.ranked, 1))
         self._finish()
         test = (time.monotonic() - started) / tested * len(self.ranked)
         return step * (len(self.train) // self.batch) + test

@@ -107,7 +107,14 @@ splits = ["1/2,1/2"]
 @pytest.mark.parametrize(
     ("line", "says"),
     (
-        ('optimizer = "sgd"', "proxy.optimizer: 'sgd'; legal: 'adamw' or 'muon'"),
+        ('optimizer = "adam"', "proxy.optimizer: 'adam'; legal: 'adamw', 'sgd' or 'muon'"),
+        ('schedule = "linear"', "proxy.schedule: 'linear'; legal: 'triangular' or 'cosine'"),
+        ('metric = "auc"', "proxy.metric: 'auc'; legal: 'accuracy', 'balanced_accuracy' or 'f1'"),
+        ("momentum = 1", "proxy.momentum: 1"),
+        ("label_smoothing = -0.1", "proxy.label_smoothing: -0.1"),
+        ("ema = 1.0", "proxy.ema: 1.0"),
+        ("shift = 1.5", "proxy.shift: 1.5"),
+        ("shift = 32\ninput = 32", "shift 32: must be smaller than input, 32 px"),
         ("optimizer = 1", "proxy.optimizer: 1; legal"),
         ("smallest_object = 11", "proxy.smallest_object: 11"),
         ("smallest_object = 28\ninput = 32", "smallest_object 28: must be smaller than the largest object, 28 px"),
