@@ -33,4 +33,4 @@ def test_record_names_accuracies_of_classes_and_errors_only_where_there_are_some
 )
 def test_damaged_record_is_refused_by_key(key, value):
     with pytest.raises(EnvironmentFault, match=f"its {key} is not valid"):
-        Result.read(RICH.to_dict() | {key: value}, 3, "trials/3.json", "")
+        Result.read(json.loads(json.dumps(RICH.to_dict())) | {key: value}, 3, "trials/3.json", "")
