@@ -16,14 +16,14 @@ import argparse
 import json
 import statistics
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from demo import interval
 
-from elastic_search import elastic, parse_split
+from elastic_search import parse_split
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.zoo import spec_id
 from elastic_search.files import load_space
@@ -48,7 +48,8 @@ class Study:
 
     Attributes:
         space: whose base is trained, and an Elastic network of its band.
-        depths: of the Elastic network, whose blocks are divided in halves.
+        depths: of the Elastic network.
+        splits: of its stages, or one for all of them.
         common: the training's keys, for all settings.
         settings: what each of them changes.
         width: of the proxy.
@@ -57,18 +58,23 @@ class Study:
 
     space: str
     depths: tuple[int, ...]
+    splits: tuple[str, ...]
     common: dict[str, Any]
     settings: dict[str, dict[str, Any]]
     width: Fraction = Fraction(1, 8)
     edge: int = 32
-    labels: dict[str, str] = field(default_factory=dict)
 
     def networks(self) -> dict[str, Spec]:
         """The base and the Elastic network."""
         plan = load_space(self.space)
-        found = elastic(plan.space.base.with_depths(self.depths), parse_split("1/2,1/2"))
+        base = plan.space.base
+        names = [base.stage_name(i) for i in range(len(base.stages))]
+        values: dict[str, Any] = {f"{name}.depth": depth for name, depth in zip(names, self.depths, strict=True)}
+        of = ["split"] if len(self.splits) == 1 else [f"{name}.split" for name in names]
+        values |= {key: str(parse_split(split)) for key, split in zip(of, self.splits, strict=False)}
+        found = plan.space.decode(values | {"resampling": "avgpool+bilinear"})
         assert not plan.why_not(found), plan.why_not(found)
-        return {"base": plan.space.base, "elastic": found}
+        return {"base": base, "elastic": found}
 
     def recipe(self, setting: str) -> tuple[Proxy, Training]:
         """Proxy and training of a setting."""
@@ -77,11 +83,13 @@ class Study:
 
 _SHORT = {"batch": 64, "val_images": 1000, "test_images": 1000, "zero_init_last": False, "pct_start": 0.3}
 _MUON = {"optimizer": "muon", "learning_rate": 0.1}
+_ADAMW = {"learning_rate": 0.02}
 
 STUDIES = {
     "cpu": Study(
         "resnext50",
         (5, 7, 7, 3),
+        ("1/2,1/2",) * 3,
         _SHORT | {"train_images": 3000, "epochs": 4, "smallest_object": 16},
         {
             "muon 0.1": _MUON,
@@ -95,6 +103,28 @@ STUDIES = {
             "muon 0.1, smallest 12": _MUON | {"smallest_object": 12},
             "today": TODAY,
         },
+    ),
+    # Three times as long: what a recipe gains in few steps it may lose in many.
+    "long": Study(
+        "resnext50",
+        (5, 7, 7, 3),
+        ("1/2,1/2",) * 3,
+        _SHORT | {"train_images": 3000, "epochs": 10, "smallest_object": 12},
+        {"today": TODAY, "muon 0.1": _MUON, "muon 0.1, zero_init_last": _MUON | {"zero_init_last": True}},
+    ),
+    "dla_x60": Study(
+        "dla_x60",
+        (3, 1, 3, 1),
+        ("1/2,1/2", "1/4,3/4", "1/4,3/4"),
+        _SHORT | {"train_images": 3000, "epochs": 4, "smallest_object": 12},
+        {"today": TODAY, "muon 0.1": _MUON, "adamw 0.02": _ADAMW},
+    ),
+    "densenet201": Study(
+        "densenet201",
+        (10, 20, 40, 30),
+        ("1/2,1/2",),
+        _SHORT | {"train_images": 1500, "epochs": 3, "batch": 32, "smallest_object": 12},
+        {"today": TODAY, "muon 0.1": _MUON, "adamw 0.02": _ADAMW},
     ),
 }
 
@@ -177,7 +207,8 @@ def main() -> None:
         return [line for line in lines if line]
 
     def mean(setting: str) -> float:
-        return statistics.mean(line["accuracy"] for network in networks for line in found(setting, network)[:1])
+        accuracies = [float(line["accuracy"]) for network in networks for line in found(setting, network)[:1]]
+        return statistics.mean(accuracies)
 
     going = settings
     for seed in range(args.seeds):
