@@ -6,7 +6,7 @@ The proxy has the network's depths, splits and resampling, but is narrower and t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -32,14 +32,23 @@ from elastic_search.search.evaluator import (
 )
 from elastic_search.tasks import classification
 from elastic_search.train.checkpoint import DamagedError
-from elastic_search.train.device import choose_device, one_thread
-from elastic_search.train.loop import DivergedError, Loop
+from elastic_search.train.device import choose_device, tuned
+from elastic_search.train.graph import GraphMode
+from elastic_search.train.loop import DivergedError, Loop, Setting
 from elastic_search.train.run import Run
 
 DATA = ("scenes",)
 
 
-def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: str = DATA[0]) -> ProxyEvaluator:
+def make(
+    recipe: Mapping[str, Any],
+    device: str = "auto",
+    worker: int = 0,
+    data: str = DATA[0],
+    layout: str | None = None,
+    graph: GraphMode = "auto",
+    trainers: int = 1,
+) -> ProxyEvaluator:
     """Make the evaluator that a job names, from plain JSON.
 
     Args:
@@ -47,6 +56,9 @@ def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data:
         device: see ``choose_device``.
         worker: number of the process.
         data: name of the data set, one of ``DATA``.
+        layout: see ``ProxyEvaluator.chosen``.
+        graph: see ``train.loop.Setting``.
+        trainers: processes that share the device.
 
     Raises:
         EnvironmentFault: if the device cannot be used.
@@ -54,7 +66,8 @@ def make(recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data:
     """
     if data not in DATA:
         raise UnknownNameError("data set", data, DATA)
-    return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker))
+    setting = Setting(layout, graph, trainers=trainers)
+    return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker), setting=setting)
 
 
 def scenes(proxy: Proxy, training: Training) -> SceneData:
@@ -77,17 +90,35 @@ class ProxyEvaluator:
         device: holds images and weights.
         data: images to train on, of the proxy's input size; by default the embedded scenes, the same in all runs, so
             that their accuracies can be compared.
+        setting: how the device is used.
     """
 
-    def __init__(self, proxy: Proxy, training: Training, device: torch.device, data: Dataset | None = None) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        training: Training,
+        device: torch.device,
+        data: Dataset | None = None,
+        setting: Setting = Setting(),  # noqa: B008  # frozen
+    ) -> None:
         self.proxy, self.training = proxy, training
         data = scenes(proxy, training) if data is None else data
         self.about = data.about
         ranked = data.examples("rank")
         self._groups = ranked.groups
-        self._loop = Loop(training, data.examples("train"), ranked, device)
+        self._loop = Loop(training, data.examples("train"), ranked, device, setting)
         # Shown for networks trained to the end, never ranked by.
-        self._final = data.examples("final").to(device) if "final" in self.about.images else None
+        self._final = self._loop.placed(data.examples("final")) if "final" in self.about.images else None
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What ``pace`` has chosen by measuring, as arguments of ``make``: trainings of one run share it."""
+        return {"layout": self._loop.layout} if self._loop.layout_is_measured else {}
+
+    @property
+    def resident(self) -> bool:
+        """Whether the training images are kept on the device; otherwise batches go there one by one."""
+        return self._loop.resident
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
@@ -95,11 +126,12 @@ class ProxyEvaluator:
         identity = f"{self.about.key} {spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
         with self._training():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
-            while not run.state["curve"] or self._goes_on(run, monitor):
-                run.epoch(monitor.step)
-            right = run.right.cpu()
-            is_whole = len(run.state["curve"]) == self.training.epochs
-            test = run.accuracy(self._final) if is_whole and self._final is not None else None
+            with closing(run):
+                while not run.state["curve"] or self._goes_on(run, monitor):
+                    run.epoch(monitor.step)
+                right = run.right.cpu()
+                is_whole = len(run.state["curve"]) == self.training.epochs
+                test = run.accuracy(self._final) if is_whole and self._final is not None else None
         groups, names = self._groups, self.about.groups
         of_groups = {} if groups is None else classification.accuracy_by_group(right, groups, names)
         edge, curve = self.proxy.input, run.state["curve"]
@@ -129,7 +161,7 @@ class ProxyEvaluator:
     def _training(self) -> Iterator[None]:
         """A context for a training, whose faults become the errors that the search knows."""
         try:
-            with one_thread(self._loop.device):
+            with tuned(self._loop.device):
                 yield
         except DamagedError as error:
             raise DamagedCheckpointError(str(error)) from None

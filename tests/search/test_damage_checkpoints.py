@@ -30,11 +30,11 @@ def checkpoint():
     with pytest.raises(InterruptedTrainingError):
         evaluator(spec, 0, keeper)
     loop, proxy = evaluator._loop, evaluator.proxy.of(spec)
-    identity = f"{spec_id(proxy)} 0 {recipe_dict(evaluator.proxy, training)}"
+    identity = f"{evaluator.about.key} {spec_id(proxy)} 0 {recipe_dict(evaluator.proxy, training)}"
 
     def load(content):
         run = Run(proxy, 1, loop, identity, content)
-        return run.state["curve"], run.state["seconds"], run._net.state_dict()
+        return run.state["curve"], run.state["seconds"], run._trainee.net.state_dict()
 
     return keeper.checkpoint, load
 
