@@ -30,7 +30,7 @@ def checkpoint():
     with pytest.raises(InterruptedTrainingError):
         evaluator(spec, 0, keeper)
     loop, proxy = evaluator._loop, evaluator.proxy.of(spec)
-    identity = f"{evaluator.about.key} {spec_id(proxy)} 0 {recipe_dict(evaluator.proxy, training)}"
+    identity = f"{spec_id(proxy)} 0 {recipe_dict(evaluator.proxy, training)}"
 
     def load(content):
         run = Run(proxy, 1, loop, identity, content)
