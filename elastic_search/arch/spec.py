@@ -247,6 +247,10 @@ class Spec(ABC):
             stages.append(replace(stage, splits=(stage.splits + (more,) * blocks)[:blocks]))
         return replace(self, stages=tuple(stages))
 
+    def with_classes(self, classes: int) -> Self:
+        """The same network with a classifier of so many classes."""
+        return replace(self, head=self.head.edited(classes=classes))  # type: ignore[attr-defined]
+
     def __post_init__(self) -> None:
         """Check the fields, what the family demands of them, and the splits.
 

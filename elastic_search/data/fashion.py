@@ -7,9 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from elastic_search.recipes.scenes import CLASS_NAMES
+
 Split = Literal["train", "test", "val"]
 
-CLASS_NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 EDGE = 28  # px, edge of the image of an object
 STORED = {"train": 400, "test": 100}  # objects of each class in the two parts of the file, in their order
 HELD_OUT = 40  # the last training objects of each class, which are the validation objects

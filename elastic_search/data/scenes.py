@@ -15,10 +15,9 @@ from torch.nn import functional
 
 from elastic_search.data import fashion
 from elastic_search.data.dataset import Examples
-from elastic_search.data.fashion import CLASS_NAMES, EDGE, load_objects
-from elastic_search.recipes import About, Split
-
-SIZE_NAMES = ("small", "medium", "large")
+from elastic_search.data.fashion import EDGE, load_objects
+from elastic_search.recipes import Split, Training
+from elastic_search.recipes.scenes import CLASS_NAMES, SIZE_NAMES, scenes_about
 
 SMALLEST_RECOGNISABLE = 12  # px; below this edge the classes cannot be told apart even by eye
 MARGIN = math.ceil(EDGE / SMALLEST_RECOGNISABLE)  # source pixels of empty border: the reach of the widest kernel
@@ -103,25 +102,23 @@ class Scenes:
 
 
 class SceneData:
-    """Scenes as a ``Dataset``; validation scenes rank if there are any, otherwise test scenes.
+    """The scenes of a recipe as a ``Dataset``; they are made when they are asked for.
 
     Args:
-        spec: which scenes to make; they are made when they are asked for.
+        training: gives their numbers and the size of the smallest object.
+        edge: of the scenes in px.
     """
 
-    def __init__(self, spec: SceneSpec) -> None:
-        self.spec = spec
-        self._of: dict[Split, fashion.Split] = {"train": "train", "rank": "val" if spec.val else "test"}
-        if spec.val:
-            self._of["final"] = "test"
-        made = {split: getattr(spec, of) for split, of in self._of.items()}
-        name = "Fashion-MNIST scenes"
-        self.about = About(name, "scenes", CLASS_NAMES, made, dict(self._of), 3, SIZE_NAMES, spec.size)
+    def __init__(self, training: Training, edge: int) -> None:
+        self.about = scenes_about(training, edge)
+        self._spec = SceneSpec(
+            training.train_images, training.test_images, edge, training.smallest_object, val=training.val_images
+        )
 
     def examples(self, split: Split) -> Examples:
         """The scenes of a split; the size of its object is a scene's group."""
-        made = make_scenes(self.spec, self._of[split])
-        return Examples(made.images, made.labels, size_classes(made.object_sizes, self.spec))
+        made = make_scenes(self._spec, self.about.splits[split])  # type: ignore[arg-type]
+        return Examples(made.images, made.labels, size_classes(made.object_sizes, self._spec))
 
 
 def make_scenes(spec: SceneSpec, split: fashion.Split) -> Scenes:

@@ -15,7 +15,9 @@ from elastic_search.arch.ops import Shape
 from elastic_search.arch.split import parse_split
 from elastic_search.files.space import read_model
 
-REMARKS = ("schema_", "description")
+REMARKS = ("schema_", "description", "data")
+"""What does not count: remarks, and where images are, since a run knows its images by their content."""
+
 ABSENT = "none"
 _ANY_ORDER = ("splits.choices", "resampling.choices", "cardinality.choices", "band.inputs")
 

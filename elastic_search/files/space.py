@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import elastic_search
+from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import PUBLISHED, published
@@ -18,7 +19,8 @@ from elastic_search.errors import ElasticError, FileError, SpecError, UnknownNam
 from elastic_search.files import toml
 from elastic_search.files.schema import validated
 from elastic_search.files.space_schema import SpaceModel, space_mistakes
-from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
+from elastic_search.recipes import About, Data, Proxy, Training, recipe_dict, recipe_from
+from elastic_search.recipes.scenes import scenes_about
 from elastic_search.space.band import Band, Limit, around
 from elastic_search.space.choice import Space
 from elastic_search.space.depths import scaled
@@ -45,6 +47,8 @@ class SearchSpace:
         proxy: the edit that makes a proxy.
         training: how the proxy is trained.
         limits: bounds besides the band: on parameters, and on the cost at other input sizes.
+        data: where images of the user's own are; None for the embedded scenes.
+        about: what these images are, once they have been looked at (``on``).
         watch: is told what a count is doing and which share of it is done.
     """
 
@@ -56,12 +60,43 @@ class SearchSpace:
     proxy: Proxy
     training: Training
     limits: tuple[Limit, ...] = ()
+    data: Data | None = None
+    about: About | None = None
     watch: Watch = field(default=unwatched, repr=False, compare=False)
 
     @property
     def recipe(self) -> dict[str, Any]:
         """Proxy and training as plain JSON, with the keys of the ``[proxy]`` table."""
         return recipe_dict(self.proxy, self.training)
+
+    @property
+    def images(self) -> About:
+        """What proxies are trained on.
+
+        Raises:
+            UsageError: if they are the user's own, and have not been looked at.
+        """
+        if self.data is None:
+            return scenes_about(self.training, self.proxy.input)
+        if self.about is None:
+            raise UsageError(f"{self.data.path}: its images have not been read", "use SearchSpace.on(about)")
+        return self.about
+
+    def on(self, data: Data, about: About) -> SearchSpace:
+        """The same space for other images: the target has their classes and channels, unless the file gives classes.
+
+        The band's input follows them too, where all of them are squares of one size and the file gives no input.
+
+        Args:
+            data: where they are.
+            about: what was found there.
+        """
+        found = _made(read_model(self.text, self.name), self.text, self.name, self.name, about)
+        return replace(found, data=data, about=about, watch=self.watch)
+
+    def proxy_of(self, spec: Spec) -> Spec:
+        """The network that is trained in place of ``spec``, for the classes and channels of the images."""
+        return self.proxy.of(spec, len(self.images.classes), self.images.channels)
 
     @cached_property
     def matcher(self) -> Matcher:
@@ -179,14 +214,19 @@ def read_model(text: str, path: str) -> SpaceModel:
 
 def parse_space(text: str, name: str, path: str) -> SearchSpace:
     """A space from the text of a file; ``path`` is for messages."""
-    model = read_model(text, path)
-    base, per = published(model.base), model.splits.per
+    return _made(read_model(text, path), text, name, path)
+
+
+def _made(model: SpaceModel, text: str, name: str, path: str, about: About | None = None) -> SearchSpace:
+    """The space of checked values, for the images that ``about`` describes."""
+    base, input = _targeted(model, about)
+    per = model.splits.per
     names = [base.stage_name(i) for i in range(len(base.stages))]
     depths = tuple(tuple(model.depths[stage]) for stage in names)
     splits = tuple(dict.fromkeys(parse_split(text) for text in model.splits.choices))
     kinds = tuple(dict.fromkeys(model.resampling.choices))
     convention = CONVENTIONS[model.band.convention]
-    own = tally(base.graph(), model.band.input, convention).total
+    own = tally(base.graph(), input, convention).total
     chosen = model.widths or {}
     complete = (tuple(chosen.get(n, (of.width,))) for n, of in zip(names, base.stages, strict=True))
     widths = tuple(complete) if chosen else ()
@@ -203,13 +243,29 @@ def parse_space(text: str, name: str, path: str) -> SearchSpace:
         _ = space.arms  # builds every option, and so checks them
     except ElasticError as error:
         raise FileError(f"{path}: {error.message}", error.hint) from None
-    band = Band(own, model.band.tolerance, convention, model.band.input)
+    band = Band(own, model.band.tolerance, convention, input)
     limits = []
     if model.band.params is not None:
         limits.append(around(base.graph().params, model.band.params, Quantity(None, band.input)))
-    for size in dict.fromkeys(model.band.inputs):
+    for other in dict.fromkeys(model.band.inputs):
+        size = other._replace(channels=base.in_channels)
         if size != band.input:
             cost = tally(base.graph(), size, convention).total
             limits.append(around(cost, band.tolerance, Quantity(convention, size)))
-    found = SearchSpace(name, text, model.base, space, band, *recipe_from(dict(model.proxy)), tuple(limits))
+    found = SearchSpace(name, text, model.base, space, band, *recipe_from(dict(model.proxy)), tuple(limits),
+                        None if model.data is None else Data(**dict(model.data)))  # fmt: skip
     return found.at(model.band.target)
+
+
+def _targeted(model: SpaceModel, about: About | None) -> tuple[Spec, Shape]:
+    """The base with the classes and channels of the images, and the input at which networks are counted."""
+    base, input = published(model.base), model.band.input
+    if model.band.classes is not None:
+        base = base.with_classes(model.band.classes)
+    if about is None:
+        return base, input
+    if model.band.classes is None:
+        base = base.with_classes(len(about.classes))
+    if about.edge is not None and "input" not in model.band.model_fields_set:
+        input = Shape(about.channels, about.edge, about.edge)
+    return replace(base, in_channels=about.channels), input._replace(channels=about.channels)

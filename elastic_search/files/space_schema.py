@@ -33,7 +33,7 @@ from elastic_search.files.schema import (
     told,
     too_deep,
 )
-from elastic_search.recipes import Proxy, Training
+from elastic_search.recipes import Data, Proxy, Training
 
 MAX_PIXELS = 4_000_000_000
 _CONVENTIONS = tuple(dict.fromkeys((FVCORE.name, *CONVENTIONS)))
@@ -58,6 +58,7 @@ class _BandModel(Strict):
     input: Size = image(224, 224)
     target: Amount | None = None
     params: Share | None = None
+    classes: Count | None = None
     inputs: list[Size] = Field(default=[], max_length=4)
 
 
@@ -98,6 +99,13 @@ class _ProxyModel(Strict):
         return self
 
 
+class _DataModel(Strict):
+    path: Annotated[str, Field(min_length=1)]
+    subset: Annotated[Share, Field(gt=0, le=1)] = Data.subset
+    held_out: Annotated[Share, Field(gt=0, lt=1)] = Data.held_out
+    rank_on: Literal["held-out", "val"] = Data.rank_on
+
+
 class SpaceModel(Strict):
     """A space file."""
 
@@ -111,6 +119,7 @@ class SpaceModel(Strict):
     cardinality: _CardinalityModel | None = None
     band: _BandModel = _BandModel()
     proxy: _ProxyModel = _ProxyModel()
+    data: _DataModel | None = None
 
 
 def space_mistakes(data: dict[str, Any]) -> list[str]:

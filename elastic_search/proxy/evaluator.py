@@ -17,10 +17,11 @@ from elastic_search.arch.zoo import spec_id
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
 from elastic_search.data.dataset import Dataset
-from elastic_search.data.scenes import SceneData, SceneSpec
-from elastic_search.errors import UnknownNameError
+from elastic_search.data.scenes import SceneData
 from elastic_search.nn.init import build
+from elastic_search.proxy.images import opened
 from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
+from elastic_search.recipes.scenes import KEY
 from elastic_search.search.evaluator import (
     DamagedCheckpointError,
     Epoch,
@@ -37,14 +38,12 @@ from elastic_search.train.graph import GraphMode
 from elastic_search.train.loop import DivergedError, Loop, Setting
 from elastic_search.train.run import Run
 
-DATA = ("scenes",)
-
 
 def make(
     recipe: Mapping[str, Any],
     device: str = "auto",
     worker: int = 0,
-    data: str = DATA[0],
+    data: Mapping[str, Any] | None = None,
     layout: str | None = None,
     graph: GraphMode = "auto",
     trainers: int = 1,
@@ -55,28 +54,19 @@ def make(
         recipe: the keys of a space file's ``[proxy]``; see ``recipe_from``.
         device: see ``choose_device``.
         worker: number of the process.
-        data: name of the data set, one of ``DATA``.
+        data: images of the user's own, as ``on_images`` gives it; by default the embedded scenes.
         layout: see ``ProxyEvaluator.chosen``.
         graph: see ``train.loop.Setting``.
         trainers: processes that share the device.
 
     Raises:
         EnvironmentFault: if the device cannot be used.
-        UnknownNameError: if there is no such data set.
+        DataError, EnvironmentFault: if the images are not those of the key, or their cache is damaged or gone.
     """
-    if data not in DATA:
-        raise UnknownNameError("data set", data, DATA)
+    proxy, training = recipe_from(recipe)
+    images = None if data is None else opened(data)
     setting = Setting(layout, graph, trainers=trainers)
-    return ProxyEvaluator(*recipe_from(recipe), choose_device(device, worker), setting=setting)
-
-
-def scenes(proxy: Proxy, training: Training) -> SceneData:
-    """The embedded scenes of a recipe."""
-    return SceneData(
-        SceneSpec(
-            training.train_images, training.test_images, proxy.input, training.smallest_object, val=training.val_images
-        )
-    )
+    return ProxyEvaluator(proxy, training, choose_device(device, worker), images, setting)
 
 
 class ProxyEvaluator:
@@ -102,17 +92,19 @@ class ProxyEvaluator:
         setting: Setting = Setting(),  # noqa: B008  # frozen
     ) -> None:
         self.proxy, self.training = proxy, training
-        data = scenes(proxy, training) if data is None else data
+        data = SceneData(training, proxy.input) if data is None else data
         self.about = data.about
         ranked = data.examples("rank")
         self._groups = ranked.groups
         self._loop = Loop(training, data.examples("train"), ranked, device, setting)
         # Shown for networks trained to the end, never ranked by.
-        self._final = self._loop.placed(data.examples("final")) if "final" in self.about.images else None
+        shown = "final" in self.about.images and not self.about.sealed
+        self._final = self._loop.placed(data.examples("final")) if shown else None
+        self._data = data
 
     @property
     def chosen(self) -> dict[str, str]:
-        """What ``pace`` has chosen by measuring, as arguments of ``make``: trainings of one run share it."""
+        """What ``pace`` has chosen by measuring, as arguments of ``make``: the trainings of a run share it."""
         return {"layout": self._loop.layout} if self._loop.layout_is_measured else {}
 
     @property
@@ -123,7 +115,7 @@ class ProxyEvaluator:
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
         proxy = self._proxy(spec)
-        identity = f"{self.about.key} {spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
+        identity = self._identity(proxy, seed)
         with self._training():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
             with closing(run):
@@ -138,10 +130,26 @@ class ProxyEvaluator:
         count = tally(proxy.graph(), Shape(proxy.in_channels, edge, edge), MACS)
         return Score(curve[-1], of_groups, run.state["seconds"], count.total, count.params, curve, test)
 
+    def final(self, spec: Spec, seed: int, checkpoint: bytes) -> float:
+        """Share of the final images that the proxy of ``spec`` classifies correctly after its whole training."""
+        if self._final is None:
+            self._final = self._loop.placed(self._data.examples("final"))
+        proxy = self._proxy(spec)
+        with self._training():
+            with closing(Run(proxy, seed, self._loop, self._identity(proxy, seed), checkpoint)) as run:
+                if len(run.state["curve"]) != self.training.epochs:
+                    raise DamagedError("it is of another training")
+                return run.accuracy(self._final)
+
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
         with self._training():
             return self._loop.pace(build(self._proxy(spec), 0))
+
+    def _identity(self, proxy: Spec, seed: int) -> str:
+        """A text that no other training has."""
+        of = "" if self.about.key == KEY else f"{self.about.key} "
+        return f"{of}{spec_id(proxy)} {seed} {recipe_dict(self.proxy, self.training)}"
 
     def _proxy(self, spec: Spec) -> Spec:
         return self.proxy.of(spec, len(self.about.classes), self.about.channels)

@@ -50,7 +50,9 @@ class About:
         splits: what a table calls each split, such as "val" or "10% of train/".
         channels: of the images: 1 or 3.
         groups: names of groups of images, such as sizes of their objects; empty if there are none.
-        edge: of the images in px, where all have the same and are square; None otherwise.
+        edge: of the original images in px, where all have the same and are square; None otherwise.
+        sealed: whether "final" is read only at the end of a search, for the base and the best networks.
+        notes: what was left out, and why.
     """
 
     name: str
@@ -61,6 +63,7 @@ class About:
     channels: int = 3
     groups: tuple[str, ...] = ()
     edge: int | None = None
+    sealed: bool = True
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:

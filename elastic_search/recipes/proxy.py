@@ -34,6 +34,5 @@ class Proxy:
             classes: of the images that it is trained on; by default of the embedded scenes.
             channels: of these images.
         """
-        head = spec.head.edited(classes=classes)  # type: ignore[attr-defined]
-        narrow = spec.scaled(self.width)
-        return replace(narrow, stem=self.stem, head=head, in_channels=channels)  # type: ignore[call-arg]
+        narrow = spec.scaled(self.width).with_classes(classes)
+        return replace(narrow, stem=self.stem, in_channels=channels)  # type: ignore[call-arg]

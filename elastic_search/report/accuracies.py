@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from elastic_search.report.emit import Field, Record
 
 if TYPE_CHECKING:
-    from elastic_search.recipes import Training
+    from elastic_search.recipes import About, Split
 
-OPTIMISTIC = "ranked on these scenes, so the first row's accuracy is optimistic; val_images in [proxy] ranks on others"
+OPTIMISTIC = "ranked on these {}, so the first row's accuracy is optimistic; {} ranks on others"
 APART = 2.0  # standard errors of a difference from which on two rows are told apart: about 95 %
 MOST_NAMED = 6
 NAMES = {"base": "the base", "base*": "the base", "scaled": "the scaled base"}
@@ -25,20 +25,34 @@ def standard_error(accuracy: float, images: int) -> float:
     return sqrt(accuracy * (1 - accuracy) / images + 1 / (4 * images**2)) / (1 + 1 / images)
 
 
-def accuracy_fields(training: Training) -> list[Field]:
-    """Columns of accuracies: the one that ranks, then the one that is shown, with its standard error beside it."""
-    error = Field("standard_error", "±", "percent")
-    if not training.val_images:
-        return [Field("accuracy", "proxy acc", "percent"), error]
-    return [Field("accuracy", "val acc", "percent"), Field("test_accuracy", "test acc", "percent"), error]
+def accuracy_title(about: About, split: Split) -> str:
+    """Title of the column of the accuracy on a split: "val acc" for a split called val or val/."""
+    if "final" not in about.images and not about.sealed:
+        return "proxy acc"
+    name = about.splits[split].removesuffix("/")
+    return f"{name if name.isalpha() else 'held-out'} acc"
 
 
-def accuracy_notes(rows: Sequence[Record], training: Training) -> list[str]:
+def accuracy_fields(about: About) -> list[Field]:
+    """Columns of accuracies: the one that ranks, then the one that is shown, with its standard error beside it.
+
+    Where only some of the networks get the second one, the first has its standard error, too.
+    """
+    ranked, error = Field("accuracy", accuracy_title(about, "rank"), "percent"), Field("standard_error", "±", "percent")
+    if "final" not in about.images:
+        return [ranked, error]
+    final = [Field("test_accuracy", accuracy_title(about, "final"), "percent"), error]
+    return [ranked, *([Field("ranked_error", "±", "percent")] if about.sealed else []), *final]
+
+
+def accuracy_notes(rows: Sequence[Record], about: About) -> list[str]:
     """What the standard errors are of, and which of a run's rows they tell apart; a base is the first row."""
-    notes = [] if training.val_images else [OPTIMISTIC]
-    key = "test_accuracy" if training.val_images else "accuracy"
+    has_final = "final" in about.images
+    own = ("images", "rank_on in [data]") if about.sealed else ("scenes", "val_images in [proxy]")
+    notes = [] if has_final else [OPTIMISTIC.format(*own)]
+    key = "test_accuracy" if has_final else "accuracy"
     whole = [row for row in rows if row[key] is not None and row["place"] not in ("stopped", "failed")]
-    notes.append(images_note(training))
+    notes.append(images_note(about))
     if len(whole) < 2:
         return notes
     largest = sorted(row["standard_error"] for row in whole)[-2:]
@@ -47,10 +61,13 @@ def accuracy_notes(rows: Sequence[Record], training: Training) -> list[str]:
     return notes
 
 
-def images_note(training: Training) -> str:
+def images_note(about: About) -> str:
     """What the standard errors are of."""
-    of = "test acc" if training.val_images else "proxy acc"
-    return f"±: one standard error of {of} (Wilson, of {training.test_images:,} images); the seed's spread is not in it"
+    splits: list[Split] = ["final" if "final" in about.images else "rank"]
+    if about.sealed and splits == ["final"]:
+        splits = ["rank", "final"]
+    of = ", ".join(f"{accuracy_title(about, split)} (Wilson, of {about.images[split]:,} images)" for split in splits)
+    return f"±: one standard error of {of}; the seed's spread is not in it"
 
 
 def _told_apart(rows: Sequence[Record], key: str) -> list[str]:

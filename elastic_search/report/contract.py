@@ -73,7 +73,7 @@ SPACE = f"space size {BAND} limits"
 LIMITS = {"limits[]": "quantity unit input low high"}
 RESULT = (
     "rank state trial id depths splits count difference in_band params proxy_macs proxy_params epochs accuracy "
-    "test_accuracy standard_error accuracy_by_size curve seeds accuracies seconds reason spec"
+    "test_accuracy standard_error ranked_error accuracy_by_size curve seeds accuracies seconds reason spec"
 )
 RUN = {
     "": "run space base seed ended band proxy networks",
@@ -204,13 +204,13 @@ FORMS = _forms(
     Form(
         "search",
         f"rank state trial depths splits {BAND} count difference in_band params proxy_macs epochs accuracy "
-        "test_accuracy standard_error seeds seconds reason id",
+        "test_accuracy standard_error ranked_error seeds seconds reason id",
         RUN,
     ),
     Form(
         "search --targets",
         "target rank state trial depths splits input convention unit count difference in_band params accuracy "
-        "test_accuracy standard_error front id",
+        "test_accuracy standard_error ranked_error front id",
         {**_each("sweep networks bands", "bands", RUN), "networks[]": f"{RESULT} target front"},
     ),
     Form(

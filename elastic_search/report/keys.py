@@ -223,7 +223,10 @@ KEYS = {
     "proxy_params": Key("integer?", "`params` of the proxy", "parameters"),
     "epochs": Key("integer", "epochs that were trained", "epochs"),
     "accuracy": Key("fraction?", "top-1 accuracy of the proxy, by which it is ranked; the mean of several seeds"),
-    "test_accuracy": Key("fraction?", "on test scenes; null where `accuracy` is already that (no val_images)"),
+    "test_accuracy": Key(
+        "fraction?", "on test scenes, or at the end on val/; null where `accuracy` is on these images"
+    ),
+    "ranked_error": Key("fraction?", "one standard error, Wilson, of `accuracy`"),
     "standard_error": Key("fraction?", "one, Wilson, of `test_accuracy`, else of `accuracy`; null without either"),
     "accuracy_by_size": Key("fractions by name?", "the same for small, medium and large objects"),
     "curve": Key("fractions?", "accuracy after every epoch"),

@@ -6,7 +6,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from elastic_search.arch.zoo import to_dict
-from elastic_search.report.accuracies import accuracy_fields, accuracy_notes, images_note, standard_error
+from elastic_search.report.accuracies import (
+    accuracy_fields,
+    accuracy_notes,
+    accuracy_title,
+    images_note,
+    standard_error,
+)
 from elastic_search.report.emit import Field, Record, Report
 from elastic_search.report.notes import TRAINED
 from elastic_search.report.spaces import band_columns, band_head
@@ -14,6 +20,7 @@ from elastic_search.report.text import clock, edits_text
 
 if TYPE_CHECKING:
     from elastic_search.files.space import SearchSpace
+    from elastic_search.recipes import Split
     from elastic_search.search.plan import Forecast
     from elastic_search.search.run import Run
     from elastic_search.search.store.ranking import Row
@@ -37,14 +44,14 @@ def search_report(run: Run, why: str) -> Report:
     rows, space = run.rows(), run.space
     fields = [Field("place", "#"), Field("trial", "trial", "number"), *_network_fields(space)]
     fields += [Field("proxy_macs", "proxy macs", "count"), Field("epochs", "epochs", "number")]
-    fields += accuracy_fields(space.training)
+    fields += accuracy_fields(space.images)
     fields += [Field("seeds", "seeds", "number")] * any(row.result.seeds > 1 for row in rows)
     fields.append(Field("seconds", "s", "seconds"))
     shown = [_shown(row, space) for row in rows]
     notes = [
         proxy_text(space),
         *_base_notes(rows, space),
-        *accuracy_notes(shown, space.training),
+        *accuracy_notes(shown, space.images),
         f"inside: {space.band}",
     ]
     notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
@@ -75,16 +82,22 @@ def _base_notes(rows: list[Row], space: SearchSpace) -> list[str]:
     return [f"{OFF}; scaled: the base with other depths, plain blocks; change: from its cost{reached}"]
 
 
-def _error(row: Row, space: SearchSpace) -> float | None:
-    """Standard error of the accuracy that is shown."""
-    shown = row.result.test_accuracy if space.training.val_images else row.result.accuracy
-    return None if shown is None else standard_error(shown, space.training.test_images)
+def _errors(row: Row, space: SearchSpace) -> tuple[float | None, float | None]:
+    """Standard errors of the accuracy that ranks, and of the one that is shown."""
+    images = space.images.images
+
+    def error(accuracy: float | None, split: Split) -> float | None:
+        return None if accuracy is None else standard_error(accuracy, images[split])
+
+    ranked = error(row.result.accuracy, "rank")
+    return ranked, error(row.result.test_accuracy, "final") if "final" in images else ranked
 
 
 def row_dict(row: Row, space: SearchSpace) -> Record:
     """A row as plain values, with None where there is no value."""
     result, trained = row.result, row.result.accuracy is not None
     ranked = row.rank.isdecimal()
+    ranked_error, shown_error = _errors(row, space)
     return {
         "rank": int(row.rank) if ranked else None,
         "state": "finished" if ranked else row.rank,
@@ -97,7 +110,8 @@ def row_dict(row: Row, space: SearchSpace) -> Record:
         "epochs": result.epochs,
         **{key: getattr(result, key) for key in ("id", "params", "proxy_macs", "proxy_params", "accuracy")},
         "test_accuracy": result.test_accuracy,
-        "standard_error": _error(row, space),
+        "standard_error": shown_error,
+        "ranked_error": ranked_error,
         "accuracy_by_size": result.accuracy_by_size if trained else None,
         "curve": result.curve if trained else None,
         "seeds": result.seeds,
@@ -120,7 +134,7 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     spaces = [run.space for run in runs]
     first, shown, networks = spaces[0], list[Record](), list[Record]()
     fields = [Field("target", f"band {first.band.convention.name}", "count"), Field("trial", "trial", "number")]
-    fields += [*_network_fields(first), *accuracy_fields(first.training), Field("on", "front")]
+    fields += [*_network_fields(first), *accuracy_fields(first.images), Field("on", "front")]
     for row in best:
         costs = [space.band for space in spaces] if row.band is None else [spaces[row.band].band]
         of_sweep = {
@@ -133,7 +147,7 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     tolerance = f"bands: {float(100 * first.band.tolerance):g}% around each cost; the row without a band is the base"
     head = {"sweep": name, "networks": networks, "bands": [_document(run) for run in runs]}
     title = f"Sweep {name}: the best of {len(runs)} bands"
-    notes = [proxy_text(first), images_note(first.training), FRONT, tolerance]
+    notes = [proxy_text(first), images_note(first.images), FRONT, tolerance]
     if any(row.rank == "scaled" for row in best):
         notes.append("without a trial: the base scaled to a band that it is not in; plain blocks, other depths")
     return Report(title, fields, shown, notes, head, "search --targets").without(*SPARE)
@@ -166,8 +180,8 @@ def plan_report(run: Run, fits: Forecast) -> Report:
     pace, rungs = run.pace, ", ".join(map(str, run.halving.rungs))
     low, base, high = (f"{seconds:.3g}" for seconds in (pace.cheapest, pace.base, pace.dearest))
     trials = f"{fits.trials:,} trial{'' if fits.trials == 1 else 's'}"
-    training, workers = run.space.training, run.settings.workers
-    steps = max(1, training.train_images // training.batch)
+    images, workers = run.space.images.images, run.settings.workers
+    steps = max(1, images["train"] // run.space.training.batch)
     speed = f"{steps / pace.typical:.3g} steps/s" + (f" in each of {workers} workers" if workers > 1 else "")
     end = datetime.now().astimezone() + timedelta(seconds=fits.seconds)
     lines = {
@@ -201,12 +215,20 @@ def plans_report(plans: list[Report]) -> Report:
 
 def proxy_text(plan: SearchSpace) -> str:
     """The meaning of a search's accuracies, in one line."""
-    training = plan.training
-    what = "proxy acc: top-1 on"
-    if training.val_images:
-        what = f"val acc, which ranks, and test acc: top-1 on {training.val_images:,} and"
+    about, training = plan.images, plan.training
+    images = about.images
+    what, shown = accuracy_title(about, "rank"), images["rank"]
+    if "final" in images:
+        what += f", which ranks, and {accuracy_title(about, 'final')}: top-1 on {images['rank']:,} and"
+        shown = images["final"]
+    else:
+        what += ": top-1 on"
+    where = about.name
+    if about.sealed:
+        parts = " and ".join(about.splits[split] for split in ("rank", "final") if split in images)
+        where = f"images of {about.name} ({parts})"
     return (
-        f"{what} {training.test_images:,} Fashion-MNIST scenes of {plan.proxy.input} px after "
-        f"{training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not an "
-        "ImageNet result"
+        f"{what} {shown:,} {where} of {plan.proxy.input} px after "
+        f"{training.epochs} epochs at {plan.proxy.width} of the width (whole paths kept); a proxy, not "
+        f"{'a full training' if about.sealed else 'an ImageNet result'}"
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from elastic_search.arch.ops import image
+from elastic_search.arch.ops import Shape
 from elastic_search.arch.spec import Spec
 from elastic_search.cost.tally import tally
 from elastic_search.cost.tools import MACS
@@ -43,8 +43,8 @@ class Pace:
 def calibrate(plan: SearchSpace, measure: Callable[[Spec], float]) -> Pace:
     """Measure the base and two networks of the band, a few seconds each."""
     found = plan.sample(DRAWS)
-    edge = image(plan.proxy.input, plan.proxy.input)
-    costs = {spec: tally(plan.proxy.of(spec).graph(), edge, MACS).total for spec in {c.spec for c in found}}
+    size = Shape(plan.images.channels, plan.proxy.input, plan.proxy.input)
+    costs = {spec: tally(plan.proxy_of(spec).graph(), size, MACS).total for spec in {c.spec for c in found}}
     ordered = sorted(costs, key=lambda spec: costs[spec])
     base, first, last = (measure(spec) for spec in (plan.space.base, ordered[0], ordered[-1]))
     return Pace(base, min(first, last), max(first, last))

@@ -31,7 +31,7 @@ BEAT = 30.0  # seconds between two signs of life of a trial
 GRACE = 180.0  # seconds without a sign of life after which another machine may take a trial over
 LOCK_TIMEOUT = 60  # seconds to wait for another machine's proposal before checking for a signal and waiting again
 OUTAGE = 900.0  # seconds that a database may be away before the search gives up; finished trainings are on disk
-AGREED = ("space", "text", "target", "seed", "strategy", "halving")  # must be the same on all machines
+AGREED = ("space", "text", "target", "seed", "strategy", "halving", "data")  # must be the same on all machines
 ENGINE: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800}  # the server may have restarted
 
 AGE = "SELECT EXTRACT(EPOCH FROM (CURRENT_TIMESTAMP::timestamp - heartbeat)) FROM trial_heartbeats WHERE trial_id = :id"
@@ -101,7 +101,7 @@ class SharedStudy:
             UsageError: naming what differs.
         """
         about, before = self.folder.description(), study.user_attrs.get("run")
-        description = {key: about[key] for key in AGREED}
+        description = {key: about.get(key) for key in AGREED}
         if before is None:
             study.set_user_attr("run", description)
         elif differing := differences(before, description, f"the shared study {self.folder.name!r}"):

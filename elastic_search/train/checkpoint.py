@@ -102,11 +102,15 @@ def from_bytes(
         with zipfile.ZipFile(io.BytesIO(content)) as file:
             if file.testzip() is not None:  # torch does not check the checksums that it writes
                 raise ValueError("checksum")
-            # Earlier versions wrote the state among the tensors, and identities that are no more.
-            found = json.loads(file.read(STATE_FILE)) if STATE_FILE in file.namelist() else {"identity": None}
-        if found["identity"] != state["identity"]:
+            said = file.read(STATE_FILE) if STATE_FILE in file.namelist() else None
+        found = None if said is None else json.loads(said)
+        if found is not None and found["identity"] != state["identity"]:
             return state
         tensors = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        if found is None:  # earlier versions wrote the state among the tensors
+            found = tensors
+            if found["identity"] != state["identity"]:
+                return state
         net.load_state_dict(tensors["net"])
         load_state(optimizer, tensors["optimizer"])
         if average is not None:

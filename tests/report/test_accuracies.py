@@ -5,10 +5,11 @@ from math import sqrt
 import pytest
 
 from elastic_search.recipes import Training
+from elastic_search.recipes.scenes import scenes_about
 from elastic_search.report.accuracies import accuracy_fields, accuracy_notes, standard_error
 
-RANKED_ON_VAL = Training(val_images=500, test_images=1000)
-RANKED_ON_TEST = Training(test_images=1000)
+RANKED_ON_VAL = scenes_about(Training(val_images=500, test_images=1000), 64)
+RANKED_ON_TEST = scenes_about(Training(test_images=1000), 64)
 
 
 def row(rank, test, val=0.5):

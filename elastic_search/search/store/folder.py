@@ -7,6 +7,7 @@ runs/NAME/scaled.json       the score of the base scaled to the band, if its own
 runs/NAME/trials/N.json     a trial's score, on disk before the study is told
 runs/NAME/repeats/N-S.json  the same network trained again with seed S, once the band is exhausted
 runs/NAME/checkpoints/N.pt  a trial's training after its last complete epoch
+runs/NAME/kept/N.pt         the same of a finished trial, for the best ones, the base and the scaled base
 runs/NAME/spent.json        seconds used, over all starts
 runs/NAME/best.toml         the best network so far
 """
@@ -16,8 +17,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import MAX_BYTES, SearchSpace, parse_space
 from elastic_search.files.meaning import differences as text_differences
+from elastic_search.recipes import About, Data
 from elastic_search.search.claims import acquired
 from elastic_search.search.store.result import OF_BASE, Result, is_number
 
@@ -42,7 +45,9 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -
     lines: list[str] = []
     for key, value in now.items():
         old = before.get(key)
-        if key == "text":
+        if key == "data":
+            lines += _other_images(old, value)
+        elif key == "text":
             lines += map(str, text_differences(str(old), str(value), where))
         elif key == "halving" and old != value:
             given = ("given", "not given")
@@ -50,6 +55,15 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], where: str) -
         elif key != "space" and old != value:
             lines.append(f"{key}: {old} before, {value} now")
     return lines
+
+
+def _other_images(before: Any, now: Any) -> list[str]:
+    """How the images that are trained on differ in content from those before, in a line; [] if they do not."""
+    keys, said = [], []
+    for of in (before, now):
+        keys.append(None if of is None else of["about"]["key"])
+        said.append("the embedded scenes" if of is None else f"{of['source']['path']} ({of['about']['key'][:8]})")
+    return [] if keys[0] == keys[1] else [f"images: {said[0]} before, {said[1]} now"]
 
 
 class RunFolder:
@@ -76,6 +90,10 @@ class RunFolder:
     def checkpoint(self, number: int | None, seed: int | None = None) -> Path:
         """The checkpoint of a trial, of its network trained again with another seed, or of the base network."""
         return self.path / "checkpoints" / f"{self._result_file(number, seed).stem}.pt"
+
+    def kept(self, number: int | None) -> Path:
+        """The last checkpoint of a finished trial, or of the base network, if it is kept."""
+        return self.path / "kept" / self.checkpoint(number).name
 
     def _result_file(self, number: int | None, seed: int | None) -> Path:
         if number in OF_BASE:
@@ -147,12 +165,18 @@ class RunFolder:
             bands = sorted(path.parent.name for path in self.path.parent.glob(f"{self.name}-*/run.json"))
             hint = f"its bands are {', '.join(bands[:5])}" if bands else "give the folder that holds it with --dir"
             raise UsageError(f"no run {self.name!r} in {self.path.parent}", hint)
-        kinds = {"space": str, "text": str, "seed": int, "strategy": str, "halving": bool, "first_start": dict}
+        kinds = {"space": str, "text": str, "seed": int, "strategy": str, "halving": bool, "data": dict}
+        kinds["first_start"] = dict
         wrong = [key for key, kind in kinds.items() if key in found and type(found[key]) is not kind]
         wrong += [key for key in ("space", "text", "seed") if key not in found]
         target = found.get("target")
         if target is not None and (type(target) is not int or not 1 <= target <= 2**53):
             wrong.append("target")
+        if "data" in found and not wrong:
+            try:
+                Data.of(found["data"]["source"]), About.of(found["data"]["about"])
+            except (KeyError, TypeError, ValueError, AttributeError):
+                wrong.append("data")
         if wrong:
             raise EnvironmentFault(f"{file}: damaged (its {wrong[0]} is not valid)", self._hint)
         return found
@@ -167,7 +191,12 @@ class RunFolder:
         file = self.path / "run.json"
         if len(about["text"]) > MAX_BYTES:
             raise EnvironmentFault(f"{file}: damaged (its text is too long)", self._hint)
-        return parse_space(about["text"], about["space"], f"{file}, text").at(about.get("target"))
+        space = parse_space(about["text"], about["space"], f"{file}, text")
+        if "data" in about:
+            space = space.on(Data.of(about["data"]["source"]), About.of(about["data"]["about"]))
+        else:
+            space = replace(space, data=None)
+        return space.at(about.get("target"))
 
     def begin(self, description: dict[str, Any], **about: str) -> bool:
         """Record what the run is, or check that it is the same as before.
@@ -196,7 +225,8 @@ class RunFolder:
         before = self._read(self.path / "run.json")
         if before is None:
             return False
-        if differing := differences(before, description, f"{self.path / 'run.json'}, text"):
+        # A description without images of the user's own is of the embedded scenes.
+        if differing := differences(before, {"data": None, **description}, f"{self.path / 'run.json'}, text"):
             lines = "\n  ".join([f"run {self.name!r} was started with other settings", *differing])
             here = os.path.relpath(self.path)
             raise UsageError(lines, f"search {here} goes on with what it was started with; or choose another --name")
@@ -218,16 +248,39 @@ class RunFolder:
         stems = (file.stem for file in (self.path / "trials").glob("*.json"))
         return sorted(int(stem) for stem in stems if re.fullmatch(r"0|[1-9][0-9]{0,8}", stem))
 
-    def record(self, result: Result, again: bool = False) -> None:
-        """Put a result on disk, where it survives any crash, and delete its checkpoint.
+    def record(self, result: Result, again: bool = False, keep: bool = False) -> None:
+        """Put a result on disk, where it survives any crash, and delete or keep its checkpoint.
 
         Args:
             result: of a training.
             again: whether a trial's network was trained again with another seed.
+            keep: whether its checkpoint is kept; ``keep_only`` deletes it once better ones are there.
         """
         seed = result.seed if again else None
+        checkpoint = self.checkpoint(result.number, seed)
+        if keep and not again and checkpoint.exists():
+            # A second name before the result is there, so that a kill in between costs neither of them.
+            kept = self.kept(result.number)
+            kept.parent.mkdir(exist_ok=True)
+            kept.unlink(missing_ok=True)
+            try:
+                os.link(checkpoint, kept)
+            except OSError:  # not all file systems know second names
+                shutil.copyfile(checkpoint, kept)
         write_atomically(self._result_file(result.number, seed), sealed(result.to_dict()))
-        self.checkpoint(result.number, seed).unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
+
+    def kept_trials(self) -> list[int]:
+        """Numbers of the trials whose last checkpoints are kept."""
+        stems = (path.stem for path in (self.path / "kept").glob("*.pt"))
+        return [int(stem) for stem in stems if re.fullmatch(r"0|[1-9][0-9]{0,8}", stem)]
+
+    def keep_only(self, numbers: Collection[int | None]) -> None:
+        """Delete all kept checkpoints but those of some trials, or of the base."""
+        names = {self.kept(number).name for number in numbers}
+        for path in (self.path / "kept").glob("*.pt"):
+            if path.name not in names:
+                path.unlink(missing_ok=True)
 
     def repeated(self) -> list[tuple[int, int]]:
         """Trial and seed of each recorded repeat."""
