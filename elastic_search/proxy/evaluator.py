@@ -65,8 +65,10 @@ def make(
     """
     proxy, training = recipe_from(recipe)
     images = None if data is None else opened(data)
-    setting = Setting(layout, graph, trainers=trainers)
-    return ProxyEvaluator(proxy, training, choose_device(device, worker), images, setting)
+    chosen = choose_device(device, worker)
+    # What was measured on a GPU says nothing of another device, on which a run may go on.
+    setting = Setting(layout if chosen.type == "cuda" else None, graph, trainers=trainers)
+    return ProxyEvaluator(proxy, training, chosen, images, setting)
 
 
 class ProxyEvaluator:
@@ -104,8 +106,9 @@ class ProxyEvaluator:
 
     @property
     def chosen(self) -> dict[str, str]:
-        """What ``pace`` has chosen by measuring, as arguments of ``make``: the trainings of a run share it."""
-        return {"layout": self._loop.layout} if self._loop.layout_is_measured else {}
+        """The layout in memory that ``pace`` has found to be the faster one on a GPU, as argument of ``make``."""
+        measured = self._loop.device.type == "cuda" and self._loop.layout_is_measured
+        return {"layout": self._loop.layout} if measured else {}
 
     @property
     def resident(self) -> bool:
@@ -135,11 +138,10 @@ class ProxyEvaluator:
         if self._final is None:
             self._final = self._loop.placed(self._data.examples("final"))
         proxy = self._proxy(spec)
-        with self._training():
-            with closing(Run(proxy, seed, self._loop, self._identity(proxy, seed), checkpoint)) as run:
-                if len(run.state["curve"]) != self.training.epochs:
-                    raise DamagedError("it is of another training")
-                return run.accuracy(self._final)
+        with self._training(), closing(Run(proxy, seed, self._loop, self._identity(proxy, seed), checkpoint)) as run:
+            if len(run.state["curve"]) != self.training.epochs:
+                raise DamagedError("it is of another training")
+            return run.accuracy(self._final)
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""

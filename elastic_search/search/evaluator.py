@@ -6,7 +6,7 @@ evaluator as text and describes it in plain JSON (``Named``), and a checkpoint i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
@@ -116,6 +116,10 @@ class Evaluator(Protocol):
         TrialError: if this network's proxy cannot be trained.
         DamagedCheckpointError: if ``monitor.checkpoint`` is damaged.
     """
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """Arguments for ``Named.about`` that ``pace`` has chosen by measuring; all trainings of a run share them."""
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score: ...
 
