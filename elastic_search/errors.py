@@ -102,6 +102,12 @@ class EnvironmentFault(ElasticError):
     exit_code = 3
 
 
+class DataError(ElasticError):
+    """A data set cannot be used as it is: too few images, classes that differ, files that cannot be read."""
+
+    exit_code = 3
+
+
 def missing_extra(module: str, extra: str) -> EnvironmentFault:
     """The one line for an optional dependency that is not installed."""
     return EnvironmentFault(f"{module} is not installed", f"pip install 'elastic-search[{extra}]'")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXTRAS = {
-    "search": ("torch", "optuna", "sqlalchemy", "filelock", "fvcore"),
+    "search": ("torch", "optuna", "sqlalchemy", "filelock", "fvcore", "pillow"),
     "weights": ("safetensors",),
     "plot": ("matplotlib", "plotext"),
     "cluster": ("psycopg",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from elastic_search import __version__
+from elastic_search.cli.images import with_images
 from elastic_search.cli.options import device_option, dir_option, format_options, require, runs_complete
 from elastic_search.errors import UsageError
 
@@ -14,8 +15,9 @@ from elastic_search.errors import UsageError
 @click.argument("trial")
 @dir_option
 @device_option()
+@click.option("--cache", metavar="DIR", help="Folder of decoded images, where the search was given one.")
 @format_options
-def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
+def reproduce(name: str, trial: str, root: str, device: str, cache: str | None, fmt: str) -> None:
     """Repeat the training of a trial of the run NAME, with the same configuration, seed and epochs.
 
     TRIAL is the number of the trial, "base", or "scaled" for the base scaled to the band. The accuracy after every
@@ -36,7 +38,8 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
     from elastic_search.train.device import choose_device, describe, one_thread, torch_version
 
     folder = RunFolder(Path(root), name)
-    about, plan = folder.description(), folder.plan()
+    about = folder.description()
+    plan, job = with_images(folder.plan(), cache=cache)
     bases = {name: number for number, name in OF_BASE.items()}
     if trial not in bases and not (trial.isascii() and trial.isdecimal() and len(trial) < 10):
         raise UsageError(f"{trial!r} is not a trial", "give a number, base or scaled")
@@ -60,7 +63,7 @@ def reproduce(name: str, trial: str, root: str, device: str, fmt: str) -> None:
         def epoch(self, result: Epoch, checkpoint: bytes) -> Verdict:
             return Verdict.PRUNE if result.number >= len(expected) else Verdict.GO_ON
 
-    evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device}).make()
+    evaluate = Named(PROXY_EVALUATOR, {"recipe": plan.recipe, "device": device, **job}).make()
     score = evaluate(spec, about["seed"] if record.seed is None else record.seed, AsFar())
     same = score.curve == expected
     emit(curves_report(name, trial, expected, score.curve, differing), fmt)

@@ -8,11 +8,12 @@ import re
 import signal
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 from click.core import ParameterSource
 
+from elastic_search.cli.images import WORKERS, images_options, with_images
 from elastic_search.cli.options import (
     AMOUNTS,
     device_option,
@@ -28,6 +29,8 @@ from elastic_search.errors import UnfinishedError, UsageError
 from elastic_search.search.propose import STRATEGIES
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from elastic_search.search.run import Run
     from elastic_search.search.store.folder import RunFolder
 
@@ -53,13 +56,21 @@ ENDINGS = {
 @option("--strategy", type=click.Choice(STRATEGIES), default=STRATEGIES[0], help="How the next network is chosen.")
 @click.option("--no-halving", is_flag=True, help="Train every proxy to its last epoch.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and exit.")
+@images_options
 @seed_option
 @click.option("--name", help="Name of the run; by default the name of the space.")
 @dir_option
 @device_option()
 @option(
-    "--workers", type=click.IntRange(1, 64), default=1, help="Training processes; each uses its own GPU if possible."
+    "--workers",
+    type=WORKERS,
+    default=1,
+    help="Training processes; each uses its own GPU if possible. auto: one for each GPU, or for each core.",
 )
+@click.option("--trainers-per-gpu", type=click.IntRange(1, 16), metavar="N", help="Training processes on each GPU, "
+              "where one does not fill it; --workers auto counts them.")  # fmt: skip
+@option("--keep", type=click.IntRange(0, 1000), default=5, help="Number of trials, the best ones, whose trained "
+        "proxies are kept, with those of the base.")  # fmt: skip
 @click.option("--storage", metavar="URL", help="PostgreSQL database of a study shared by several machines; run the "
               "same command on each.")  # fmt: skip
 @format_options
@@ -74,11 +85,17 @@ def search(
     strategy: str,
     no_halving: bool,
     dry_run: bool,
+    data: str | None,
+    subset: Fraction | None,
+    rank_on: str | None,
+    cache: str | None,
     seed: int,
     name: str | None,
     root: str,
     device: str,
-    workers: int,
+    workers: int | Literal["auto"],
+    trainers_per_gpu: int | None,
+    keep: int,
     storage: str | None,
     fmt: str,
 ) -> None:
@@ -102,13 +119,14 @@ def search(
     seconds = _seconds(hours, minutes, until)
     stored = _stored(space, resume, root)
     if stored is None:
-        plan = watched(load_space(space or ""))
+        plan, job = with_images(watched(load_space(space or "")), data, subset, rank_on, cache)
         title = plan.name if name is None else name
         plans = bands(plan, title, Path(root), targets)
     else:
         if name is not None or targets:
             raise UsageError("a stored run has its name and its target", "leave out --name and --targets")
         about, plan, title, root = stored.description(), stored.plan(), stored.name, str(stored.path.parent)
+        plan, job = with_images(plan, data, subset, rank_on, cache)
         plans = {title: watched(plan)}
         seed, strategy, halving = _as_stored(about, seed=seed, strategy=strategy, halving=not no_halving)
         no_halving = not halving
@@ -131,23 +149,28 @@ def search(
         from elastic_search.search.store.ranking import curve
         from elastic_search.search.trials.loop import Settings
         from elastic_search.train.device import choose_device, describe, one_thread, torch_version, usable_cores
+        from elastic_search.train.trainers import MOST, trainers
 
         address = storage and checked_url(storage)
         chosen = choose_device(device)
         with one_thread(chosen):
             about = {"device": describe(chosen), "torch": torch_version()}
         threads = 1 if chosen.type == "cpu" else None
-        settings = Settings(trials, seed, strategy, not no_halving, workers, threads, address)
+        source = click.get_current_context().get_parameter_source("workers")
+        if trainers_per_gpu is not None and source is ParameterSource.DEFAULT:
+            workers = "auto"
+        number = trainers(workers, trainers_per_gpu, chosen)
+        settings = Settings(trials, seed, strategy, not no_halving, number, threads, address, keep=keep)
         cautions = []
-        if chosen.type == "cpu" and workers < (cores := usable_cores()):
-            cautions.append(f"{workers} of {cores} cores used, one thread each; --workers {min(cores, 64)} uses more")
-        if workers > 1 or storage is not None:
+        if chosen.type == "cpu" and number < (cores := usable_cores()):
+            cautions.append(f"{number} of {cores} cores used, one thread each; --workers {min(cores, MOST)} uses more")
+        if number > 1 or storage is not None:
             cautions.append("with several workers, the order in which they finish changes which networks are tried")
         elif chosen.type != "cpu":
             cautions.append("on a GPU, equal seeds give only nearly equal accuracies")
         runs = []
         for of, one in plans.items():
-            evaluator = Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device})
+            evaluator = Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device, **job})
             runs.append(Run(one, RunFolder(Path(root), of), settings, evaluator, about, Progress(*cautions), stop))
         total = seconds
         if seconds is not None and until is not None:

@@ -6,7 +6,7 @@ evaluator as text and describes it in plain JSON (``Named``), and a checkpoint i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, Protocol
 from elastic_search.arch.spec import Spec
 
 PROXY_EVALUATOR = "elastic_search.proxy.evaluator:make"
-"""Trains proxies on the embedded scenes; takes ``recipe``, ``device``, ``worker`` and ``data``."""
+"""Trains proxies; takes ``recipe``, ``device``, ``worker`` and ``data``; by default on the embedded scenes."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch of one proxy: its number from 1, and the accuracy on the scenes that rank."""
+    """One epoch of one proxy: its number from 1, and the accuracy on the images that rank."""
 
     number: int
     of: int
@@ -33,12 +33,13 @@ class Score:
     """How well a trained proxy did.
 
     Attributes:
-        accuracy: share of the scenes that rank (validation scenes, or test scenes if the recipe has none) that are
-            classified correctly after the last epoch, or what the recipe's ``metric`` says in place of that share.
-        accuracy_by_size: share of right answers for small, medium and large objects.
+        accuracy: share of the images that rank ("rank" of the data set's splits) that are classified correctly after
+            the last epoch, or what the recipe's ``metric`` says in place of that share.
+        accuracy_by_size: share of right answers by the size of their object, where it is known.
         seconds: time spent training and testing, over all starts of the trial.
         curve: accuracy after each epoch; shorter than the recipe's epochs if the training was pruned.
-        test_accuracy: on the test scenes, if others rank, after the recipe's last epoch; None otherwise.
+        test_accuracy: on the "final" images after the recipe's last epoch; None if there are none, or if they are read
+            only at the end of the search.
         proxy_macs: multiply-adds of the proxy on its own input.
         proxy_params: its parameters.
         accuracy_by_class: share of right answers on the images that rank for each class, in the data set's order; None
@@ -121,7 +122,23 @@ class Evaluator(Protocol):
         DamagedCheckpointError: if ``monitor.checkpoint`` is damaged.
     """
 
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """Arguments for ``Named.about`` that ``pace`` has chosen by measuring; all trainings of a run share them."""
+
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score: ...
+
+    def final(self, spec: Spec, seed: int, checkpoint: bytes) -> float:
+        """Share of the "final" images that a finished training classifies correctly, or what ``metric`` says instead.
+
+        Args:
+            spec: the network.
+            seed: of its training.
+            checkpoint: what ``monitor.epoch`` was given after its last epoch.
+
+        Raises:
+            DamagedCheckpointError: if the checkpoint is damaged, or of another training.
+        """
 
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of the network's proxy takes, measured within a few seconds.

@@ -17,16 +17,30 @@ from elastic_search import __version__
 from elastic_search.arch.spec import Spec
 from elastic_search.errors import EnvironmentFault, UsageError
 from elastic_search.files import SearchSpace
-from elastic_search.search.evaluator import PROXY_EVALUATOR, Epoch, Evaluator, Named, TrialError, named
+from elastic_search.recipes import Data
+from elastic_search.search.evaluator import (
+    PROXY_EVALUATOR,
+    DamagedCheckpointError,
+    Epoch,
+    Evaluator,
+    Named,
+    TrialError,
+    named,
+)
 from elastic_search.search.plan import Forecast, Pace, calibrate, crowd, forecast
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.ranking import Row, ranking
-from elastic_search.search.store.result import Result
+from elastic_search.search.store.ranking import Row, network_of, order, ranking, write_best
+from elastic_search.search.store.result import SCALED, Result
 from elastic_search.search.supervisor import Supervisor
 from elastic_search.search.trials.clock import Clock, epoch_seconds
 from elastic_search.search.trials.halving import Halving
 from elastic_search.search.trials.loop import Observer, Search, Settings
 from elastic_search.search.trials.signals import Stopped, StopSignal
+
+ON_IMAGES = "elastic_search.proxy.images:on_images"
+
+SHOWN = 3
+"""Best networks that are tested on images which nothing was chosen by, besides the base."""
 
 
 class RunObserver(Protocol):
@@ -87,7 +101,11 @@ class Run:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        return self.trainer.make() if isinstance(self.trainer, Named) else self.trainer
+        return self._job(self.trainer).make() if isinstance(self.trainer, Named) else self.trainer
+
+    def _job(self, trainer: Named) -> Named:
+        """The trainer, with what was chosen by measuring at the first start."""
+        return trainer._replace(about={**trainer.about, **self.folder.chosen()})
 
     @cached_property
     def inside(self) -> int:
@@ -168,7 +186,7 @@ class Run:
                 self._take_stored_space()
             self.ended = "" if new else self._ended_before(limit)
             if self.ended:
-                return
+                return self._read_final()
             # From here on the run is ours, and nobody else writes to it.
             if other is not None and self.folder.result(None) is None and (base := other.result(None)) is not None:
                 self.folder.record(base)
@@ -179,10 +197,41 @@ class Run:
             self.observer.planned(self, forecast(self, clock.left))
             if several and isinstance(trainer, Named):
                 self.ended = self._by_several(clock, trainer)
-                return
-            search = self.search(self.observer.of(0), clock)
-            with self.observer.watching(self, search.expected_seconds):
-                self.ended = search.run()
+            else:
+                search = self.search(self.observer.of(0), clock)
+                with self.observer.watching(self, search.expected_seconds):
+                    self.ended = search.run()
+            self._read_final()
+
+    def _read_final(self) -> None:
+        """Measure the base and the best networks on images that were not looked at before, once the search is over.
+
+        Those that were measured at an earlier end keep what they have.
+        """
+        about, folder = self.space.images, self.folder
+        if not about.sealed or "final" not in about.images or self.ended == "signal":
+            return
+        best = [result for result in order(folder) if result.is_whole][:SHOWN]
+        missing = [
+            result
+            for result in (folder.result(None), folder.result(SCALED), *best)
+            if result and result.is_whole and result.test_accuracy is None and folder.kept(result.number).exists()
+        ]
+        if not missing:
+            return
+        self.observer.note(f"testing {len(missing)} networks on {about.splits['final']}")
+        for result in missing:
+            spec, seed = network_of(self.space, result), self.settings.seed if result.seed is None else result.seed
+            try:
+                accuracy = self.evaluator.final(spec, seed, folder.kept(result.number).read_bytes())
+            except DamagedCheckpointError as error:
+                self.observer.note(f"{folder.kept(result.number)}: damaged ({error}); its network is not tested")
+                continue
+            # As it is on disk: the accuracy of several seeds is their mean only in the ranking.
+            if (recorded := folder.result(result.number)) is not None:
+                folder.record(replace(recorded, test_accuracy=accuracy))
+        if folder.best_file.exists():
+            write_best(folder, self.space, self.space.space.decode, None)
 
     def _take_stored_space(self) -> None:
         """Go on with the space that the run was started with, if the present file says the same in other words.
@@ -197,6 +246,8 @@ class Run:
         try:
             with self.stop.at_once(clock.left):
                 clock.epoch_seconds = self.pace.typical
+                if "evaluator" in self.__dict__:
+                    self.folder.choose(self.evaluator.chosen)
                 if self.settings.workers == 1:
                     self.evaluator  # noqa: B018  # makes the images
         except Stopped:
@@ -232,7 +283,7 @@ class Run:
             "root": str(self.folder.path.parent),
             "name": self.folder.name,
             "settings": vars(self.settings),
-            "trainer": trainer,
+            "trainer": self._job(trainer),
             "deadline": None if clock.left is None else time.monotonic() + clock.left,
             "epoch_seconds": self.pace.typical,
         }
@@ -278,6 +329,7 @@ def search(
     name: str | None = None,
     root: Path | str = "runs",
     observer: RunObserver | None = None,
+    data: Data | str | None = None,
     **settings: Any,
 ) -> Run:
     """Search a space for the network whose short-trained proxy is best, as ``elastic-search search`` does.
@@ -287,12 +339,13 @@ def search(
 
     Args:
         space: the space with its band and recipe, from ``load_space``.
-        evaluator: trains proxies; by default on the embedded scenes, with the space's recipe.
+        evaluator: trains proxies; by default with the space's recipe, on ``data`` or the embedded scenes.
         trials: networks to try over all starts, besides the base.
         seconds: time to use over all starts.
         name: of the run; by default the space's.
         root: folder that holds all runs.
         observer: receives the events.
+        data: images of your own: a folder, an .npz file, or ``Data`` with how they are split.
         settings: other fields of ``Settings``, such as ``strategy="evolution"``.
 
     Returns:
@@ -305,9 +358,13 @@ def search(
     """
     if trials is None and seconds is None:
         raise UsageError("a search needs a budget", "give trials or seconds")
+    about: dict[str, Any] = {"recipe": space.recipe}
+    source = Data(data) if isinstance(data, str) else data or space.data
+    if source is not None:
+        space, about["data"] = named(ON_IMAGES)(space, replace(source, path=str(Path(source.path).absolute())))
     space.matcher.some(space.band)
     folder = RunFolder(Path(root), space.name if name is None else name)
-    trainer = Named(PROXY_EVALUATOR, {"recipe": space.recipe}) if evaluator is None else evaluator
+    trainer = Named(PROXY_EVALUATOR, about) if evaluator is None else evaluator
     run = Run(space, folder, Settings(trials, **settings), trainer, observer=observer or Silent())
     with run.stop.listening():
         run.go(seconds)

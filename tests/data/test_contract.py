@@ -5,18 +5,28 @@ import json
 import pytest
 import torch
 
+from elastic_search.data.cache import load
 from elastic_search.data.scenes import SceneData
-from elastic_search.recipes import About, Training
+from elastic_search.recipes import About, Data, Training
+from tests.data.staging import parted, tree
 
-DATASETS = {
-    "scenes": lambda: SceneData(Training(train_images=40, test_images=20, val_images=30), 32),
-    "scenes ranked on test": lambda: SceneData(Training(train_images=40, test_images=20), 32),
+
+def folder(root, **how):
+    return load(Data(str(root), **how), 16, root.with_name("caches"))
+
+
+DATASETS = {  # each is given a folder of its own
+    "scenes": lambda path: SceneData(Training(train_images=40, test_images=20, val_images=30), 32),
+    "scenes ranked on test": lambda path: SceneData(Training(train_images=40, test_images=20), 32),
+    "one tree": lambda path: folder(tree(path / "set")),
+    "train and val": lambda path: folder(parted(path / "set")),
+    "ranked on val": lambda path: folder(parted(path / "set"), rank_on="val"),
 }
 
 
 @pytest.fixture(scope="module", params=DATASETS)
-def dataset(request):
-    return DATASETS[request.param]()
+def dataset(request, tmp_path_factory):
+    return DATASETS[request.param](tmp_path_factory.mktemp("data"))
 
 
 def test_splits_are_as_the_description_says(dataset):

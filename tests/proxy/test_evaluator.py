@@ -11,7 +11,6 @@ from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import published
 from elastic_search.data.dataset import Examples
 from elastic_search.data.scenes import SceneData
-from elastic_search.errors import UnknownNameError
 from elastic_search.proxy.evaluator import ProxyEvaluator
 from elastic_search.recipes import Proxy, Training, recipe_dict
 from elastic_search.search.evaluator import (
@@ -95,11 +94,9 @@ def test_loss_that_is_not_a_number_is_a_failed_trial():
 
 def test_job_names_the_evaluator_in_plain_text(evaluator):
     recipe = recipe_dict(PROXY, TRAINING)
-    job = json.loads(json.dumps(Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "scenes"})))
+    job = json.loads(json.dumps(Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu"})))
     named = Named(*job).make()
     assert named(SPEC, 0, Keeper()).curve == evaluator(SPEC, 0, Keeper()).curve
-    with pytest.raises(UnknownNameError, match="data set 'birds'"):
-        Named(PROXY_EVALUATOR, {"recipe": recipe, "device": "cpu", "data": "birds"}).make()
 
 
 def test_validation_scenes_rank_and_test_scenes_are_read_once_at_the_end(monkeypatch):

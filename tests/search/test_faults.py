@@ -77,7 +77,10 @@ def check(points, start, kills, name, whole, **options):  # noqa: F811
     last = start(name=name, counter=counted, **options)
     assert points.run(last)
     assert outcome(last) == whole, kills
-    assert not [path for path in last.folder.path.rglob("*") if path.suffix in (".tmp", ".pt")]
+    left = [path for path in last.folder.path.rglob("*") if path.suffix in (".tmp", ".pt")]
+    finished = {str(number) for number in last.folder.trials() if last.folder.result(number).is_whole}
+    assert {path.parent.name for path in left} == {"kept"}
+    assert {path.stem for path in left} == finished | {"base"}
     assert all(finding.sound for finding in examine(last.folder, last.plan)), kills
 
 

@@ -7,6 +7,8 @@ runs/NAME/scaled.json       the score of the base scaled to the band, if its own
 runs/NAME/trials/N.json     a trial's score, on disk before the study is told
 runs/NAME/repeats/N-S.json  the same network trained again with seed S, once the band is exhausted
 runs/NAME/checkpoints/N.pt  a trial's training after its last complete epoch
+runs/NAME/kept/N.pt         the same of a finished trial, for the best ones, the base and the scaled base
+runs/NAME/device.json       how the device is used, as measured at the first start; only of a GPU
 runs/NAME/spent.json        seconds used, over all starts
 runs/NAME/best.toml         the best network so far
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +91,10 @@ class RunFolder:
     def checkpoint(self, number: int | None, seed: int | None = None) -> Path:
         """The checkpoint of a trial, of its network trained again with another seed, or of the base network."""
         return self.path / "checkpoints" / f"{self._result_file(number, seed).stem}.pt"
+
+    def kept(self, number: int | None) -> Path:
+        """The last checkpoint of a finished trial, or of the base network, if it is kept."""
+        return self.path / "kept" / self.checkpoint(number).name
 
     def _result_file(self, number: int | None, seed: int | None) -> Path:
         if number in OF_BASE:
@@ -243,16 +249,39 @@ class RunFolder:
         stems = (file.stem for file in (self.path / "trials").glob("*.json"))
         return sorted(int(stem) for stem in stems if re.fullmatch(r"0|[1-9][0-9]{0,8}", stem))
 
-    def record(self, result: Result, again: bool = False) -> None:
-        """Put a result on disk, where it survives any crash, and delete its checkpoint.
+    def record(self, result: Result, again: bool = False, keep: bool = False) -> None:
+        """Put a result on disk, where it survives any crash, and delete or keep its checkpoint.
 
         Args:
             result: of a training.
             again: whether a trial's network was trained again with another seed.
+            keep: whether its checkpoint is kept; ``keep_only`` deletes it once better ones are there.
         """
         seed = result.seed if again else None
+        checkpoint = self.checkpoint(result.number, seed)
+        if keep and not again and checkpoint.exists():
+            # A second name before the result is there, so that a kill in between costs neither of them.
+            kept = self.kept(result.number)
+            kept.parent.mkdir(exist_ok=True)
+            kept.unlink(missing_ok=True)
+            try:
+                os.link(checkpoint, kept)
+            except OSError:  # not all file systems know second names
+                shutil.copyfile(checkpoint, kept)
         write_atomically(self._result_file(result.number, seed), sealed(result.to_dict()))
-        self.checkpoint(result.number, seed).unlink(missing_ok=True)
+        checkpoint.unlink(missing_ok=True)
+
+    def kept_trials(self) -> list[int]:
+        """Numbers of the trials whose last checkpoints are kept."""
+        stems = (path.stem for path in (self.path / "kept").glob("*.pt"))
+        return [int(stem) for stem in stems if re.fullmatch(r"0|[1-9][0-9]{0,8}", stem)]
+
+    def keep_only(self, numbers: Collection[int | None]) -> None:
+        """Delete all kept checkpoints but those of some trials, or of the base."""
+        names = {self.kept(number).name for number in numbers}
+        for path in (self.path / "kept").glob("*.pt"):
+            if path.name not in names:
+                path.unlink(missing_ok=True)
 
     def repeated(self) -> list[tuple[int, int]]:
         """Trial and seed of each recorded repeat."""
@@ -282,6 +311,15 @@ class RunFolder:
     def spend(self, seconds: float) -> None:
         """Record the seconds used."""
         write_atomically(self.path / "spent.json", sealed({"seconds": seconds}))
+
+    def chosen(self) -> dict[str, Any]:
+        """How trainings use the device, as arguments of the evaluator; empty if nothing was chosen by measuring."""
+        return self._read(self.path / "device.json") or {}
+
+    def choose(self, chosen: Mapping[str, Any]) -> None:
+        """Record how trainings use the device, for all later ones; the first choice stays."""
+        if chosen and not self.chosen():
+            write_atomically(self.path / "device.json", sealed(dict(chosen)))
 
     def _read(self, file: Path) -> dict[str, Any] | None:
         return read_sealed(file, self._hint)

@@ -5,7 +5,7 @@ The best network is written as a spec file once an independent tool has counted 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -43,8 +43,8 @@ class Row:
     front: bool | None = None
 
 
-def order(folder: RunFolder) -> list[Result]:
-    """Recorded trials, best first: those trained to the end, those stopped at a rung, those that failed.
+def order(folder: RunFolder, among: Iterable[int] | None = None) -> list[Result]:
+    """Recorded trials, or some of their numbers, best first: trained to the end, stopped at a rung, failed.
 
     The accuracy of a network that was trained with several seeds is their mean; such networks come first.
     """
@@ -66,7 +66,7 @@ def order(folder: RunFolder) -> list[Result]:
         reached = -result.epochs if result.stopped else 0
         return (result.stopped, reached, result.seeds == 1, -result.accuracy, number)
 
-    found = (folder.result(number) for number in folder.trials())
+    found = (folder.result(number) for number in (folder.trials() if among is None else among))
     return sorted((merged(result) for result in found if result), key=key)
 
 
@@ -158,13 +158,16 @@ def best_result(folder: RunFolder) -> Result | None:
 def best_text(folder: RunFolder, plan: SearchSpace, best: Result, spec: Spec) -> str:
     """The content of the best network's file."""
     base, band = folder.result(None) or best, plan.band
-    accuracy = f"proxy accuracy {best.accuracy:.4f}"
+    accuracy, about = f"proxy accuracy {best.accuracy:.4f}", plan.images
     if best.test_accuracy is not None:
-        accuracy += f" on the validation scenes, which ranked it, and {best.test_accuracy:.4f} on the test scenes"
+        names = {"val": "the validation scenes", "test": "the test scenes"}
+        ranked, final = (of if about.sealed else names[of] for of in (about.splits["rank"], about.splits["final"]))
+        accuracy += f" on {ranked}, which ranked it, and {best.test_accuracy:.4f} on {final}"
+    what = f"images of {about.name}, not a full training" if about.sealed else f"{about.name}, not an ImageNet result"
     comments = (
         f"Best of run {folder.name}: trial {best.number}, id {best.id}",
         f"{best.cost:,} {band.convention.name} at {band.input.height}x{band.input.width}; "
         f"{plan.base_name}, the base, has {base.cost:,}",
-        f"{accuracy} (a proxy on Fashion-MNIST scenes, not an ImageNet result)",
+        f"{accuracy} (a proxy on {what})",
     )
     return dump_spec(spec, comments)

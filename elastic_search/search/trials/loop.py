@@ -58,6 +58,7 @@ class Settings:
         strategy: one of ``STRATEGIES``.
         halving: whether poor trainings are stopped early.
         workers: processes that train.
+        keep: finished trials, the best ones, whose last checkpoints are kept, besides those of the base.
         threads: threads of each worker, if there are several; OMP_NUM_THREADS takes precedence. None leaves it to them.
         storage: address of a study that several machines share; by default the study is in the run's folder.
         counter: the independent count that the best network must pass before it is written: the "module:function" of
@@ -72,6 +73,7 @@ class Settings:
     threads: int | None = None
     storage: str | None = None
     counter: str | None = "elastic_search.nn.verify:counted"
+    keep: int = 5
 
 
 class Observer(Protocol):

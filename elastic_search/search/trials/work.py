@@ -262,13 +262,22 @@ class Work:
         first = number not in OF_BASE and not job.again
         if first and shared is not None and not self._patiently(lambda: shared.owns(self._trial_id)):
             return False
-        self.folder.record(outcome, again=job.again)
+        self._keep(job, outcome)
         if not job.again:
             self._patiently(lambda: self._publish(number))
         if number is not None and first:
             told = self.folder.result(number) or outcome  # another machine's result, if it was first
             self._patiently(lambda: tell(self._study, number, told))
         return True
+
+    def _keep(self, job: Job, outcome: Result) -> None:
+        """Record a result, and keep the checkpoints of the best ones."""
+        keep = self.settings.keep
+        self.folder.record(outcome, again=job.again, keep=keep > 0 and outcome.is_whole)
+        if keep > 0 and outcome.is_whole:
+            # Whatever is not kept any more was worse than what is.
+            best = [result.number for result in order(self.folder, self.folder.kept_trials()) if result.is_whole]
+            self.folder.keep_only([*OF_BASE, *best[:keep]])
 
     def write_best(self, counter: Counter | None) -> None:
         """Write the best network so far as a spec file; see ``ranking.write_best``."""
