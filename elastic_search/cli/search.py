@@ -101,13 +101,13 @@ def search(
 ) -> None:
     """Search a space for the Elastic network with the best short-trained proxy at the cost of the base.
 
-    SPACE is a shipped space (resnext50, resnext50_blocks, dla_x60, densenet201, demo) or a space file (.toml). Every
-    proposed network lies in the band of the file, checked on the full network at its target input size. The search
-    first measures how long an epoch takes and prints how many trials fit into the budget. Run the same command again to
-    resume an interrupted run, or give its folder, runs/NAME, as SPACE; a finished run is shown, not overwritten. Ctrl-C
-    or SIGTERM stops after the current epoch, a second one at once. With --targets, one band is searched after another,
-    each with an equal share of the time, and the table shows the best network of each band. Needs the 'search' extra,
-    and 'cluster' for --storage.
+    SPACE is a shipped space (resnext50, resnext50_cpu, resnext50_blocks, dla_x60, densenet201, demo) or a space
+    file (.toml). Every proposed network lies in the band of the file, checked on the full network at its target
+    input size. The search first measures how long an epoch takes and prints how many trials fit into the budget.
+    Run the same command again to resume an interrupted run, or give its folder, runs/NAME, as SPACE; a finished run
+    is shown, not overwritten. Ctrl-C or SIGTERM stops after the current epoch, a second one at once. With
+    --targets, one band is searched after another, each with an equal share of the time, and the table shows the
+    best network of each band. Needs the 'search' extra, and 'cluster' for --storage.
     """
     from pathlib import Path
 

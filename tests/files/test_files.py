@@ -141,7 +141,7 @@ def test_recipe_of_a_file_reaches_the_training():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ("demo", "resnext50", "dla_x60", "densenet201"))
+@pytest.mark.parametrize("name", shipped_spaces())
 def test_shipped_spaces_rank_on_validation_scenes(name):
     assert parse_space(shipped_spaces()[name].read_text(), name, name).training.ranked_on == "val"
 
@@ -237,7 +237,9 @@ def test_space_file_means_what_it_says():
     assert plan.space.splits == (parse_split("1"), parse_split("1/2,1/2"))
 
 
-@pytest.mark.parametrize("name", ("demo", "resnext50", pytest.param("resnext50_blocks", marks=pytest.mark.slow)))
+@pytest.mark.parametrize(
+    "name", ("demo", "resnext50", "resnext50_cpu", pytest.param("resnext50_blocks", marks=pytest.mark.slow))
+)
 def test_shipped_space_loads_by_bare_name_and_is_not_empty(name):
     assert name in shipped_spaces()
     plan = load_space(name)
