@@ -98,6 +98,8 @@ STUDIES = {
             "adamw 0.01": {"learning_rate": 0.01},
             "sgd 0.2": SGD | {"learning_rate": 0.2},
             "muon 0.1, zero_init_last": _MUON | {"zero_init_last": True},
+            "muon 0.2, zero_init_last": _MUON | {"learning_rate": 0.2, "zero_init_last": True},
+            "adamw 0.02, zero_init_last": {"learning_rate": 0.02, "zero_init_last": True},
             "muon 0.1, cosine": _MUON | {"schedule": "cosine"},
             "muon 0.1, no smoothing": _MUON | {"label_smoothing": 0.0},
             "muon 0.1, smallest 12": _MUON | {"smallest_object": 12},
@@ -218,13 +220,13 @@ def main() -> None:
                     said = f"{line['accuracy']:.1%} on val, {line['cpu_seconds']:.0f} CPU-s"
                     print(f"{setting}, {network}, seed {seed}: {said}", flush=True)
         going = sorted(going, key=mean, reverse=True)[: args.keep] if seed == 0 else going
-    report(settings, list(networks), found)
+    report(settings, [name for name in networks if any(found(setting, name) for setting in settings)], found)
 
 
 def report(settings: list[str], networks: list[str], found: Any) -> None:
     """Print means over seeds with their intervals, the best setting first."""
     lines = {setting: [found(setting, network) for network in networks] for setting in settings}
-    lines = {setting: each for setting, each in lines.items() if all(each)}
+    lines = {setting: each for setting, each in lines.items() if each and all(each)}
 
     def over(setting: str) -> list[float]:
         """For each seed, the mean over the networks."""
