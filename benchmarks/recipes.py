@@ -118,7 +118,7 @@ STUDIES = {
         "dla_x60",
         (3, 1, 3, 1),
         ("1/2,1/2", "1/4,3/4", "1/4,3/4"),
-        _SHORT | {"train_images": 3000, "epochs": 4, "smallest_object": 12},
+        _SHORT | {"train_images": 3000, "epochs": 8, "smallest_object": 12},
         {"today": TODAY, "muon 0.1": _MUON, "adamw 0.02": _ADAMW},
     ),
     "densenet201": Study(
