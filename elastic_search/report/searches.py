@@ -158,7 +158,13 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     return Report(title, fields, shown, notes, head, "search --targets").without(*SPARE)
 
 
-def curves_report(name: str, trial: str, recorded: list[float], again: list[float], differing: list[str]) -> Report:
+GPU_TOLERANCE = 0.03
+"""Most by which a training on a GPU may end with another accuracy than it is recorded with, and count as reproduced."""
+
+
+def curves_report(
+    name: str, trial: str, recorded: list[float], again: list[float], differing: list[str], tolerance: float = 0.0
+) -> Report:
     """What ``reproduce`` reports: the accuracy after every epoch, as recorded and when repeated.
 
     Args:
@@ -167,6 +173,7 @@ def curves_report(name: str, trial: str, recorded: list[float], again: list[floa
         recorded: the recorded curve.
         again: the curve of the repeated training.
         differing: versions that have changed since.
+        tolerance: see ``reproduced``.
     """
     pairs, same = zip(recorded, again, strict=True), recorded == again
     rows = [
@@ -176,8 +183,24 @@ def curves_report(name: str, trial: str, recorded: list[float], again: list[floa
     fields += [Field("accuracy_again", "again", "percent"), Field("equal", "equal", "check")]
     number = None if trial in ("base", "scaled") else int(trial)
     head = {"run": name, "trial": number, "equal": same, "recorded": recorded, "again": again, "differing": differing}
-    title = f"Trial {trial} of run {name}: {'reproduced' if same else 'differs'}"
-    return Report(title, fields, rows, head=head, form="reproduce")
+    within = f"reproduced within {100 * tolerance:g} points" if reproduced(recorded, again, tolerance) else "differs"
+    title = f"Trial {trial} of run {name}: {'reproduced' if same else within}"
+    notes = []
+    if tolerance:
+        notes = [f"on a GPU the order of sums varies: accuracies after the last epoch may be {100 * tolerance:g} points "
+                 "apart"]  # fmt: skip
+    return Report(title, fields, rows, head=head, notes=notes, form="reproduce")
+
+
+def reproduced(recorded: list[float], again: list[float], tolerance: float) -> bool:
+    """Whether two curves count as of the same training: equal, or with last accuracies that are nearly so.
+
+    Args:
+        recorded: accuracy after every epoch.
+        again: the same, when repeated.
+        tolerance: between the last accuracies; 0 asks for equal curves.
+    """
+    return recorded == again or (tolerance > 0 and abs(recorded[-1] - again[-1]) <= tolerance)
 
 
 def plan_report(run: Run, fits: Forecast) -> Report:

@@ -161,7 +161,7 @@ class Streamed:
         images = self._pending.pop(step).result().to(self._device, non_blocking=True)
         if self._device.type == "cuda":
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            event.record()
+            event.record(torch.cuda.current_stream(self._device))
             self._copied[step % len(self._buffers)] = event
         at = self._draws.order[step * self._batch : (step + 1) * self._batch]
         moves = () if self._draws.moves is None else (self._draws.moves[at],)

@@ -58,7 +58,8 @@ class CudaRecorder:
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         torch.cuda.synchronize(self._device)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
+        # What other threads do (reading batches, writing a checkpoint) is not part of it.
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             step()
         self._graph = graph
         return graph.replay

@@ -79,6 +79,8 @@ class Loop:
     ) -> None:
         self.training, self.device, self.setting = training, device, setting
         self.layout = setting.layout or ("channels_last" if device.type == "cpu" else "contiguous")
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # pinned memory and new streams are of the current one
         self.layout_is_measured = setting.layout is not None or device.type != "cuda"
         self._room = Room(device, setting.trainers)
         self.train, self.resident = self._room.placed(train, LAYOUTS[self.layout])
