@@ -69,7 +69,7 @@ def test_batches_from_the_map_train_the_same_bit_for_bit(monkeypatch):
     assert not streaming.resident
     assert losses == others
     assert torch.equal(weights(one), weights(other))
-    assert torch.equal(of.hits(one.tested(), of.ranked), streaming.hits(other.tested(), streaming.ranked))
+    assert torch.equal(of.predictions(one.tested(), of.ranked), streaming.predictions(other.tested(), streaming.ranked))
 
 
 def test_nothing_waits_for_the_device_between_the_steps(monkeypatch):
@@ -101,13 +101,13 @@ def test_shift_and_average_change_the_training():
     assert not torch.equal(plain, weights(trained(replace(TRAINING, shift=2))[0]))
     averaged, _, of = trained(replace(TRAINING, ema=0.9))
     assert torch.equal(plain, weights(averaged))  # the average is tested, and trains nothing
-    own = of.hits(averaged.net.eval(), of.ranked)
+    own = of.predictions(averaged.net.eval(), of.ranked)
     kept = averaged.average.weights["stem.conv1.weight"]
     assert not torch.equal(kept, averaged.net.state_dict()["stem.conv1.weight"])
     images = of.normalised(of.ranked.images)
     with torch.no_grad():
         assert not torch.equal(averaged.tested()(images), averaged.net(images))
-    assert own.shape == of.hits(averaged.tested(), of.ranked).shape
+    assert own.shape == of.predictions(averaged.tested(), of.ranked).shape
 
 
 def test_average_follows_the_weights_with_a_short_memory_at_first():
@@ -138,7 +138,7 @@ def test_training_with_an_average_is_resumed_bit_for_bit(training):
     for one in (resumed, whole):
         one.state["seconds"] = 0.0
     assert resumed.state == whole.state
-    assert torch.equal(resumed.right, whole.right)
+    assert torch.equal(resumed.predictions, whole.predictions)
     kept, expected = resumed._trainee.average.weights, whole._trainee.average.weights
     assert all(torch.equal(kept[key], expected[key]) for key in expected)
 
