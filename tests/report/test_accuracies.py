@@ -1,12 +1,18 @@
 """How sure an accuracy is, and which rows of a search it tells apart."""
 
+from dataclasses import replace
 from math import sqrt
 
 import pytest
 
+from elastic_search.files import parse_space
 from elastic_search.recipes import Training
 from elastic_search.recipes.scenes import scenes_about
 from elastic_search.report.accuracies import accuracy_fields, accuracy_notes, spread_note, standard_error
+from elastic_search.report.searches import row_dict
+from elastic_search.search.store.ranking import Row
+from elastic_search.search.store.result import Result
+from tests.staging import SPACE
 
 RANKED_ON_VAL = scenes_about(Training(val_images=500, test_images=1000), 64)
 RANKED_ON_TEST = scenes_about(Training(test_images=1000), 64)
@@ -84,3 +90,16 @@ def test_title_and_notes_name_the_metric_that_ranks():
     images, warning, _ = accuracy_notes(rows, RANKED_ON_VAL, "balanced_accuracy")
     assert "of test bal acc (resampled, of 1,000 images)" in images
     assert "of val bal acc (2.2%" in warning
+
+
+@pytest.mark.parametrize(("shown", "expected"), ((0.5, 0.04 * sqrt(250 / 1000)), (None, None)))
+def test_error_of_another_metric_is_the_recorded_one_scaled_to_the_images_shown(shown, expected):
+    text = SPACE + '[proxy]\nval_images = 250\ntest_images = 1000\nmetric = "f1"\n'
+    space = parse_space(text, "small", "small.toml")
+    base = space.space.base
+    result = Result(None, None, "a", 10, 20, 0, 0.5, {}, 1.0, test_accuracy=shown, standard_error=0.04)
+    record = row_dict(Row("base", result, base, 0.0), space)
+    assert record["ranked_error"] == 0.04
+    assert record["standard_error"] == (None if expected is None else pytest.approx(expected))
+    plain = row_dict(Row("base", replace(result, standard_error=None), base, 0.0), space)
+    assert plain["ranked_error"] == standard_error(0.5, 250)
