@@ -226,8 +226,10 @@ KEYS = {
     "test_accuracy": Key(
         "fraction?", "on test scenes, or at the end on val/; null where `accuracy` is on these images"
     ),
-    "ranked_error": Key("fraction?", "one standard error of `accuracy`, Wilson; resampled if another `metric` ranks"),
-    "standard_error": Key("fraction?", "the same of `test_accuracy`, else of `accuracy`; null without either"),
+    "ranked_error": Key("fraction?", "the same as `standard_error`, of `accuracy`"),
+    "standard_error": Key(
+        "fraction?", "one, Wilson's (resampled for another `metric`), of `test_accuracy`, else of `accuracy`"
+    ),
     "accuracy_by_size": Key("fractions by name?", "top-1 accuracy for small, medium and large objects"),
     "curve": Key("fractions?", "accuracy after every epoch"),
     "seeds": Key("integer", "seeds it was trained with", "seeds"),

@@ -14,7 +14,7 @@ sys.path.insert(0, str(BENCHMARKS := Path(__file__).parents[2] / "benchmarks"))
 
 import recipes
 
-CHOSEN = {"cpu": "resnext50_cpu", "long": "resnext50"}
+CHOSEN = {"cpu": "resnext50_cpu", "long": "resnext50", "dla_x60": "dla_x60"}
 """Studies that decided a space's recipe."""
 
 STEPS = (
@@ -51,7 +51,10 @@ def test_shipped_recipe_is_the_best_of_three_seeds(study, capsys, monkeypatch):
     assert int(seeds) >= 3
     plan, of = load_space(CHOSEN[study]), recipes.STUDIES[study]
     proxy, training = of.recipe(setting)
-    assert {key: getattr(plan.training, key) for key in STEPS} == {key: getattr(training, key) for key in STEPS}
+    of_family = {
+        key for key in STEPS if key != "zero_init_last" or "resnext" in of.space
+    }  # only ResNeXt has such norms
+    assert all(getattr(plan.training, key) == getattr(training, key) for key in of_family)
     if study == "cpu":  # the others were made smaller than what they decide
         assert plan.proxy == proxy
         assert (plan.training.batch, plan.training.smallest_object) == (training.batch, training.smallest_object)
