@@ -182,8 +182,8 @@ def curves_report(
     title = f"Trial {trial} of run {name}: {'reproduced' if same else within}"
     notes = []
     if tolerance:
-        notes = [f"on a GPU the order of sums varies: accuracies after the last epoch may be {100 * tolerance:g} points "
-                 "apart"]  # fmt: skip
+        apart = f"{100 * tolerance:g} points apart"
+        notes = [f"on a GPU the order of sums varies: accuracies after the last epoch may be {apart}"]
     return Report(title, fields, rows, head=head, notes=notes, form="reproduce")
 
 
