@@ -232,6 +232,11 @@ class Trainee:
         """Steps that take longer than those after them."""
         return self._step.first
 
+    @property
+    def state(self) -> str:
+        """How steps are run; see ``Step.state``."""
+        return self._step.state
+
     def begin(self) -> None:
         """Make ready for an epoch."""
         self.net.train()
