@@ -205,6 +205,8 @@ class Loop:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images [B, C, S, S] of bytes as floats with mean 0 and deviation 1, in the layout."""
+        if self.device.type == "mps":  # multiplies no bytes by floats
+            images = images.float()
         return torch.addcmul(self._offset, images, self._scale).contiguous(memory_format=LAYOUTS[self.layout])
 
 
