@@ -135,8 +135,7 @@ def test_what_comes_from_a_gpu_is_written_in_a_thread_once_it_has_arrived(monkey
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the stream")
     kept = {"net": {"weight": torch.arange(5.0)}}
-    content = checkpoint._in_thread(kept, CPU).result().getvalue()
+    content = checkpoint._in_thread(kept, CPU).result()
     assert events == ["recorded on the stream", "arrived"]
-    assert torch.equal(
-        torch.load(io.BytesIO(content.getvalue()), weights_only=True)["net"]["weight"], kept["net"]["weight"]
-    )
+    content.seek(0)
+    assert torch.equal(torch.load(content, weights_only=True)["net"]["weight"], kept["net"]["weight"])
