@@ -187,8 +187,8 @@ def curves_report(
     title = f"Trial {trial} of run {name}: {'reproduced' if same else within}"
     notes = []
     if tolerance:
-        points = f"{100 * tolerance:g} points"
-        notes = [f"on a GPU the order of sums varies: accuracies after the last epoch may be {points} apart"]
+        apart = f"{100 * tolerance:g} points apart"
+        notes = [f"on a GPU the order of sums varies: accuracies after the last epoch may be {apart}"]
     return Report(title, fields, rows, head=head, notes=notes, form="reproduce")
 
 

@@ -205,6 +205,8 @@ class Loop:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Images [B, C, S, S] of bytes as floats with mean 0 and deviation 1, in the layout."""
+        if self.device.type == "mps":  # multiplies no bytes by floats
+            images = images.float()
         return torch.addcmul(self._offset, images, self._scale).contiguous(memory_format=LAYOUTS[self.layout])
 
 
@@ -231,6 +233,11 @@ class Trainee:
     def first_steps(self) -> int:
         """Steps that take longer than those after them."""
         return self._step.first
+
+    @property
+    def state(self) -> str:
+        """How steps are run; see ``Step.state``."""
+        return self._step.state
 
     def begin(self) -> None:
         """Make ready for an epoch."""

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from elastic_search.recipes import Training
+from elastic_search.train import checkpoint
 from elastic_search.train.checkpoint import STATE_FILE, DamagedError, from_bytes, snapshot, to_bytes
 from elastic_search.train.ema import Average
 from elastic_search.train.optim import make_optimizer, set_learning_rate
@@ -119,3 +120,22 @@ def test_state_is_plain_json_beside_the_tensors():
     net = network()
     with zipfile.ZipFile(io.BytesIO(to_bytes(net, stepped(net, Training()), STATE))) as file:
         assert json.loads(file.read(STATE_FILE)) == STATE
+
+
+def test_what_comes_from_a_gpu_is_written_in_a_thread_once_it_has_arrived(monkeypatch):
+    events = []
+
+    class Event:
+        def record(self, stream):
+            events.append(f"recorded on {stream}")
+
+        def synchronize(self):
+            events.append("arrived")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: "the stream")
+    kept = {"net": {"weight": torch.arange(5.0)}}
+    content = checkpoint._in_thread(kept, CPU).result()
+    assert events == ["recorded on the stream", "arrived"]
+    content.seek(0)
+    assert torch.equal(torch.load(content, weights_only=True)["net"]["weight"], kept["net"]["weight"])

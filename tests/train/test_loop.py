@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from dataclasses import replace
 from fractions import Fraction
 
@@ -14,6 +15,7 @@ from elastic_search.train import batches, loop
 from elastic_search.train.ema import Average
 from elastic_search.train.loop import LAYOUTS, Loop, Setting
 from elastic_search.train.run import Run
+from tests.train.staging import Recorder
 
 CPU = torch.device("cpu")
 TRAINING = Training(epochs=2, batch=10, learning_rate=0.002)
@@ -70,6 +72,25 @@ def test_batches_from_the_map_train_the_same_bit_for_bit(monkeypatch):
     assert losses == others
     assert torch.equal(weights(one), weights(other))
     assert torch.equal(of.predictions(one.tested(), of.ranked), streaming.predictions(other.tested(), streaming.ranked))
+
+
+@pytest.mark.parametrize("fault", (None, RuntimeError("not permitted")))
+def test_recorded_steps_train_the_same_bit_for_bit(monkeypatch, fault):
+    """With a stand-in for the GPU, on which all that a step reads must lie in place."""
+    training = replace(TRAINING, shift=1, ema=0.9, optimizer="muon")
+    one, losses, _ = trained(training)
+    recorder = Recorder(fault)
+    monkeypatch.setattr(loop, "recorder_for", lambda device, mode: recorder)
+    with pytest.warns(RuntimeWarning, match="not permitted") if fault else nullcontext():
+        other, others, _ = trained(training)
+    assert recorder.calls[:4] == ["run", "run", "run", "record"]
+    assert recorder.calls.count("replay") == (0 if fault else 9)
+    assert losses == others
+    assert torch.equal(weights(one), weights(other))
+    kept, expected = other.average.weights, one.average.weights
+    assert all(torch.equal(kept[key], expected[key]) for key in expected)
+    other.close()
+    assert recorder.freed
 
 
 def test_nothing_waits_for_the_device_between_the_steps(monkeypatch):
