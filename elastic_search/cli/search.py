@@ -69,6 +69,8 @@ ENDINGS = {
 )
 @click.option("--trainers-per-gpu", type=click.IntRange(1, 16), metavar="N", help="Training processes on each GPU, "
               "where one does not fill it; --workers auto counts them.")  # fmt: skip
+@option("--graph", type=click.Choice(("auto", "off")), default="auto", help="Whether training steps on CUDA are "
+        "recorded as a CUDA graph: wherever that is possible, or never.")  # fmt: skip
 @option("--keep", type=click.IntRange(0, 1000), default=5, help="Number of trials, the best ones, whose trained "
         "proxies are kept, with those of the base.")  # fmt: skip
 @click.option("--storage", metavar="URL", help="PostgreSQL database of a study shared by several machines; run the "
@@ -95,19 +97,20 @@ def search(
     device: str,
     workers: int | Literal["auto"],
     trainers_per_gpu: int | None,
+    graph: str,
     keep: int,
     storage: str | None,
     fmt: str,
 ) -> None:
     """Search a space for the Elastic network with the best short-trained proxy at the cost of the base.
 
-    SPACE is a shipped space (resnext50, resnext50_blocks, dla_x60, densenet201, demo) or a space file (.toml). Every
-    proposed network lies in the band of the file, checked on the full network at its target input size. The search
-    first measures how long an epoch takes and prints how many trials fit into the budget. Run the same command again to
-    resume an interrupted run, or give its folder, runs/NAME, as SPACE; a finished run is shown, not overwritten. Ctrl-C
-    or SIGTERM stops after the current epoch, a second one at once. With --targets, one band is searched after another,
-    each with an equal share of the time, and the table shows the best network of each band. Needs the 'search' extra,
-    and 'cluster' for --storage.
+    SPACE is a shipped space (resnext50, resnext50_cpu, resnext50_blocks, dla_x60, densenet201, demo) or a space
+    file (.toml). Every proposed network lies in the band of the file, checked on the full network at its target
+    input size. The search first measures how long an epoch takes and prints how many trials fit into the budget.
+    Run the same command again to resume an interrupted run, or give its folder, runs/NAME, as SPACE; a finished run
+    is shown, not overwritten. Ctrl-C or SIGTERM stops after the current epoch, a second one at once. With
+    --targets, one band is searched after another, each with an equal share of the time, and the table shows the
+    best network of each band. Needs the 'search' extra, and 'cluster' for --storage.
     """
     from pathlib import Path
 
@@ -149,7 +152,7 @@ def search(
         from elastic_search.search.store.ranking import curve
         from elastic_search.search.trials.loop import Settings
         from elastic_search.train.device import choose_device, describe, one_thread, torch_version, usable_cores
-        from elastic_search.train.trainers import MOST, trainers
+        from elastic_search.train.trainers import MOST, sharing, trainers
 
         address = storage and checked_url(storage)
         chosen = choose_device(device)
@@ -170,7 +173,8 @@ def search(
             cautions.append("on a GPU, equal seeds give only nearly equal accuracies")
         runs = []
         for of, one in plans.items():
-            evaluator = Named(PROXY_EVALUATOR, {"recipe": one.recipe, "device": device, **job})
+            told = {"device": device, "graph": graph, "trainers": sharing(number, chosen)}
+            evaluator = Named(PROXY_EVALUATOR, {"recipe": one.recipe, **told, **job})
             runs.append(Run(one, RunFolder(Path(root), of), settings, evaluator, about, Progress(*cautions), stop))
         total = seconds
         if seconds is not None and until is not None:

@@ -34,6 +34,7 @@ from elastic_search.files.schema import (
     too_deep,
 )
 from elastic_search.recipes import Data, Proxy, Training
+from elastic_search.recipes.training import Metric, Optimizer, Schedule
 
 MAX_PIXELS = 4_000_000_000
 _CONVENTIONS = tuple(dict.fromkeys((FVCORE.name, *CONVENTIONS)))
@@ -72,12 +73,18 @@ class _ProxyModel(Strict):
     test_images: Annotated[int, Field(strict=True, ge=10, le=1_000_000)] = Training.test_images
     smallest_object: Annotated[int, Field(strict=True, ge=12, le=512)] = Training.smallest_object
     batch: Annotated[int, Field(strict=True, ge=2, le=65_536)] = Training.batch
-    optimizer: Literal["adamw", "muon"] = Training.optimizer
+    optimizer: Optimizer = Training.optimizer
     learning_rate: Annotated[float, Field(gt=0, le=100)] = Training.learning_rate
     adamw_lr: Annotated[float, Field(gt=0, le=100)] = Training.adamw_lr
     weight_decay: Annotated[float, Field(ge=0, le=1)] = Training.weight_decay
     pct_start: Annotated[float, Field(ge=0, le=1)] = Training.pct_start
     zero_init_last: Annotated[bool, Field(strict=True)] = Training.zero_init_last
+    shift: Annotated[int, Field(strict=True, ge=0, le=512)] = Training.shift
+    ema: Annotated[float, Field(ge=0, lt=1)] = Training.ema
+    schedule: Schedule = Training.schedule
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Training.momentum
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Training.label_smoothing
+    metric: Metric = Training.metric
 
     @model_validator(mode="after")
     def _in_reach(self) -> _ProxyModel:
@@ -91,6 +98,9 @@ class _ProxyModel(Strict):
                 f"smallest_object {self.smallest_object}: must be smaller than the largest object, "
                 f"{9 * self.input // 10} px at input {self.input}"
             )
+        # The border is reflected, and a reflection is at most as wide as what is reflected.
+        if self.shift >= self.input:
+            raise ValueError(f"shift {self.shift}: must be smaller than input, {self.input} px")
         pixels = self.train_images * self.input**2
         if pixels > MAX_PIXELS:
             raise ValueError(

@@ -6,7 +6,7 @@ The proxy has the network's depths, splits and resampling, but is narrower and t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
@@ -33,13 +33,20 @@ from elastic_search.search.evaluator import (
 )
 from elastic_search.tasks import classification
 from elastic_search.train.checkpoint import DamagedError
-from elastic_search.train.device import choose_device, one_thread
-from elastic_search.train.loop import DivergedError, Loop
+from elastic_search.train.device import choose_device, tuned
+from elastic_search.train.graph import GraphMode
+from elastic_search.train.loop import DivergedError, Loop, Setting
 from elastic_search.train.run import Run
 
 
 def make(
-    recipe: Mapping[str, Any], device: str = "auto", worker: int = 0, data: Mapping[str, Any] | None = None
+    recipe: Mapping[str, Any],
+    device: str = "auto",
+    worker: int = 0,
+    data: Mapping[str, Any] | None = None,
+    layout: str | None = None,
+    graph: GraphMode = "auto",
+    trainers: int = 1,
 ) -> ProxyEvaluator:
     """Make the evaluator that a job names, from plain JSON.
 
@@ -48,6 +55,9 @@ def make(
         device: see ``choose_device``.
         worker: number of the process.
         data: images of the user's own, as ``on_images`` gives it; by default the embedded scenes.
+        layout: see ``ProxyEvaluator.chosen``.
+        graph: see ``train.loop.Setting``.
+        trainers: processes that share the device.
 
     Raises:
         EnvironmentFault: if the device cannot be used.
@@ -55,7 +65,10 @@ def make(
     """
     proxy, training = recipe_from(recipe)
     images = None if data is None else opened(data)
-    return ProxyEvaluator(proxy, training, choose_device(device, worker), images)
+    chosen = choose_device(device, worker)
+    # What was measured on a GPU says nothing of another device, on which a run may go on.
+    setting = Setting(layout if chosen.type == "cuda" else None, graph, trainers=trainers)
+    return ProxyEvaluator(proxy, training, chosen, images, setting)
 
 
 class ProxyEvaluator:
@@ -69,19 +82,38 @@ class ProxyEvaluator:
         device: holds images and weights.
         data: images to train on, of the proxy's input size; by default the embedded scenes, the same in all runs, so
             that their accuracies can be compared.
+        setting: how the device is used.
     """
 
-    def __init__(self, proxy: Proxy, training: Training, device: torch.device, data: Dataset | None = None) -> None:
+    def __init__(
+        self,
+        proxy: Proxy,
+        training: Training,
+        device: torch.device,
+        data: Dataset | None = None,
+        setting: Setting = Setting(),  # noqa: B008  # frozen
+    ) -> None:
         self.proxy, self.training = proxy, training
         data = SceneData(training, proxy.input) if data is None else data
         self.about = data.about
         ranked = data.examples("rank")
-        self._groups = ranked.groups
-        self._loop = Loop(training, data.examples("train"), ranked, device)
+        self._groups, self._labels = ranked.groups, ranked.labels
+        self._loop = Loop(training, data.examples("train"), ranked, device, setting)
         # Shown for networks trained to the end, never ranked by.
         shown = "final" in self.about.images and not self.about.sealed
-        self._final = data.examples("final").to(device) if shown else None
+        self._final = self._loop.placed(data.examples("final")) if shown else None
         self._data = data
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The layout in memory that ``pace`` has found to be the faster one on a GPU, as argument of ``make``."""
+        measured = self._loop.device.type == "cuda" and self._loop.layout_is_measured
+        return {"layout": self._loop.layout} if measured else {}
+
+    @property
+    def resident(self) -> bool:
+        """Whether the training images are kept on the device; otherwise batches go there one by one."""
+        return self._loop.resident
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
@@ -89,24 +121,30 @@ class ProxyEvaluator:
         identity = self._identity(proxy, seed)
         with self._training():
             run = Run(proxy, seed, self._loop, identity, monitor.checkpoint)
-            while not run.state["curve"] or self._goes_on(run, monitor):
-                run.epoch(monitor.step)
-            right = run.right.cpu()
-            is_whole = len(run.state["curve"]) == self.training.epochs
-            test = run.accuracy(self._final) if is_whole and self._final is not None else None
+            with closing(run):
+                while not run.state["curve"] or self._goes_on(run, monitor):
+                    run.epoch(monitor.step)
+                predicted = run.predictions.cpu()
+                is_whole = len(run.state["curve"]) == self.training.epochs
+                test = run.accuracy(self._final) if is_whole and self._final is not None else None
         groups, names = self._groups, self.about.groups
+        right, metric = predicted == self._labels, self.training.metric
         of_groups = {} if groups is None else classification.accuracy_by_group(right, groups, names)
+        of_classes = classification.accuracy_by_class(predicted, self._labels, len(self.about.classes))
+        # That of an accuracy follows from the accuracy.
+        error = None if metric == "accuracy" else classification.standard_error(metric, predicted, self._labels)
         edge, curve = self.proxy.input, run.state["curve"]
         count = tally(proxy.graph(), Shape(proxy.in_channels, edge, edge), MACS)
-        return Score(curve[-1], of_groups, run.state["seconds"], count.total, count.params, curve, test)
+        return Score(
+            curve[-1], of_groups, run.state["seconds"], count.total, count.params, curve, test, of_classes, error
+        )
 
     def final(self, spec: Spec, seed: int, checkpoint: bytes) -> float:
-        """Share of the final images that the proxy of ``spec`` classifies correctly after its whole training."""
+        """The recipe's metric on the final images of the proxy of ``spec`` after its whole training."""
         if self._final is None:
-            self._final = self._data.examples("final").to(self._loop.device)
+            self._final = self._loop.placed(self._data.examples("final"))
         proxy = self._proxy(spec)
-        with self._training():
-            run = Run(proxy, seed, self._loop, self._identity(proxy, seed), checkpoint)
+        with self._training(), closing(Run(proxy, seed, self._loop, self._identity(proxy, seed), checkpoint)) as run:
             if len(run.state["curve"]) != self.training.epochs:
                 raise DamagedError("it is of another training")
             return run.accuracy(self._final)
@@ -139,7 +177,7 @@ class ProxyEvaluator:
     def _training(self) -> Iterator[None]:
         """A context for a training, whose faults become the errors that the search knows."""
         try:
-            with one_thread(self._loop.device):
+            with tuned(self._loop.device):
                 yield
         except DamagedError as error:
             raise DamagedCheckpointError(str(error)) from None

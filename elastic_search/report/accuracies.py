@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import hypot, sqrt
+from statistics import median, stdev
 from typing import TYPE_CHECKING
 
 from elastic_search.report.emit import Field, Record
 
 if TYPE_CHECKING:
     from elastic_search.recipes import About, Split
+    from elastic_search.recipes.training import Metric
 
 OPTIMISTIC = "ranked on these {}, so the first row's accuracy is optimistic; {} ranks on others"
 APART = 2.0  # standard errors of a difference from which on two rows are told apart: about 95 %
 MOST_NAMED = 6
+FEWEST = 3  # networks from which on their accuracies have a spread
+SHORT = {"accuracy": "acc", "balanced_accuracy": "bal acc", "f1": "F1"}
+LONG = {"accuracy": "top-1", "balanced_accuracy": "balanced accuracy", "f1": "macro F1"}
 NAMES = {"base": "the base", "base*": "the base", "scaled": "the scaled base"}
 
 
@@ -25,34 +30,38 @@ def standard_error(accuracy: float, images: int) -> float:
     return sqrt(accuracy * (1 - accuracy) / images + 1 / (4 * images**2)) / (1 + 1 / images)
 
 
-def accuracy_title(about: About, split: Split) -> str:
+def accuracy_title(about: About, split: Split, metric: Metric = "accuracy") -> str:
     """Title of the column of the accuracy on a split: "val acc" for a split called val or val/."""
     if "final" not in about.images and not about.sealed:
-        return "proxy acc"
+        return f"proxy {SHORT[metric]}"
     name = about.splits[split].removesuffix("/")
-    return f"{name if name.isalpha() else 'held-out'} acc"
+    return f"{name if name.isalpha() else 'held-out'} {SHORT[metric]}"
 
 
-def accuracy_fields(about: About) -> list[Field]:
+def accuracy_fields(about: About, metric: Metric = "accuracy") -> list[Field]:
     """Columns of accuracies: the one that ranks, then the one that is shown, with its standard error beside it.
 
     Where only some of the networks get the second one, the first has its standard error, too.
     """
-    ranked, error = Field("accuracy", accuracy_title(about, "rank"), "percent"), Field("standard_error", "±", "percent")
+    ranked, error = (
+        Field("accuracy", accuracy_title(about, "rank", metric), "percent"),
+        Field("standard_error", "±", "percent"),
+    )
     if "final" not in about.images:
         return [ranked, error]
-    final = [Field("test_accuracy", accuracy_title(about, "final"), "percent"), error]
+    final = [Field("test_accuracy", accuracy_title(about, "final", metric), "percent"), error]
     return [ranked, *([Field("ranked_error", "±", "percent")] if about.sealed else []), *final]
 
 
-def accuracy_notes(rows: Sequence[Record], about: About) -> list[str]:
+def accuracy_notes(rows: Sequence[Record], about: About, metric: Metric = "accuracy") -> list[str]:
     """What the standard errors are of, and which of a run's rows they tell apart; a base is the first row."""
     has_final = "final" in about.images
     own = ("images", "rank_on in [data]") if about.sealed else ("scenes", "val_images in [proxy]")
     notes = [] if has_final else [OPTIMISTIC.format(*own)]
     key = "test_accuracy" if has_final else "accuracy"
     whole = [row for row in rows if row[key] is not None and row["place"] not in ("stopped", "failed")]
-    notes.append(images_note(about))
+    notes.append(images_note(about, metric))
+    notes += spread_note(rows, about, metric)
     if len(whole) < 2:
         return notes
     largest = sorted(row["standard_error"] for row in whole)[-2:]
@@ -61,12 +70,34 @@ def accuracy_notes(rows: Sequence[Record], about: About) -> list[str]:
     return notes
 
 
-def images_note(about: About) -> str:
+def spread_note(rows: Sequence[Record], about: About, metric: Metric = "accuracy") -> list[str]:
+    """A warning where the images that rank are too few to rank by; [] where they are not, or for under three networks.
+
+    That is where the standard error of the accuracy that ranks, the median over the networks, exceeds the standard
+    deviation of these accuracies: chance alone would spread them as far.
+    """
+    whole = [row for row in rows if row["accuracy"] is not None and row["place"] not in ("stopped", "failed")]
+    if len(whole) < FEWEST:
+        return []
+    error, spread = median(row["ranked_error"] for row in whole), stdev(row["accuracy"] for row in whole)
+    if error <= spread:
+        return []
+    return [
+        f"warning: the ranking is chance: one standard error of {accuracy_title(about, 'rank', metric)} "
+        f"({error:.1%}, of {about.images['rank']:,} images) exceeds the spread of the {len(whole)} networks "
+        f"({spread:.1%}, one standard deviation); rank on more images"
+    ]
+
+
+def images_note(about: About, metric: Metric = "accuracy") -> str:
     """What the standard errors are of."""
     splits: list[Split] = ["final" if "final" in about.images else "rank"]
     if about.sealed and splits == ["final"]:
         splits = ["rank", "final"]
-    of = ", ".join(f"{accuracy_title(about, split)} (Wilson, of {about.images[split]:,} images)" for split in splits)
+    how = "Wilson" if metric == "accuracy" else "resampled"
+    of = ", ".join(
+        f"{accuracy_title(about, split, metric)} ({how}, of {about.images[split]:,} images)" for split in splits
+    )
     return f"±: one standard error of {of}; the seed's spread is not in it"
 
 

@@ -208,13 +208,15 @@ KEYS = {
     "proxy_macs": Key("integer?", "`macs` of the proxy on its own input", "MACs"),
     "proxy_params": Key("integer?", "`params` of the proxy", "parameters"),
     "epochs": Key("integer", "epochs that were trained", "epochs"),
-    "accuracy": Key("fraction?", "top-1 accuracy of the proxy, by which it is ranked; the mean of several seeds"),
+    "accuracy": Key("fraction?", "top-1 accuracy of the proxy, or the `metric` that ranks; the mean of several seeds"),
     "test_accuracy": Key(
         "fraction?", "on test scenes, or at the end on val/; null where `accuracy` is on these images"
     ),
-    "ranked_error": Key("fraction?", "one standard error, Wilson, of `accuracy`"),
-    "standard_error": Key("fraction?", "one, Wilson, of `test_accuracy`, else of `accuracy`; null without either"),
-    "accuracy_by_size": Key("fractions by name?", "the same for small, medium and large objects"),
+    "ranked_error": Key("fraction?", "the same as `standard_error`, of `accuracy`"),
+    "standard_error": Key(
+        "fraction?", "one, Wilson's (resampled for another `metric`), of `test_accuracy`, else of `accuracy`"
+    ),
+    "accuracy_by_size": Key("fractions by name?", "top-1 accuracy for small, medium and large objects"),
     "curve": Key("fractions?", "accuracy after every epoch"),
     "seeds": Key("integer", "seeds it was trained with", "seeds"),
     "accuracies": Key("fractions?", "one for each seed; null with one seed"),

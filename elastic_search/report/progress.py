@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from elastic_search.report.accuracies import LONG
 from elastic_search.report.searches import plan_report
 from elastic_search.report.text import clock, dashed
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from elastic_search.search.store.result import Result
 
 SECONDS_BETWEEN_LINES = 60
+MEASURES = LONG | {"accuracy": "accuracy"}
 
 
 class Progress:
@@ -39,6 +41,7 @@ class Progress:
         self._base: float | None = None
         self._said = time.monotonic()
         self._live: Live | None = None
+        self.measure = MEASURES["accuracy"]
         self._asked_to_stop: Callable[[], str] = lambda: ""
 
     def note(self, what: str) -> None:
@@ -54,6 +57,7 @@ class Progress:
     def watching(self, run: Run, left: Callable[[], float | None]) -> Iterator[None]:
         """Show a live line on a terminal, starting with the accuracies known from earlier starts."""
         self._where, self.trials = run.title if run.settings.workers > 1 else run.device, run.settings.trials
+        self.measure = MEASURES[run.space.training.metric]
         known = {row.rank: row.result.accuracy for row in run.rows()}
         self._base, self._best, self.seconds_left = known.get("base"), known.get("1"), left
         if sys.stderr.isatty():
@@ -137,14 +141,16 @@ class Watched:
 
     def epoch(self, epoch: Epoch) -> None:
         self._progress.now(
-            self._worker, f"{self._name}: epoch {epoch.number}/{epoch.of}, accuracy {epoch.accuracy:.1%}"
+            self._worker,
+            f"{self._name}: epoch {epoch.number}/{epoch.of}, {self._progress.measure} {epoch.accuracy:.1%}",
         )
 
     def finished(self, result: Result, why: str) -> None:
         if result.accuracy is None:
             return self._progress.say(f"{self._name}: failed: {why}", alone=True)
         if why:
-            return self._progress.say(f"{self._name}: accuracy {result.accuracy:.1%}, {why}")
+            return self._progress.say(f"{self._name}: {self._progress.measure} {result.accuracy:.1%}, {why}")
         if not self._again:
             self._progress.scored(result.number, result.accuracy)
-        self._progress.say(f"{self._name}: accuracy {result.accuracy:.1%} in {result.seconds:.0f} s")
+        measured = f"{self._progress.measure} {result.accuracy:.1%}"
+        self._progress.say(f"{self._name}: {measured} in {result.seconds:.0f} s")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from elastic_search.arch.zoo import to_dict
 from elastic_search.report.accuracies import (
+    LONG,
     accuracy_fields,
     accuracy_notes,
     accuracy_title,
@@ -44,14 +45,14 @@ def search_report(run: Run, why: str) -> Report:
     rows, space = run.rows(), run.space
     fields = [Field("place", "#"), Field("trial", "trial", "number"), *_network_fields(space)]
     fields += [Field("proxy_macs", "proxy macs", "count"), Field("epochs", "epochs", "number")]
-    fields += accuracy_fields(space.images)
+    fields += accuracy_fields(space.images, space.training.metric)
     fields += [Field("seeds", "seeds", "number")] * any(row.result.seeds > 1 for row in rows)
     fields.append(Field("seconds", "s", "seconds"))
     shown = [_shown(row, space) for row in rows]
     notes = [
         proxy_text(space),
         *_base_notes(rows, space),
-        *accuracy_notes(shown, space.images),
+        *accuracy_notes(shown, space.images, space.training.metric),
         f"inside: {space.band}",
     ]
     notes += [TRAINED] * any(row.spec.trained_filters for row in rows)
@@ -84,7 +85,11 @@ def _base_notes(rows: list[Row], space: SearchSpace) -> list[str]:
 
 def _errors(row: Row, space: SearchSpace) -> tuple[float | None, float | None]:
     """Standard errors of the accuracy that ranks, and of the one that is shown."""
-    images = space.images.images
+    images, own = space.images.images, row.result.standard_error
+    if own is not None:
+        # The images that are shown have the same classes in about the same shares, so the error goes by their number.
+        shown = own * (images["rank"] / images["final"]) ** 0.5 if "final" in images else own
+        return own, shown if row.result.test_accuracy is not None or "final" not in images else None
 
     def error(accuracy: float | None, split: Split) -> float | None:
         return None if accuracy is None else standard_error(accuracy, images[split])
@@ -134,7 +139,7 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     spaces = [run.space for run in runs]
     first, shown, networks = spaces[0], list[Record](), list[Record]()
     fields = [Field("target", f"band {first.band.convention.name}", "count"), Field("trial", "trial", "number")]
-    fields += [*_network_fields(first), *accuracy_fields(first.images), Field("on", "front")]
+    fields += [*_network_fields(first), *accuracy_fields(first.images, first.training.metric), Field("on", "front")]
     for row in best:
         costs = [space.band for space in spaces] if row.band is None else [spaces[row.band].band]
         of_sweep = {
@@ -147,13 +152,19 @@ def sweep_report(name: str, runs: list[Run], best: list[Row]) -> Report:
     tolerance = f"bands: {float(100 * first.band.tolerance):g}% around each cost; the row without a band is the base"
     head = {"sweep": name, "networks": networks, "bands": [_document(run) for run in runs]}
     title = f"Sweep {name}: the best of {len(runs)} bands"
-    notes = [proxy_text(first), images_note(first.images), FRONT, tolerance]
+    notes = [proxy_text(first), images_note(first.images, first.training.metric), FRONT, tolerance]
     if any(row.rank == "scaled" for row in best):
         notes.append("without a trial: the base scaled to a band that it is not in; plain blocks, other depths")
     return Report(title, fields, shown, notes, head, "search --targets").without(*SPARE)
 
 
-def curves_report(name: str, trial: str, recorded: list[float], again: list[float], differing: list[str]) -> Report:
+GPU_TOLERANCE = 0.03
+"""Most by which a training on a GPU may end with another accuracy than it is recorded with, and count as reproduced."""
+
+
+def curves_report(
+    name: str, trial: str, recorded: list[float], again: list[float], differing: list[str], tolerance: float = 0.0
+) -> Report:
     """What ``reproduce`` reports: the accuracy after every epoch, as recorded and when repeated.
 
     Args:
@@ -162,6 +173,7 @@ def curves_report(name: str, trial: str, recorded: list[float], again: list[floa
         recorded: the recorded curve.
         again: the curve of the repeated training.
         differing: versions that have changed since.
+        tolerance: see ``reproduced``.
     """
     pairs, same = zip(recorded, again, strict=True), recorded == again
     rows = [
@@ -171,8 +183,24 @@ def curves_report(name: str, trial: str, recorded: list[float], again: list[floa
     fields += [Field("accuracy_again", "again", "percent"), Field("equal", "equal", "check")]
     number = None if trial in ("base", "scaled") else int(trial)
     head = {"run": name, "trial": number, "equal": same, "recorded": recorded, "again": again, "differing": differing}
-    title = f"Trial {trial} of run {name}: {'reproduced' if same else 'differs'}"
-    return Report(title, fields, rows, head=head, form="reproduce")
+    within = f"reproduced within {100 * tolerance:g} points" if reproduced(recorded, again, tolerance) else "differs"
+    title = f"Trial {trial} of run {name}: {'reproduced' if same else within}"
+    notes = []
+    if tolerance:
+        apart = f"{100 * tolerance:g} points apart"
+        notes = [f"on a GPU the order of sums varies: accuracies after the last epoch may be {apart}"]
+    return Report(title, fields, rows, head=head, notes=notes, form="reproduce")
+
+
+def reproduced(recorded: list[float], again: list[float], tolerance: float) -> bool:
+    """Whether two curves count as of the same training: equal, or with last accuracies that are nearly so.
+
+    Args:
+        recorded: accuracy after every epoch.
+        again: the same, when repeated.
+        tolerance: between the last accuracies; 0 asks for equal curves.
+    """
+    return recorded == again or (tolerance > 0 and abs(recorded[-1] - again[-1]) <= tolerance)
 
 
 def plan_report(run: Run, fits: Forecast) -> Report:
@@ -216,13 +244,14 @@ def plans_report(plans: list[Report]) -> Report:
 def proxy_text(plan: SearchSpace) -> str:
     """The meaning of a search's accuracies, in one line."""
     about, training = plan.images, plan.training
+    metric = training.metric
     images = about.images
-    what, shown = accuracy_title(about, "rank"), images["rank"]
+    what, shown = accuracy_title(about, "rank", metric), images["rank"]
     if "final" in images:
-        what += f", which ranks, and {accuracy_title(about, 'final')}: top-1 on {images['rank']:,} and"
+        what += f", which ranks, and {accuracy_title(about, 'final', metric)}: {LONG[metric]} on {images['rank']:,} and"
         shown = images["final"]
     else:
-        what += ": top-1 on"
+        what += f": {LONG[metric]} on"
     where = about.name
     if about.sealed:
         parts = " and ".join(about.splits[split] for split in ("rank", "final") if split in images)

@@ -6,7 +6,7 @@ evaluator as text and describes it in plain JSON (``Named``), and a checkpoint i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
@@ -34,14 +34,17 @@ class Score:
 
     Attributes:
         accuracy: share of the images that rank ("rank" of the data set's splits) that are classified correctly after
-            the last epoch.
-        accuracy_by_size: the same by the size of their object, where it is known.
+            the last epoch, or what the recipe's ``metric`` says in place of that share.
+        accuracy_by_size: share of right answers by the size of their object, where it is known.
         seconds: time spent training and testing, over all starts of the trial.
         curve: accuracy after each epoch; shorter than the recipe's epochs if the training was pruned.
         test_accuracy: on the "final" images after the recipe's last epoch; None if there are none, or if they are read
             only at the end of the search.
         proxy_macs: multiply-adds of the proxy on its own input.
         proxy_params: its parameters.
+        accuracy_by_class: share of right answers on the images that rank for each class, in the data set's order; None
+            for a class without one.
+        standard_error: of ``accuracy``, of its images, where it is another metric than the share of right answers.
     """
 
     accuracy: float
@@ -51,6 +54,8 @@ class Score:
     proxy_params: int
     curve: list[float] = field(default_factory=list)
     test_accuracy: float | None = None
+    accuracy_by_class: list[float | None] = field(default_factory=list)
+    standard_error: float | None = None
 
 
 class InterruptedTrainingError(Exception):
@@ -117,10 +122,14 @@ class Evaluator(Protocol):
         DamagedCheckpointError: if ``monitor.checkpoint`` is damaged.
     """
 
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """Arguments for ``Named.about`` that ``pace`` has chosen by measuring; all trainings of a run share them."""
+
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score: ...
 
     def final(self, spec: Spec, seed: int, checkpoint: bytes) -> float:
-        """Share of the "final" images that a finished training classifies correctly.
+        """Share of the "final" images that a finished training classifies correctly, or what ``metric`` says instead.
 
         Args:
             spec: the network.

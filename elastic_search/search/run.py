@@ -101,7 +101,11 @@ class Run:
 
     @cached_property
     def evaluator(self) -> Evaluator:
-        return self.trainer.make() if isinstance(self.trainer, Named) else self.trainer
+        return self._job(self.trainer).make() if isinstance(self.trainer, Named) else self.trainer
+
+    def _job(self, trainer: Named) -> Named:
+        """The trainer, with what was chosen by measuring at the first start."""
+        return trainer._replace(about={**trainer.about, **self.folder.chosen()})
 
     @cached_property
     def inside(self) -> int:
@@ -242,6 +246,8 @@ class Run:
         try:
             with self.stop.at_once(clock.left):
                 clock.epoch_seconds = self.pace.typical
+                if "evaluator" in self.__dict__:
+                    self.folder.choose(self.evaluator.chosen)
                 if self.settings.workers == 1:
                     self.evaluator  # noqa: B018  # makes the images
         except Stopped:
@@ -277,7 +283,7 @@ class Run:
             "root": str(self.folder.path.parent),
             "name": self.folder.name,
             "settings": vars(self.settings),
-            "trainer": trainer,
+            "trainer": self._job(trainer),
             "deadline": None if clock.left is None else time.monotonic() + clock.left,
             "epoch_seconds": self.pace.typical,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 def make_optimizer(net: nn.Module, training: Training) -> torch.optim.Optimizer:
     """The recipe's optimiser, without weight decay on batch normalisation and biases.
 
-    The paper uses SGD, but the few hundred steps of a proxy leave these deep, narrow networks near chance with it.
+    The paper uses SGD; in the few hundred steps of a proxy these deep, narrow networks learn less with it.
     """
     found = _matrices(net) if training.optimizer == "muon" else []
     matrices = {id(p) for p in found}
@@ -28,22 +29,48 @@ def make_optimizer(net: nn.Module, training: Training) -> torch.optim.Optimizer:
         {"params": weights, "weight_decay": training.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    # On CUDA the learning rate is read from the device, where a recorded step finds it.
+    on_cuda = next(net.parameters()).device.type == "cuda"
     if training.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=training.learning_rate, betas=training.betas, fused=True)
-    return Muon(found, groups, training.learning_rate, training.adamw_lr, training)
+        made: torch.optim.Optimizer = torch.optim.AdamW(
+            groups, lr=training.learning_rate, betas=training.betas, fused=True, capturable=on_cuda
+        )
+    elif training.optimizer == "sgd":
+        momentum = training.momentum
+        # torch has no Nesterov step without momentum.
+        made = torch.optim.SGD(groups, lr=training.learning_rate, momentum=momentum, nesterov=momentum > 0, fused=True)
+    else:
+        made = Muon(found, groups, training.learning_rate, training.adamw_lr, training)
+    for group in made.param_groups if on_cuda else ():
+        group["lr"] = torch.tensor(float(group["lr"]), device=group["params"][0].device)
+    return made
 
 
 def schedule(step: int, steps: int, training: Training) -> float:
     """Factor of the peak at ``step``, counted from 0, of ``steps``: it rises to 1, then falls to zero."""
     top = max(1.0, training.pct_start * steps)
-    return min((step + 1) / top, (steps - step) / max(1.0, steps - top))
+    left = (steps - step) / max(1.0, steps - top)
+    falling = left if training.schedule == "triangular" else (1 - math.cos(math.pi * min(1.0, left))) / 2
+    return min((step + 1) / top, falling)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, steps: int, training: Training) -> None:
     """Set the learning rate of every group for ``step`` of ``steps``."""
     factor, muon = schedule(step, steps, training), training.optimizer == "muon"
     for group in optimizer.param_groups:
-        group["lr"] = (training.adamw_lr if muon and "betas" in group else training.learning_rate) * factor
+        rate = (training.adamw_lr if muon and "betas" in group else training.learning_rate) * factor
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def load_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Go on with the state of an optimiser of the same recipe, on this one's device and with its settings."""
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(state)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
 
 
 def _matrices(net: nn.Module) -> list[Tensor]:
@@ -94,21 +121,21 @@ class Muon(torch.optim.Optimizer):
         shapes: dict[torch.Size, list[Tensor]] = {}
         for p in params:
             shapes.setdefault(p.shape, []).append(p)
-        momentum = group["momentum"]
         for shape, alike in shapes.items():
-            updates = []
             for p in alike:
-                assert p.grad is not None
-                state = self.state[p]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(p)
-                kept = state["momentum_buffer"].mul_(momentum).add_(p.grad)
-                updates.append(p.grad.add(kept, alpha=momentum).flatten(1))  # Nesterov's momentum
-            steps = orthogonal(torch.stack(updates), group["ns_steps"])
+                if not self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            kept, gradients = (
+                [self.state[p]["momentum_buffer"] for p in alike],
+                [p.grad for p in alike if p.grad is not None],
+            )
+            torch._foreach_mul_(kept, group["momentum"])
+            torch._foreach_add_(kept, gradients)
+            updates = torch._foreach_add(gradients, kept, alpha=group["momentum"])  # Nesterov's momentum
+            steps = orthogonal(torch.stack(updates).flatten(2), group["ns_steps"])
             # A tall matrix has fewer directions than outputs: a longer step moves each output as far.
-            scale = max(1.0, shape[0] / shape[1]) ** 0.5
-            for p, update in zip(alike, steps, strict=True):
-                p.sub_(update.view(shape), alpha=group["lr"] * scale)
+            steps = steps * (group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5)
+            torch._foreach_sub_(alike, list(steps.view(-1, *shape).unbind()))
 
     def _adamw(self, group: dict[str, Any], params: list[Tensor]) -> None:
         if not params:
@@ -138,6 +165,6 @@ def orthogonal(matrices: Tensor, steps: int) -> Tensor:
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
         square: Tensor = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     found: Tensor = x.mT if tall else x
     return found

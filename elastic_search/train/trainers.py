@@ -13,6 +13,11 @@ MOST = 64
 """Most training processes of a search."""
 
 
+def sharing(number: int, device: torch.device) -> int:
+    """Most of so many training processes that have one device: they take GPUs in turn, and all share one CPU."""
+    return -(-number // torch.cuda.device_count()) if device.type == "cuda" else number
+
+
 def trainers(workers: int | Literal["auto"], per_gpu: int | None, device: torch.device) -> int:
     """Number of training processes.
 

@@ -109,7 +109,14 @@ splits = ["1/2,1/2"]
 @pytest.mark.parametrize(
     ("line", "says"),
     (
-        ('optimizer = "sgd"', "proxy.optimizer: 'sgd'; legal: 'adamw' or 'muon'"),
+        ('optimizer = "adam"', "proxy.optimizer: 'adam'; legal: 'adamw', 'sgd' or 'muon'"),
+        ('schedule = "linear"', "proxy.schedule: 'linear'; legal: 'triangular' or 'cosine'"),
+        ('metric = "auc"', "proxy.metric: 'auc'; legal: 'accuracy', 'balanced_accuracy' or 'f1'"),
+        ("momentum = 1", "proxy.momentum: 1"),
+        ("label_smoothing = -0.1", "proxy.label_smoothing: -0.1"),
+        ("ema = 1.0", "proxy.ema: 1.0"),
+        ("shift = 1.5", "proxy.shift: 1.5"),
+        ("shift = 32\ninput = 32", "shift 32: must be smaller than input, 32 px"),
         ("optimizer = 1", "proxy.optimizer: 1; legal"),
         ("smallest_object = 11", "proxy.smallest_object: 11"),
         ("smallest_object = 28\ninput = 32", "smallest_object 28: must be smaller than the largest object, 28 px"),
@@ -136,7 +143,7 @@ def test_recipe_of_a_file_reaches_the_training():
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ("demo", "resnext50", "dla_x60", "densenet201"))
+@pytest.mark.parametrize("name", shipped_spaces())
 def test_shipped_spaces_rank_on_validation_scenes(name):
     assert parse_space(shipped_spaces()[name].read_text(), name, name).training.ranked_on == "val"
 
@@ -232,7 +239,9 @@ def test_space_file_means_what_it_says():
     assert plan.space.splits == (parse_split("1"), parse_split("1/2,1/2"))
 
 
-@pytest.mark.parametrize("name", ("demo", "resnext50", pytest.param("resnext50_blocks", marks=pytest.mark.slow)))
+@pytest.mark.parametrize(
+    "name", ("demo", "resnext50", "resnext50_cpu", pytest.param("resnext50_blocks", marks=pytest.mark.slow))
+)
 def test_shipped_space_loads_by_bare_name_and_is_not_empty(name):
     assert name in shipped_spaces()
     plan = load_space(name)

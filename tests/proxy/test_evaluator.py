@@ -9,6 +9,8 @@ import torch
 from elastic_search.arch.edit import elastic
 from elastic_search.arch.split import parse_split
 from elastic_search.arch.zoo import published
+from elastic_search.data.dataset import Examples
+from elastic_search.data.scenes import SceneData
 from elastic_search.proxy.evaluator import ProxyEvaluator
 from elastic_search.recipes import Proxy, Training, recipe_dict
 from elastic_search.search.evaluator import (
@@ -39,6 +41,10 @@ def test_training_is_reproducible_and_reports_every_epoch(evaluator):
     assert [epoch.number for epoch in keepers[0].epochs] == [1, 2, 3]
     assert score.accuracy == score.curve[-1]
     assert set(score.accuracy_by_size) == {"small", "medium", "large"}
+    # Four of the 40 scenes show each class.
+    assert len(score.accuracy_by_class) == 10
+    assert sum(score.accuracy_by_class) / 10 == pytest.approx(score.accuracy)
+    assert score.standard_error is None
 
 
 def weights(checkpoint):
@@ -96,13 +102,13 @@ def test_job_names_the_evaluator_in_plain_text(evaluator):
 def test_validation_scenes_rank_and_test_scenes_are_read_once_at_the_end(monkeypatch):
     training = replace(TRAINING, val_images=20)
     evaluator = ProxyEvaluator(PROXY, training, torch.device("cpu"))
-    read, hits = [], Loop.hits
+    read, predictions = [], Loop.predictions
 
     def noted(self, net, scenes, batches=None):
         read.append(len(scenes))
-        return hits(self, net, scenes, batches)
+        return predictions(self, net, scenes, batches)
 
-    monkeypatch.setattr(Loop, "hits", noted)
+    monkeypatch.setattr(Loop, "predictions", noted)
     score = evaluator(SPEC, 0, Keeper())
     assert read == [20, 20, 20, 40]
     assert score.accuracy == score.curve[-1]
@@ -110,6 +116,38 @@ def test_validation_scenes_rank_and_test_scenes_are_read_once_at_the_end(monkeyp
     assert (40 * score.test_accuracy) % 1 == pytest.approx(0)
     pruned = evaluator(SPEC, 0, Keeper(verdicts=[Verdict.PRUNE]))
     assert pruned.test_accuracy is None
+
+
+class Unbalanced:
+    """The scenes, of whose first class one in three is left."""
+
+    def __init__(self):
+        scenes = SceneData(TRAINING, 32)
+        self._of = {split: scenes.examples(split) for split in ("train", "rank")}
+        kept = {split: (found.labels > 0) | (torch.arange(len(found)) % 3 == 0) for split, found in self._of.items()}
+        self._of = {
+            split: Examples(found.images[kept[split]], found.labels[kept[split]]) for split, found in self._of.items()
+        }
+        self.about = replace(scenes.about, images={s: len(e) for s, e in self._of.items()}, groups=())
+
+    def examples(self, split):
+        return self._of[split]
+
+
+@pytest.mark.parametrize("metric", ("balanced_accuracy", "f1"))
+def test_metric_of_the_recipe_ranks(metric):
+    data, keepers = Unbalanced(), [Keeper(), Keeper()]
+    plain, other = (
+        ProxyEvaluator(PROXY, replace(TRAINING, metric=name), torch.device("cpu"), data)(SPEC, 0, keeper)
+        for name, keeper in zip(("accuracy", metric), keepers, strict=True)
+    )
+    # The same training, which is judged otherwise.
+    assert other.accuracy_by_class == plain.accuracy_by_class
+    assert other.accuracy != plain.accuracy
+    assert other.accuracy == other.curve[-1] == keepers[1].epochs[-1].accuracy
+    if metric == "balanced_accuracy":
+        assert other.accuracy == pytest.approx(sum(other.accuracy_by_class) / 10, abs=1e-4)
+    assert 0 < other.standard_error < 0.2
 
 
 def test_recipe_without_validation_scenes_ranks_on_the_test_scenes(evaluator):

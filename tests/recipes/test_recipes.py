@@ -8,7 +8,8 @@ from elastic_search.recipes import Proxy, Training, recipe_dict, recipe_from
 
 def test_recipe_survives_json_and_has_the_keys_of_a_space_file():
     proxy = Proxy(Fraction(1, 3), "imagenet", 96)
-    training = Training(3, 40, 20, 30, 16, 8, "muon", 0.125, 0.02, 0.1, 0.3, False)
+    training = Training(3, 40, 20, 30, 16, 8, "muon", 0.125, 0.02, 0.1, 0.3, False, 2, 0.99, "cosine",
+                        0.8, 0.2, "f1")  # fmt: skip
     plain = json.loads(json.dumps(recipe_dict(proxy, training)))
     assert recipe_from(plain) == (proxy, training)
     assert list(plain) == list(type(SpaceModel.model_fields["proxy"].default).model_fields)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 import pytest
 
@@ -38,6 +39,8 @@ CHECKPOINT = re.compile(rb"([0-9a-f]+ \d+) ([1-3])")
 
 class Trainer:
     """Three epochs a trial; ``fault(epoch number over all trials)`` may raise or send a signal."""
+
+    chosen: ClassVar = {}
 
     def __init__(self, fault: Callable[[int], None] = lambda epoch: None) -> None:
         self.fault = fault

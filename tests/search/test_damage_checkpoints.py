@@ -34,7 +34,7 @@ def checkpoint():
 
     def load(content):
         run = Run(proxy, 1, loop, identity, content)
-        return run.state["curve"], run.state["seconds"], run._net.state_dict()
+        return run.state["curve"], run.state["seconds"], run._trainee.net.state_dict()
 
     return keeper.checkpoint, load
 

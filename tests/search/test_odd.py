@@ -96,6 +96,9 @@ SCORES = {
     "no curve": changed(curve=None),
     "nan for a size": changed(accuracy_by_size={"small": float("nan")}),
     "no sizes": changed(accuracy_by_size=None),
+    "nan for a class": changed(accuracy_by_class=[0.5, float("nan")]),
+    "no classes": changed(accuracy_by_class=None),
+    "text for the error": changed(standard_error="0.1"),
     "nan seconds": changed(seconds=float("nan")),
     "text for seconds": changed(seconds="3"),
     "no score": lambda score: None,
@@ -120,19 +123,19 @@ class Odd(Trainer):
 
 
 def test_odd_exceptions_and_scores_are_recorded_and_the_search_goes_on(start):  # noqa: F811
-    search = start(Odd(), trials=39, strategy="uniform")
+    search = start(Odd(), trials=43, strategy="uniform")
     assert search.run() == "trials"
     assert not search.evaluator.faults
     assert not search.evaluator.changes
     states = [state for _, state, _, _ in proposals(search)]
     assert (states.count("FAIL"), states.count("PRUNED")) == (len(FAULTS), len(SCORES))
-    assert states.count("COMPLETE") == 39 - len(FAULTS) - len(SCORES)
-    failed = [result for number in range(39) if (result := search.folder.result(number)).accuracy is None]
+    assert states.count("COMPLETE") == 43 - len(FAULTS) - len(SCORES)
+    failed = [result for number in range(43) if (result := search.folder.result(number)).accuracy is None]
     assert all(result.reason and len(result.reason) <= 500 for result in failed)
     assert sum(bool(result.traceback) for result in failed) == len(FAULTS)
     assert max(path.stat().st_size for path in (search.folder.path / "trials").iterdir()) < 100_000
     assert all(finding.sound for finding in examine(search.folder, search.plan))
-    assert start(trials=39, strategy="uniform").run() == "trials"
+    assert start(trials=43, strategy="uniform").run() == "trials"
 
 
 def test_trials_that_fail_one_after_the_other_end_the_search(start):  # noqa: F811

@@ -61,7 +61,7 @@ def test_counts_of_millions_equal_counting_them_one_by_one(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ("resnext50", "resnext50_blocks", "dla_x60", "densenet201", "demo"))
+@pytest.mark.parametrize("name", ("resnext50", "resnext50_cpu", "resnext50_blocks", "dla_x60", "densenet201", "demo"))
 def test_draws_of_shipped_spaces_are_in_the_band_by_fvcore(name):
     import torch
 

@@ -50,6 +50,57 @@ def test_schedule_is_a_share_whatever_its_peak(pct_start):
     assert max(rates) == rates[max(0, round(10 * pct_start) - 1)]
 
 
+@pytest.mark.parametrize("pct_start", (0.0, 0.3, 1.0))
+def test_cosine_rises_as_the_triangle_does_and_falls_along_half_a_wave(pct_start):
+    triangle, cosine = (
+        [schedule(step, 100, Training(pct_start=pct_start, schedule=name)) for step in range(100)]
+        for name in ("triangular", "cosine")
+    )
+    top = round(100 * pct_start)
+    assert cosine[:top] == triangle[:top]
+    falling, wave = torch.tensor(triangle[top:]), torch.tensor(cosine[top:])
+    torch.testing.assert_close(wave, (1 - torch.cos(torch.pi * falling)) / 2)
+    assert max(cosine) == pytest.approx(1)
+    assert all(rate > 0 for rate in cosine)
+
+
+@pytest.mark.parametrize("momentum", (0.0, 0.8))
+def test_sgd_makes_the_steps_of_nesterov_momentum(momentum):
+    """Against the two lines of Sutskever et al. 2013 as torch writes them, in float64, with decay on weights alone."""
+    training = Training(optimizer="sgd", learning_rate=0.05, momentum=momentum, weight_decay=0.01)
+    net, other = network().double(), network().double()
+    optimizer = make_optimizer(net, training)
+    buffers = [torch.zeros_like(p) for p in other.parameters()]
+    for step in range(5):
+        images = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(step), dtype=torch.float64)
+        set_learning_rate(optimizer, step, 20, training)
+        optimizer.zero_grad()
+        net(images).square().mean().backward()
+        optimizer.step()
+        found = torch.autograd.grad(other(images).square().mean(), list(other.parameters()))
+        with torch.no_grad():
+            for p, gradient, buffer in zip(other.parameters(), found, buffers, strict=True):
+                gradient = gradient + (0.01 * p if p.ndim > 1 else 0)
+                buffer.mul_(momentum).add_(gradient)
+                p.sub_(0.05 * schedule(step, 20, training) * (gradient + momentum * buffer))
+    for p, q in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p, q, atol=1e-12, rtol=1e-9)
+
+
+def test_sgd_is_fused():
+    optimizer = make_optimizer(network(), Training(optimizer="sgd"))
+    assert all(group["fused"] for group in optimizer.param_groups)
+
+
+def test_muon_takes_the_momentum_of_its_recipe():
+    nets = [network() for _ in range(3)]
+    for net, momentum in zip(nets, (0.9, 0.9, 0.5), strict=True):
+        training = replace(MUON, momentum=momentum)
+        train(net, make_optimizer(net, training), 3, training)
+    assert same(nets[0], nets[1])
+    assert not same(nets[0], nets[2])
+
+
 def test_muon_updates_the_one_by_one_convolutions_and_adamw_the_rest():
     net = network()
     optimizer = make_optimizer(net, MUON)
@@ -110,7 +161,7 @@ def test_orthogonal_of_nothing_is_nothing():
 
 
 @pytest.mark.parametrize("layout", (torch.contiguous_format, torch.channels_last))
-@pytest.mark.parametrize("optimizer", ("muon", "adamw"))
+@pytest.mark.parametrize("optimizer", ("muon", "adamw", "sgd"))
 def test_training_from_a_checkpoint_goes_on_bit_for_bit(optimizer, layout):
     training = replace(MUON, optimizer=optimizer)
     whole = network().to(memory_format=layout)

@@ -3,7 +3,7 @@ import torch
 
 from elastic_search.errors import UsageError
 from elastic_search.train import trainers as module
-from elastic_search.train.trainers import trainers
+from elastic_search.train.trainers import sharing, trainers
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -27,3 +27,8 @@ def test_auto_takes_each_gpu_or_core(machine, workers, per_gpu, device, number):
 def test_trainers_that_no_gpu_takes_are_refused(machine, workers, per_gpu, device):
     with pytest.raises(UsageError, match="--trainers-per-gpu"):
         trainers(workers, per_gpu, device)
+
+
+@pytest.mark.parametrize(("number", "device", "share"), ((3, CPU, 3), (4, CUDA, 1), (5, CUDA, 2), (1, CUDA, 1)))
+def test_trainers_share_a_gpu_as_they_take_them_in_turn(machine, number, device, share):
+    assert sharing(number, device) == share

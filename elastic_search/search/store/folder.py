@@ -8,6 +8,7 @@ runs/NAME/trials/N.json     a trial's score, on disk before the study is told
 runs/NAME/repeats/N-S.json  the same network trained again with seed S, once the band is exhausted
 runs/NAME/checkpoints/N.pt  a trial's training after its last complete epoch
 runs/NAME/kept/N.pt         the same of a finished trial, for the best ones, the base and the scaled base
+runs/NAME/device.json       how the device is used, as measured at the first start; only of a GPU
 runs/NAME/spent.json        seconds used, over all starts
 runs/NAME/best.toml         the best network so far
 """
@@ -310,6 +311,15 @@ class RunFolder:
     def spend(self, seconds: float) -> None:
         """Record the seconds used."""
         write_atomically(self.path / "spent.json", sealed({"seconds": seconds}))
+
+    def chosen(self) -> dict[str, Any]:
+        """How trainings use the device, as arguments of the evaluator; empty if nothing was chosen by measuring."""
+        return self._read(self.path / "device.json") or {}
+
+    def choose(self, chosen: Mapping[str, Any]) -> None:
+        """Record how trainings use the device, for all later ones; the first choice stays."""
+        if chosen and not self.chosen():
+            write_atomically(self.path / "device.json", sealed(dict(chosen)))
 
     def _read(self, file: Path) -> dict[str, Any] | None:
         return read_sealed(file, self._hint)

@@ -91,6 +91,7 @@ def _results(folder: RunFolder, plan: SearchSpace) -> tuple[dict[int, Result], l
         name = f"{OF_BASE[number]}.json" if number in OF_BASE else f"trials/{number}.json"
         look(name, partial(read, number), "set aside, and trained again")
     look("spent.json", lambda: folder.spent_seconds)
+    look("device.json", folder.chosen)
     for number, seed in folder.repeated():
         look(f"repeats/{number}-{seed}.json", partial(folder.result, number, seed))
     missing = set(range(max(results, default=-1) + 1)) - set(folder.trials())

@@ -15,6 +15,7 @@ from elastic_search.errors import EnvironmentFault
 _NETWORK = ("number", "values", "id", "seed", "cost", "params")
 _TRAINED = ("accuracy", "accuracy_by_size", "seconds", "proxy_macs", "proxy_params", "curve", "epochs", "stopped")
 _TESTED = "test_accuracy"
+_BY_CLASS, _ERROR = "accuracy_by_class", "standard_error"
 
 SCALED = -1
 """Stands for the number of a trial: the base network, scaled to a band that its own cost is not in."""
@@ -34,8 +35,9 @@ class Result:
         cost: of the network, under the band's convention.
         params: of the network.
         seed: of the training; None if the record does not say.
-        accuracy: of the proxy after its last epoch, on the split that ranks; None if it could not be trained.
-        accuracy_by_size: the same for small, medium and large objects.
+        accuracy: of the proxy after its last epoch, on the split that ranks, or the metric that ranks in its place;
+            None if it could not be trained.
+        accuracy_by_size: share of right answers for small, medium and large objects.
         seconds: training and testing, over all starts of the trial.
         proxy_macs: multiply-adds of the proxy on its own input.
         proxy_params: its parameters.
@@ -44,6 +46,9 @@ class Result:
         reason: why it could not be trained.
         traceback: of an unforeseen error.
         test_accuracy: on the test split after the recipe's last epoch, if another split ranks; None otherwise.
+        accuracy_by_class: of the images that rank, in the data set's order; None for a class without one; empty if the
+            record does not say.
+        standard_error: of ``accuracy``, where it is another metric than a share of right answers.
         accuracies: in a ranking, one for each seed if there were several; ``accuracy`` is then their mean.
     """
 
@@ -63,6 +68,8 @@ class Result:
     reason: str = ""
     traceback: str = ""
     test_accuracy: float | None = None
+    accuracy_by_class: tuple[float | None, ...] = ()
+    standard_error: float | None = None
     accuracies: tuple[float, ...] = ()
 
     @property
@@ -88,6 +95,8 @@ class Result:
         keys = [key for key in _NETWORK if key != "seed" or self.seed is not None]
         keys += _TRAINED if self.accuracy is not None else ("accuracy", "reason")
         keys += [_TESTED] if self.test_accuracy is not None else []
+        keys += [_BY_CLASS] if self.accuracy_by_class else []
+        keys += [_ERROR] if self.standard_error is not None else []
         keys += ["traceback"] if self.traceback else []
         return {key: getattr(self, key) for key in keys}
 
@@ -95,9 +104,10 @@ class Result:
     def of(cls, found: dict[str, Any]) -> Result:
         """The inverse of ``to_dict``."""
         trained = found.get("accuracy") is not None
-        keys = (*_NETWORK, *((*_TRAINED, _TESTED) if trained else ("reason", "traceback")))
+        keys = (*_NETWORK, *((*_TRAINED, _TESTED, _BY_CLASS, _ERROR) if trained else ("reason", "traceback")))
         known = {key: found[key] for key in keys if key in found and key != "epochs"}
-        return cls(**known | {"curve": tuple(found["curve"])} if trained else known)
+        lists = {key: tuple(found[key]) for key in ("curve", _BY_CLASS) if key in known}
+        return cls(**known | lists)
 
     @classmethod
     def read(cls, found: dict[str, Any], number: int | None, where: str, hint: str) -> Result:
@@ -134,6 +144,7 @@ def _fault(found: dict[str, Any], number: int | None) -> str | None:
         if key not in found and key != "seed":
             return f"{key} is missing"
     values, curve, by_size = found["values"], found.get("curve"), found.get("accuracy_by_size")
+    by_class = found.get(_BY_CLASS, [])
     legal = {
         "number": found["number"] == number and type(found["number"]) in (int, type(None)),
         "values": values is None if number is None else isinstance(values, dict)
@@ -154,5 +165,7 @@ def _fault(found: dict[str, Any], number: int | None) -> str | None:
             "accuracy_by_size": isinstance(by_size, dict) and all(map(is_accuracy, by_size.values())),
             "stopped": isinstance(found.get("stopped", False), bool),
             _TESTED: is_accuracy(found.get(_TESTED, 0.0)),
+            _BY_CLASS: isinstance(by_class, list) and all(each is None or is_accuracy(each) for each in by_class),
+            _ERROR: is_accuracy(found.get(_ERROR, 0.0)),
         }
     return next((f"its {key} is not valid" for key, right in legal.items() if not right), None)

@@ -218,7 +218,8 @@ class Search:
             checkpoint.unlink(missing_ok=True)
             return replace(result, reason=reason)
         stopped = rivals is not None and len(score.curve) in self._rungs.rungs[:-1]
-        return replace(result, **vars(score) | {"curve": tuple(score.curve)}, stopped=stopped)
+        lists = {"curve": tuple(score.curve), "accuracy_by_class": tuple(score.accuracy_by_class)}
+        return replace(result, **vars(score) | lists, stopped=stopped)
 
     def _why_short(self, outcome: Result) -> str:
         """Why a training did not reach its last epoch; "" if it did."""
@@ -273,8 +274,11 @@ def _odd(score: Any) -> str | None:
         return f"its curve is {score.curve!r:.60}, which is not a list"
     if not isinstance(score.accuracy_by_size, dict):
         return f"its accuracy by size is {score.accuracy_by_size!r:.60}, which is not a dict"
-    tested = () if score.test_accuracy is None else (score.test_accuracy,)
-    accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values(), *tested)
+    if not isinstance(score.accuracy_by_class, list):
+        return f"its accuracy by class is {score.accuracy_by_class!r:.60}, which is not a list"
+    may_lack = (score.test_accuracy, score.standard_error, *score.accuracy_by_class)
+    known = (value for value in may_lack if value is not None)
+    accuracies = (score.accuracy, *score.curve, *score.accuracy_by_size.values(), *known)
     odd = [value for value in accuracies if not is_accuracy(value)]
     if odd or not is_number(score.seconds):
         return f"its accuracy is {(odd or [score.seconds])[0]!r:.60}, which cannot be ranked"
