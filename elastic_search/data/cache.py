@@ -15,8 +15,10 @@ splits, whatever the files are called and whenever they were written.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +31,7 @@ import PIL
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from elastic_search.atomic import put_in_place, read_sealed, sealed, temporary_of, write_atomically
+from elastic_search.atomic import read_sealed, sealed, write_atomically
 from elastic_search.data.build import PARTS, Watch, blocks, decode_all, put_in_order, row_bytes, rows_done
 from elastic_search.data.division import Division, divided, subset_of
 from elastic_search.data.source import Entry, Source, named, source_of
@@ -45,6 +47,9 @@ VERSION = 1
 PIXELS, LABELS, META, USED = FILES = ("pixels.npy", "labels.npy", "meta.json", "used")
 SOURCE = "source.json"
 """What is being decoded, while it is."""
+
+TEMPORARY = re.compile(rf"({'|'.join(map(re.escape, (*FILES, SOURCE)))})\.[0-9]+-[0-9]+\.tmp")
+"""Names of files that are being written."""
 
 SPLITS = get_args(Split)
 """In the order in which their images lie in the file."""
@@ -202,8 +207,9 @@ def _made(folder: Path, source: Source, entries: Sequence[Entry], data: Data, ed
             if (ready := _opened(folder)) is not None:
                 return ready
             folder.mkdir(exist_ok=True)
-            for name in FILES:
-                (folder / name).unlink(missing_ok=True)
+            for path in folder.iterdir():  # damaged, or what a killed process had not named yet
+                if path.name in FILES or TEMPORARY.fullmatch(path.name):
+                    path.unlink()
             _make(folder, source, entries, data, edge, watch)
             return CachedImages(folder)
     except OSError as error:
@@ -213,7 +219,7 @@ def _made(folder: Path, source: Source, entries: Sequence[Entry], data: Data, ed
 def _make(folder: Path, source: Source, entries: Sequence[Entry], data: Data, edge: int, watch: Watch) -> None:
     size = row_bytes(edge, source.channels)
     _room(folder, (2 * len(entries) - rows_done(folder)) * size)
-    write_atomically(folder / SOURCE, sealed({"name": source.name, "edge": edge, "images": len(entries)}))
+    write_atomically(folder / SOURCE, sealed({"name": source.name, "edge": edge, "images": len(entries)}), ANOTHER)
     try:
         found = decode_all(source, entries, edge, folder, watch, _threads())
         sorted_out = divided(source.name, source.classes, source.parts, entries, found.contents, data)
@@ -225,7 +231,9 @@ def _make(folder: Path, source: Source, entries: Sequence[Entry], data: Data, ed
     order = [row for split in SPLITS for row in sorted_out.rows.get(split, ())]
     digests = put_in_order(folder, order, edge, source.channels, folder / PIXELS)
     labels = np.array([entries[row].label for row in order], np.int64)
-    _save(folder / LABELS, labels)
+    as_file = io.BytesIO()
+    np.save(as_file, labels)
+    write_atomically(folder / LABELS, as_file.getvalue(), ANOTHER)
     broken = [(entries[row].name, reason) for row, reason in sorted(found.broken.items())]
     about = _about(source, edge, sorted_out, broken, digests, labels)
     meta: dict[str, Any] = {
@@ -296,15 +304,6 @@ def _digest_of(file: BinaryIO, length: int) -> str:
 
 def _digest(labels: Any) -> str:
     return hashlib.sha256(labels.tobytes()).hexdigest()
-
-
-def _save(file: Path, labels: Any) -> None:
-    temporary = temporary_of(file)
-    with temporary.open("xb") as opened:
-        np.save(opened, labels)
-        opened.flush()
-        os.fsync(opened.fileno())
-    put_in_place(temporary, file)
 
 
 def _room(folder: Path, needed: int) -> None:

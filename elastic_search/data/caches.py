@@ -14,11 +14,10 @@ from pathlib import Path
 
 from elastic_search.atomic import read_sealed
 from elastic_search.data.build import PARTS, rows_done
-from elastic_search.data.cache import FILES, META, PIXELS, SOURCE, USED, alone, default_cache
+from elastic_search.data.cache import FILES, META, PIXELS, SOURCE, TEMPORARY, USED, alone, default_cache
 from elastic_search.errors import EnvironmentFault, UnknownNameError, UsageError
 
 _KEY = re.compile(r"[0-9a-f]{32}")
-_TEMPORARY = re.compile(rf"({'|'.join(map(re.escape, (*FILES, SOURCE)))})\.[0-9]+-[0-9]+\.tmp")
 _UNITS = {"h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 
 SHORTEST = 4
@@ -127,7 +126,7 @@ def remove(info: CacheInfo) -> int:
                 raise EnvironmentFault(f"{info.key}: a process is making this cache", "stop it first")
             # The file that says that the cache is whole goes first.
             for path in sorted(folder.iterdir(), key=lambda path: path.name != META):
-                if path.name in (*FILES, *PARTS, SOURCE) or _TEMPORARY.fullmatch(path.name):
+                if path.name in (*FILES, *PARTS, SOURCE) or TEMPORARY.fullmatch(path.name):
                     path.unlink()
             if left := sorted(path.name for path in folder.iterdir()):
                 raise EnvironmentFault(f"{folder}: holds {left[0]}, which is not of a cache", "it was left there")

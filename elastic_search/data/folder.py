@@ -83,9 +83,10 @@ class FolderSource:
         """
         try:
             with self.path(entry).open("rb") as file:
-                if os.fstat(file.fileno()).st_size > MOST_BYTES:
+                size = os.fstat(file.fileno()).st_size
+                if size > MOST_BYTES:
                     raise BrokenImageError(f"larger than {MOST_BYTES >> 20} MiB")
-                return file.read(MOST_BYTES)
+                return file.read(size)
         except OSError as error:
             raise BrokenImageError(error.strerror or type(error).__name__) from None
 
