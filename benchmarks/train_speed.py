@@ -1,7 +1,7 @@
 """A training step of the shipped spaces' proxies: a plain eager loop, our loop, and each of our measures alone.
 
     python benchmarks/train_speed.py                        # on a CPU six minutes of one core
-    python benchmarks/train_speed.py --networks demo        # half a minute
+    python benchmarks/train_speed.py --networks demo        # one minute
     python benchmarks/train_speed.py --device cuda
 
 Images per second of CPU time (on a GPU of time) as multiples of the plain loop's, all ways in turn in one process, the
@@ -183,12 +183,12 @@ def measured(
         for name, way in ways.items():
             keep_memory(way.kept)
             torch.backends.cudnn.benchmark = way.tries
-            if number == 0 or not way.kept:
-                made[name](1 if number else min(5, steps))  # chooses kernels, fills memory, records
+            if number == 0:  # chooses kernels, and records
+                made[name](min(5, steps))
+                continue
             started = clock(device)
             made[name](steps)
-            if number:
-                best[name] = min(best[name], clock(device) - started)
+            best[name] = min(best[name], clock(device) - started)
     return {name: training.batch * steps / seconds for name, seconds in best.items()}
 
 
@@ -196,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--networks", nargs="+", default=list(DEPTHS), choices=list(DEPTHS))
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--steps", type=int, help="in a round; by default 10 of the demo's, 1 of others on a CPU")
     parser.add_argument("--batch", type=int, help="in place of the recipe's")
     args = parser.parse_args()

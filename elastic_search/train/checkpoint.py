@@ -30,11 +30,11 @@ class DamagedError(Exception):
 
 
 class Snapshot:
-    """A training's tensors at one point, written while the device goes on.
+    """A training's tensors at one point. A GPU goes on while they are written; a CPU has to write them itself.
 
-    Tensors are gathered in one buffer a kind, on the device, because a copy of hundreds of small ones takes a GPU's
-    host longer than an epoch's end allows. On CUDA the buffers leave for the host's memory while later work runs, and
-    are written in a thread.
+    On CUDA tensors are gathered in one buffer a kind, because copies of hundreds of small ones take the host longer
+    than an epoch's end allows. The buffers leave for the host's memory while later work runs, and are written in a
+    thread.
 
     Args:
         tensors: dicts and lists, nested, of tensors and plain values; all are read before anything that is started on
@@ -43,12 +43,15 @@ class Snapshot:
     """
 
     def __init__(self, tensors: dict[str, Any], device: torch.device) -> None:
-        kept = {name: _gathered(value, device) for name, value in tensors.items()}
-        self._kept, self._written = kept, None if device.type != "cuda" else _in_thread(kept, device)
+        self._written: Future[io.BytesIO] = Future()
+        if device.type == "cuda":
+            self._written = _in_thread({name: _gathered(value, device) for name, value in tensors.items()}, device)
+        else:
+            self._written.set_result(_saved(tensors))
 
     def to_bytes(self, state: State) -> bytes:
         """The tensors with what is known of the training by now; waits until they are written."""
-        content = _saved(self._kept) if self._written is None else self._written.result()
+        content = self._written.result()
         with zipfile.ZipFile(content, "a") as file:
             file.writestr(STATE_FILE, json.dumps(state))
         return content.getvalue()
@@ -129,7 +132,7 @@ def _saved(kept: dict[str, Any]) -> io.BytesIO:
 
 
 def _gathered(value: Any, device: torch.device) -> Any:
-    """The same with every tensor as a part of one buffer in the host's memory for each dtype, with its strides."""
+    """The same with every tensor as a part of one buffer for each dtype, with its strides; in the host's memory."""
     found: dict[torch.dtype, list[Tensor]] = {}
     dense = _mapped(value, _dense)
     _mapped(dense, lambda tensor: found.setdefault(tensor.dtype, []).append(tensor))
@@ -142,8 +145,6 @@ def _gathered(value: Any, device: torch.device) -> Any:
         torch._foreach_copy_([buffer[at : at + len(one)] for at, one in zip(starts, flat, strict=True)], flat)
         if device.type == "cuda":
             buffer = torch.empty(buffer.shape, dtype=dtype, pin_memory=True).copy_(buffer, non_blocking=True)
-        elif device.type != "cpu":
-            buffer = buffer.cpu()
         for at, tensor in zip(starts, tensors, strict=True):
             parts[id(tensor)] = buffer.as_strided(tensor.shape, tensor.stride(), at)
     return _mapped(dense, lambda tensor: parts[id(tensor)])

@@ -139,3 +139,18 @@ def test_what_comes_from_a_gpu_is_written_in_a_thread_once_it_has_arrived(monkey
     assert events == ["recorded on the stream", "arrived"]
     content.seek(0)
     assert torch.equal(torch.load(content, weights_only=True)["net"]["weight"], kept["net"]["weight"])
+
+
+def test_gathered_tensors_are_copies_that_lie_in_memory_as_they_did():
+    net = network()
+    kept = {"weights": dict(net.state_dict()), "more": [torch.arange(3), torch.arange(12.0).view(3, 4).T, 7, "text"]}
+    found = checkpoint._gathered(kept, CPU)
+    pairs = [(found["weights"][key], value) for key, value in kept["weights"].items()]
+    pairs += list(zip(found["more"][:2], kept["more"][:2], strict=True))
+    for copy, value in pairs:
+        assert torch.equal(copy, value)
+        assert copy.stride() == value.stride()
+        assert copy.data_ptr() != value.data_ptr()
+        assert copy.storage_offset() % checkpoint.ALIGNED == 0
+    assert found["more"][2:] == [7, "text"]
+    assert len({copy.untyped_storage().data_ptr() for copy, _ in pairs}) == 2  # of floats and of integers
