@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from elastic_search.data.fashion import CLASS_NAMES, EDGE, STORED, SUBSET_FILE
+from elastic_search.data.fashion import EDGE, STORED, SUBSET_FILE
+from elastic_search.recipes.scenes import CLASS_NAMES
 
 SOURCE_PREFIX = {"train": "train", "test": "t10k"}
 IDX_IMAGE_HEADER_BYTES = 16
