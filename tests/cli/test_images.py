@@ -63,37 +63,35 @@ def test_a_search_on_a_folder_ranks_on_held_out_images_and_reads_val_at_the_end(
     assert "reproduced" in again.stdout
 
 
-def test_ranking_on_val_leaves_nothing_new_and_says_so(command, images):
-    done = command(*OWN, "--trials", "1", "--rank-on", "val", "--keep", "0", columns=200)
+def test_ranking_on_val_leaves_nothing_new_and_says_so(inside, images):
+    done = inside(*OWN, "--trials", "1", "--rank-on", "val", "--keep", "0", columns=200)
     assert "rank_on in [data] ranks on others" in done.stdout
     assert "held-out" not in done.stdout
     assert not (images.parent / "runs/tiny/kept").exists()
 
 
-def test_a_space_file_names_its_images(command, images):
+def test_a_space_file_names_its_images(inside, images):
     (images.parent / "tiny.toml").write_text(SPACE + '[data]\npath = "set"\nsubset = "50%"\n')
-    done = command(
-        "search", "tiny.toml", "--device", "cpu", "--trials", "1", "--cache", "caches", "--dry-run", "--json"
-    )
+    done = inside("search", "tiny.toml", "--device", "cpu", "--trials", "1", "--cache", "caches", "--dry-run", "--json")
     assert json.loads(done.stdout)["trials"] == 1
     assert not (images.parent / "runs").exists()
 
 
-def test_a_run_knows_its_images_by_content(command, images):
+def test_a_run_knows_its_images_by_content(inside, images):
     folder = images.parent
-    command(*OWN, "--trials", "1")
+    inside(*OWN, "--trials", "1")
     images.rename(folder / "moved")
     moved = [arg if arg != "set" else "moved" for arg in OWN]
-    command(*moved, "--trials", "1")
-    other = command("search", "tiny.toml", "--device", "cpu", "--trials", "1", check=2)
+    inside(*moved, "--trials", "1")
+    other = inside("search", "tiny.toml", "--device", "cpu", "--trials", "1", check=2)
     assert "images: " in other.stderr
     assert "the embedded scenes now" in other.stderr
     (folder / "moved/train/cat/3.png").write_bytes(encoded(picture(77)))
-    changed = command(*moved, "--trials", "2", check=2)
+    changed = inside(*moved, "--trials", "2", check=2)
     assert "images: " in changed.stderr
     stored = ("search", "runs/tiny", "--device", "cpu", "--trials", "2", "--cache", "caches")
-    assert "not the images that the run was started with" in command(*stored, "--data", "moved", check=3).stderr
-    assert "no such folder" in command(*stored, check=3).stderr
+    assert "not the images that the run was started with" in inside(*stored, "--data", "moved", check=3).stderr
+    assert "no such folder" in inside(*stored, check=3).stderr
 
 
 @pytest.mark.parametrize(
@@ -103,8 +101,8 @@ def test_a_run_knows_its_images_by_content(command, images):
      (("--subset", "none", "--data", "x"), 2, "is not a share"), (("--workers", "many"), 2, "nor auto"),
      (("--trainers-per-gpu", "2"), 2, "--trainers-per-gpu needs CUDA")),
 )  # fmt: skip
-def test_wrong_options_are_one_line(command, space, options, code, said):  # noqa: F811
-    done = command("search", "tiny.toml", "--trials", "1", "--device", "cpu", *options, check=code)
+def test_wrong_options_are_one_line(inside, space, options, code, said):  # noqa: F811
+    done = inside("search", "tiny.toml", "--trials", "1", "--device", "cpu", *options, check=code)
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 4
     assert not (space / "runs").exists()

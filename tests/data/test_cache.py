@@ -33,7 +33,8 @@ def test_images_are_those_of_the_files(root):
     dataset = loaded(root)
     assert dataset.about.name == "set"
     assert dataset.about.classes == ("cat", "dog")
-    assert (dataset.about.edge, dataset.about.channels, dataset.about.notes) == (EDGE, 3, ())
+    assert (dataset.about.edge, dataset.about.channels, dataset.about.notes) == (None, 3, ())
+    assert dataset.examples("train").images.shape[1:] == (3, EDGE, EDGE)
     expected = {squared(Image.open(file), EDGE).tobytes() for file in root.rglob("*.png")}
     found = [
         image.permute(1, 2, 0).numpy().tobytes()
