@@ -112,11 +112,13 @@ def search(
     --targets, one band is searched after another, each with an equal share of the time, and the table shows the
     best network of each band. Needs the 'search' extra, and 'cluster' for --storage.
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from elastic_search.cli.space import watched
     from elastic_search.files import load_space
     from elastic_search.search.plan import bands
+    from elastic_search.space.work import MAX_ROWS_BESIDE_TRAINING
 
     started = time.monotonic()
     seconds = _seconds(hours, minutes, until)
@@ -135,6 +137,7 @@ def search(
         no_halving = not halving
     if seconds is None and trials is None:
         raise UsageError("no budget for the search", "give --minutes, --hours, --until or --trials")
+    plans = {of: replace(one, most_rows=MAX_ROWS_BESIDE_TRAINING) for of, one in plans.items()}
     for one in plans.values():
         one.matcher.some(one.band)
     require("torch", "optuna", "sqlalchemy", "filelock")

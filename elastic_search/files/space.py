@@ -26,7 +26,7 @@ from elastic_search.space.choice import Space
 from elastic_search.space.depths import scaled
 from elastic_search.space.match import Candidate, Matcher
 from elastic_search.space.parts import Quantity
-from elastic_search.space.work import Watch, unwatched
+from elastic_search.space.work import MAX_ROWS, Watch, unwatched
 
 TAKE_NETWORKS = "flops, compare, diff, draw and match take networks"
 
@@ -50,6 +50,7 @@ class SearchSpace:
         data: where images of the user's own are; None for the embedded scenes.
         about: what these images are, once they have been looked at (``on``).
         watch: is told what a count is doing and which share of it is done.
+        most_rows: bounds the memory of a count; see ``space.work``.
     """
 
     name: str
@@ -63,6 +64,7 @@ class SearchSpace:
     data: Data | None = None
     about: About | None = None
     watch: Watch = field(default=unwatched, repr=False, compare=False)
+    most_rows: int = field(default=MAX_ROWS, repr=False, compare=False)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -92,7 +94,7 @@ class SearchSpace:
             about: what was found there.
         """
         found = _made(read_model(self.text, self.name), self.text, self.name, self.name, about)
-        return replace(found, data=data, about=about, watch=self.watch)
+        return replace(found, data=data, about=about, watch=self.watch, most_rows=self.most_rows)
 
     def proxy_of(self, spec: Spec) -> Spec:
         """The network that is trained in place of ``spec``, for the classes and channels of the images."""
@@ -101,7 +103,7 @@ class SearchSpace:
     @cached_property
     def matcher(self) -> Matcher:
         """All networks of the space with their exact costs."""
-        return Matcher(self.space, self.band.convention, self.band.input, self.limits, self.watch)
+        return Matcher(self.space, self.band.convention, self.band.input, self.limits, self.watch, self.most_rows)
 
     @cached_property
     def scaled_base(self) -> Spec | None:

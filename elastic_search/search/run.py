@@ -239,7 +239,7 @@ class Run:
         The order of choices decides what a seed draws, and studies know the choices in their order.
         """
         if self.folder.description()["text"] != self.space.text:
-            self.space = replace(self.folder.plan(), watch=self.space.watch)
+            self.space = replace(self.folder.plan(), watch=self.space.watch, most_rows=self.space.most_rows)
 
     def _prepared(self, clock: Clock) -> bool:
         """Make what is trained on and measure how long that takes; whether that came to its end in time."""

@@ -20,7 +20,7 @@ from elastic_search.space.join import MAX_LISTED, Join, Place, Rows, nearest
 from elastic_search.space.marginals import marginals
 from elastic_search.space.narrow import narrowings
 from elastic_search.space.parts import Parts, Quantity
-from elastic_search.space.work import Watch, Work, unwatched
+from elastic_search.space.work import MAX_ROWS, Watch, Work, unwatched
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,7 @@ class Matcher:
         input: shape of the image.
         limits: what networks must keep besides the band on their cost.
         watch: is told what is being done and which share of it is done.
+        most_rows: most different costs of halves of networks that may be kept in memory; see ``work``.
 
     All that looks at the networks together raises SpaceTooLargeError if there are too many; it says what to narrow.
     """
@@ -84,6 +85,7 @@ class Matcher:
     input: Shape
     limits: tuple[Limit, ...] = ()
     watch: Watch = field(default=unwatched, repr=False)
+    most_rows: int = MAX_ROWS
     _chains: dict[str, list[Join]] = field(default_factory=dict, init=False, repr=False)
     _parts: dict[tuple[int, Convention | None], Parts] = field(default_factory=dict, init=False, repr=False)
     _draws: dict[tuple[int, int, str], Draws] = field(default_factory=dict, init=False, repr=False)
@@ -92,9 +94,10 @@ class Matcher:
         if measure not in self._chains:
             cost = Quantity(self.convention, self.input)
             try:
-                self._chains[measure] = Chain(self.space, cost, self.limits, measure, Work(watch=self.watch)).joins()
+                work = Work(watch=self.watch, rows=self.most_rows)
+                self._chains[measure] = Chain(self.space, cost, self.limits, measure, work).joins()
             except SpaceTooLargeError as error:
-                hint = narrowings(self.space, cost, self.limits, measure)
+                hint = narrowings(self.space, cost, self.limits, measure, self.most_rows)
                 raise SpaceTooLargeError(error.message, hint) from None
         return self._chains[measure]
 

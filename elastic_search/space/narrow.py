@@ -16,13 +16,13 @@ TRIED = MAX_STAGES // 10
 """Most effort of the stages of all narrower spaces that are tried: an answer is due in two seconds."""
 
 
-def narrowings(space: Space, cost: Quantity, limits: tuple[Limit, ...], measure: str) -> str:
-    """The changes to the space's file that each make it small enough, as a hint."""
+def narrowings(space: Space, cost: Quantity, limits: tuple[Limit, ...], measure: str, rows: int) -> str:
+    """The changes to the space's file that each make it small enough for so many ``rows``, as a hint."""
     left = TRIED
 
     def fits(narrow: Space, kept: tuple[Limit, ...] = limits) -> bool:
         nonlocal left
-        work = Work(left)
+        work = Work(left, rows=rows)
         try:
             Chain(narrow, cost, kept, measure, work).planned()
         except SpecError:

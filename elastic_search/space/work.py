@@ -16,6 +16,9 @@ MAX_STAGES = 400_000_000
 MAX_ROWS = 45_000_000
 """Most different costs of the halves of networks, of 16 bytes each."""
 
+MAX_ROWS_BESIDE_TRAINING = 12_000_000
+"""The same in a process that also trains: torch and a proxy take two thirds of a gigabyte."""
+
 Watch = Callable[[str, float], object]
 """Is told what is being done, and which share of it is done."""
 
@@ -30,10 +33,11 @@ class Work:
     Args:
         most: effort that may be planned for the stages.
         watch: is told how much is done.
+        rows: that may be kept.
     """
 
-    def __init__(self, most: int = MAX_STAGES, watch: Watch = unwatched) -> None:
-        self.left, self._watch = most, watch
+    def __init__(self, most: int = MAX_STAGES, watch: Watch = unwatched, rows: int = MAX_ROWS) -> None:
+        self.left, self._watch, self._most_rows = most, watch, rows
         self.planned = self.rows = self._done = 0
 
     def stage(self, pairs: Pairs) -> None:
@@ -61,7 +65,7 @@ class Work:
         Raises:
             SpaceTooLargeError: if it is too much.
         """
-        times = max(self.planned / MAX_EFFORT, self.rows / MAX_ROWS)
+        times = max(self.planned / MAX_EFFORT, self.rows / self._most_rows)
         if times > 1:
             raise SpaceTooLargeError(
                 f"counting the networks of the space exactly takes {times:.2g} times the work or memory that is allowed"

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from elastic_search.cost.tools import FVCORE
 from elastic_search.errors import SpaceTooLargeError
 from elastic_search.files import load_space
 from elastic_search.files.space import parse_space
-from elastic_search.space.band import Limit
+from elastic_search.space.band import Band, Limit
 from elastic_search.space.chain import Chain
 from elastic_search.space.choice import Space
 from elastic_search.space.distribution import atom, block_sums, extents, product
@@ -25,7 +26,7 @@ from elastic_search.space.marginals import _pull
 from elastic_search.space.match import Matcher
 from elastic_search.space.narrow import narrowings
 from elastic_search.space.parts import Quantity
-from elastic_search.space.work import Work
+from elastic_search.space.work import MAX_ROWS, Work
 
 INPUT = image(32, 32)
 COST = Quantity(FVCORE, INPUT)
@@ -156,13 +157,20 @@ def test_work_is_planned_before_it_is_done():
     assert smaller.rows < work.rows
 
 
+def test_a_count_keeps_no_more_than_it_may():
+    matcher = Matcher(by_block(), FVCORE, INPUT, most_rows=100)
+    with pytest.raises(SpaceTooLargeError, match="times the work or memory that is allowed") as caught:
+        matcher.some(Band(10**9, Fraction(1, 100), FVCORE, INPUT))
+    assert '[splits] per = "stage"' in str(caught.value.hint)
+
+
 def test_what_to_narrow_names_each_choice_that_suffices():
     widths = ((64, 128, 256), (256,), (512,), (1024,))
-    hint = narrowings(by_block(widths=widths, cardinality=(16, 32)), COST, (), "uniform")
+    hint = narrowings(by_block(widths=widths, cardinality=(16, 32)), COST, (), "uniform", MAX_ROWS)
     assert '[splits] per = "stage"; or [widths] at most 2 widths a stage; or [splits] at most 3 choices' in hint
     assert "[cardinality] one choice; or [resampling] one choice; or [depths] the 2 smallest of each stage" in hint
     limit = Limit(0, 10**9, None, INPUT)
-    assert narrowings(by_block(), COST, (limit,), "uniform").endswith("[band] without params and inputs")
+    assert narrowings(by_block(), COST, (limit,), "uniform", MAX_ROWS).endswith("[band] without params and inputs")
 
 
 ASKED = {
