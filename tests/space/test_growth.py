@@ -158,7 +158,9 @@ def test_work_is_planned_before_it_is_done():
 
 
 def test_a_count_keeps_no_more_than_it_may():
-    matcher = Matcher(by_block(), FVCORE, INPUT, most_rows=100)
+    needed = Work()
+    Chain(by_block(), COST, work=needed).planned()
+    matcher = Matcher(by_block(), FVCORE, INPUT, most_rows=needed.rows - 1)
     with pytest.raises(SpaceTooLargeError, match="times the work or memory that is allowed") as caught:
         matcher.some(Band(10**9, Fraction(1, 100), FVCORE, INPUT))
     assert '[splits] per = "stage"' in str(caught.value.hint)
