@@ -4,7 +4,7 @@
 
 Limits: the shares of all choices over 10^32 networks in 4 s, those of the same space with three widths a stage (10^33)
 in 60 s and 1 GB, every depth of resnext101 in 4 s; a space that is too large is refused in 2 s. A search also holds
-torch and a proxy in training, some 0.7 GB whatever the space: it refuses spaces that can be counted, and takes none
+torch and a proxy in training, some 0.8 GB whatever the space: it refuses spaces that can be counted, and takes none
 that needs more than 1 GB. One thread. Exits with 1 if a limit is exceeded.
 """
 

@@ -38,6 +38,9 @@ from elastic_search.train.graph import GraphMode
 from elastic_search.train.loop import DivergedError, Loop, Setting
 from elastic_search.train.run import Run
 
+ROOMY = 1.25
+"""A GPU has room for another trainer if twice the images take fewer times as long."""
+
 
 def make(
     recipe: Mapping[str, Any],
@@ -103,6 +106,7 @@ class ProxyEvaluator:
         shown = "final" in self.about.images and not self.about.sealed
         self._final = self._loop.placed(data.examples("final")) if shown else None
         self._data = data
+        self._doubled: float | None = None
 
     @property
     def chosen(self) -> dict[str, str]:
@@ -111,9 +115,17 @@ class ProxyEvaluator:
         return {"layout": self._loop.layout} if measured else {}
 
     @property
-    def resident(self) -> bool:
-        """Whether the training images are kept on the device; otherwise batches go there one by one."""
-        return self._loop.resident
+    def remarks(self) -> tuple[str, ...]:
+        """That the images are not kept on the device, or that it has room for further trainers."""
+        found = []
+        if not self._loop.resident:
+            found.append("the images stay in their file, as they would take too much memory; batches come from there")
+        if self._doubled is not None and self._doubled < ROOMY:
+            found.append(
+                f"a step of twice the images takes only {self._doubled:.2f} times as long here: --trainers-per-gpu 2 "
+                "would train more in the same time"
+            )
+        return tuple(found)
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score:
         """Train the proxy of ``spec``."""
@@ -152,7 +164,11 @@ class ProxyEvaluator:
     def pace(self, spec: Spec) -> float:
         """Seconds that an epoch of ``spec``'s proxy takes, from a few steps and one batch of the test."""
         with self._training():
-            return self._loop.pace(build(self._proxy(spec), 0))
+            net, first = build(self._proxy(spec), 0), self._doubled is None
+            seconds = self._loop.pace(net)
+            if first and self._loop.device.type == "cuda" and self._loop.setting.trainers == 1:
+                self._doubled = self._loop.doubled(net)
+            return seconds
 
     def _identity(self, proxy: Spec, seed: int) -> str:
         """A text that no other training has."""

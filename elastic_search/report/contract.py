@@ -74,7 +74,8 @@ SPACE = f"space size {BAND} limits"
 LIMITS = {"limits[]": "quantity unit input low high"}
 RESULT = (
     "rank state trial id depths splits count difference in_band params proxy_macs proxy_params epochs accuracy "
-    "test_accuracy standard_error ranked_error accuracy_by_size curve seeds accuracies seconds reason spec"
+    "test_accuracy standard_error ranked_error accuracy_by_size accuracy_by_class "
+    "curve seeds accuracies seconds reason spec"
 )
 RUN = {
     "": "run space base seed ended band proxy networks",

@@ -216,6 +216,7 @@ KEYS = {
     "standard_error": Key(
         "fraction?", "one, Wilson's (resampled for another `metric`), of `test_accuracy`, else of `accuracy`"
     ),
+    "accuracy_by_class": Key("object?", "share of right answers by class, on the images that rank; null in older runs"),
     "accuracy_by_size": Key("fractions by name?", "top-1 accuracy for small, medium and large objects"),
     "curve": Key("fractions?", "accuracy after every epoch"),
     "seeds": Key("integer", "seeds it was trained with", "seeds"),

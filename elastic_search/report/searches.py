@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from elastic_search.search.plan import Forecast
     from elastic_search.search.run import Run
     from elastic_search.search.store.ranking import Row
+    from elastic_search.search.store.result import Result
 
 SPARE = ("proxy_macs", "seconds", "epochs", "seeds", "params", "trial", "difference")
 """Columns that a narrow terminal can do without, the first ones first."""
@@ -98,6 +99,14 @@ def _errors(row: Row, space: SearchSpace) -> tuple[float | None, float | None]:
     return ranked, error(row.result.test_accuracy, "final") if "final" in images else ranked
 
 
+def _by_class(result: Result, space: SearchSpace) -> dict[str, float | None] | None:
+    """Accuracies by the name of the class; None where the record is older than they are."""
+    names = space.images.classes
+    if len(result.accuracy_by_class) != len(names):
+        return None
+    return dict(zip(names, result.accuracy_by_class, strict=True))
+
+
 def row_dict(row: Row, space: SearchSpace) -> Record:
     """A row as plain values, with None where there is no value."""
     result, trained = row.result, row.result.accuracy is not None
@@ -118,6 +127,7 @@ def row_dict(row: Row, space: SearchSpace) -> Record:
         "standard_error": shown_error,
         "ranked_error": ranked_error,
         "accuracy_by_size": result.accuracy_by_size if trained else None,
+        "accuracy_by_class": _by_class(result, space) if trained else None,
         "curve": result.curve if trained else None,
         "seeds": result.seeds,
         "accuracies": result.accuracies or None,

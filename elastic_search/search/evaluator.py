@@ -6,7 +6,7 @@ evaluator as text and describes it in plain JSON (``Named``), and a checkpoint i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from importlib import import_module
@@ -125,6 +125,10 @@ class Evaluator(Protocol):
     @property
     def chosen(self) -> Mapping[str, Any]:
         """Arguments for ``Named.about`` that ``pace`` has chosen by measuring; all trainings of a run share them."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What ``pace`` has found that a plan should say."""
 
     def __call__(self, spec: Spec, seed: int, monitor: Monitor) -> Score: ...
 

@@ -195,6 +195,8 @@ class Run:
             if not self._prepared(clock):
                 return
             self.observer.planned(self, forecast(self, clock.left))
+            for remark in self.evaluator.remarks if "evaluator" in self.__dict__ else ():
+                self.observer.note(remark)
             if several and isinstance(trainer, Named):
                 self.ended = self._by_several(clock, trainer)
             else:

@@ -16,8 +16,8 @@ MAX_STAGES = 400_000_000
 MAX_ROWS = 45_000_000
 """Most different costs of the halves of networks, of 16 bytes each."""
 
-MAX_ROWS_BESIDE_TRAINING = 12_000_000
-"""The same in a process that also trains: torch and a proxy take two thirds of a gigabyte."""
+MAX_ROWS_BESIDE_TRAINING = 9_000_000
+"""The same in a process that also trains: torch and a proxy take some 0.8 GB, and both together stay below 1 GB."""
 
 Watch = Callable[[str, float], object]
 """Is told what is being done, and which share of it is done."""

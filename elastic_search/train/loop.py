@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -162,6 +163,18 @@ class Loop:
             self._take(min(paces, key=lambda layout: paces[layout]))
         step, test = self._paced(net, self.layout, steps, seconds)
         return step * self.steps + test * len(self.ranked)
+
+    def doubled(self, net: nn.Module) -> float | None:
+        """How many times as long a step of twice as many images takes; near 1 where the device has room for another.
+
+        None if the images stay beside the device, or are too few.
+        """
+        if not self.resident or len(self.train) < 4 * self.batch:
+            return None
+        training = replace(self.training, batch=2 * self.batch)
+        # What is on the device already is not copied there again.
+        twice = Loop(training, self.train, self.ranked, self.device, self.setting._replace(layout=self.layout))
+        return twice._paced(deepcopy(net), self.layout, 2, 0.2)[0] / self._paced(deepcopy(net), self.layout, 2, 0.2)[0]
 
     def _paced(self, net: nn.Module, layout: str, steps: int, seconds: float) -> tuple[float, float]:
         """Seconds of a step, and of the test of an image."""

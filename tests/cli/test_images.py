@@ -6,6 +6,7 @@ import random
 import shutil
 import signal
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -61,6 +62,22 @@ def test_a_search_on_a_folder_ranks_on_held_out_images_and_reads_val_at_the_end(
     assert kept == {"base", "0", "1", "2", "3"}
     again = command("reproduce", "tiny", "0", "--device", "cpu", "--cache", "caches")
     assert "reproduced" in again.stdout
+
+
+def test_a_search_on_files_of_cifars_format_takes_their_size_and_classes(inside, space):  # noqa: F811
+    rows = np.random.default_rng(0).integers(0, 256, (3, 60, 3073), np.uint8)
+    rows[:, :, 0] = np.arange(60) % 10
+    folder = space / "cifar-10-batches-bin"
+    folder.mkdir()
+    for name, part in zip(("data_batch_1", "data_batch_2", "test_batch"), rows, strict=True):
+        (folder / f"{name}.bin").write_bytes(part.tobytes())
+    (space / "tiny.toml").write_text(SPACE.replace("[band]\ninput = 64\n", ""))
+    arguments = [str(folder) if word == "set" else word for word in OWN]
+    found = json.loads(inside(*arguments, "--trials", "1", "--json").stdout)
+    assert found["band"]["input"] == [3, 32, 32]
+    assert [row["spec"]["classes"] for row in found["networks"]] == [10, 10]
+    assert all(len(row["accuracy_by_class"]) == 10 for row in found["networks"])
+    assert all(row["test_accuracy"] is not None for row in found["networks"])
 
 
 def test_ranking_on_val_leaves_nothing_new_and_says_so(inside, images):

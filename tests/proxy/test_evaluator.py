@@ -197,3 +197,15 @@ def test_proxy_learns_the_embedded_task():
     training = Training(epochs=5, train_images=1500, test_images=500, batch=25)
     evaluator = ProxyEvaluator(replace(PROXY, width=Fraction(1, 8)), training, torch.device("cpu"))
     assert evaluator(SPEC, 0, Keeper()).accuracy > 0.25
+
+
+def test_remarks_say_where_images_are_and_what_room_there_is(evaluator, monkeypatch):
+    assert evaluator.remarks == ()
+    monkeypatch.setattr(evaluator, "_doubled", 1.1)
+    (room,) = evaluator.remarks
+    assert "only 1.10 times as long" in room
+    assert "--trainers-per-gpu 2" in room
+    monkeypatch.setattr(evaluator, "_doubled", 1.6)
+    assert evaluator.remarks == ()
+    monkeypatch.setattr(evaluator._loop, "resident", False)
+    assert evaluator.remarks[0].startswith("the images stay in their file")

@@ -41,6 +41,7 @@ class Trainer:
     """Three epochs a trial; ``fault(epoch number over all trials)`` may raise or send a signal."""
 
     chosen: ClassVar = {}
+    remarks = ()
 
     def __init__(self, fault: Callable[[int], None] = lambda epoch: None) -> None:
         self.fault = fault

@@ -76,7 +76,16 @@ def in_the_first_schema(said):
     networks = []
     for row in said["networks"]:
         names = {"count": "cost"}
-        new = ("state", "in_band", "depths", "splits", "test_accuracy", "standard_error", "ranked_error")
+        new = (
+            "state",
+            "in_band",
+            "depths",
+            "splits",
+            "test_accuracy",
+            "standard_error",
+            "ranked_error",
+            "accuracy_by_class",
+        )
         old = {names.get(key, key): value for key, value in row.items() if key not in new}
         networks.append(old | {"rank": row["state"] if row["rank"] is None else str(row["rank"])})
     rest = {key: value for key, value in said.items() if key not in ("form", "notes")}

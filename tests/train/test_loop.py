@@ -190,3 +190,12 @@ def test_pace_gives_the_modules_back_and_learns_in_the_layout_of_the_cpu():
     assert 0 < of.pace(net, 1, 0.0) < 60
     assert of.layout == "channels_last"
     assert not any("forward" in vars(module) for module in net.modules())
+
+
+def test_doubled_batch_is_compared_on_the_same_images():
+    of = Loop(TRAINING, examples(60), examples(30, 1), CPU)
+    images = of.train.images.data_ptr()
+    assert of.doubled(build(SPEC, 0)) > 0
+    assert of.train.images.data_ptr() == images
+    assert of.batch == TRAINING.batch
+    assert Loop(replace(TRAINING, batch=20), examples(60), examples(30, 1), CPU).doubled(build(SPEC, 0)) is None
