@@ -117,7 +117,7 @@ _CPU_INFO = Path("/proc/cpuinfo")
 def has_bf16(device: torch.device) -> bool:
     """Whether a device multiplies matrices of bfloat16 faster than of floats.
 
-    A CPU does with AMX. With AVX-512's bf16 instructions alone, the convolutions of these networks take 1.1 to 5 times
+    A CPU does with AMX. With AVX-512's bf16 instructions alone, the convolutions of these networks take 1 to 8 times
     as long in bfloat16, most of all their gradients (``benchmarks/train_speed.py``).
     """
     if device.type == "cuda":
