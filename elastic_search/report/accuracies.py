@@ -19,6 +19,9 @@ MOST_NAMED = 6
 FEWEST = 3  # networks from which on their accuracies have a spread
 SHORT = {"accuracy": "acc", "balanced_accuracy": "bal acc", "f1": "F1"}
 LONG = {"accuracy": "top-1", "balanced_accuracy": "balanced accuracy", "f1": "macro F1"}
+UNNAMED = {"train": "train", "rank": "held-out", "final": "final"}
+"""What columns call a split whose name is more than a word, such as a share of a folder."""
+
 NAMES = {"base": "the base", "base*": "the base", "scaled": "the scaled base"}
 
 
@@ -35,7 +38,7 @@ def accuracy_title(about: About, split: Split, metric: Metric = "accuracy") -> s
     if "final" not in about.images and not about.sealed:
         return f"proxy {SHORT[metric]}"
     name = about.splits[split].removesuffix("/")
-    return f"{name if name.isalpha() else 'held-out'} {SHORT[metric]}"
+    return f"{name if name.isalpha() else UNNAMED[split]} {SHORT[metric]}"
 
 
 def accuracy_fields(about: About, metric: Metric = "accuracy") -> list[Field]:

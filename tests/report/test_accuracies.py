@@ -6,9 +6,15 @@ from math import sqrt
 import pytest
 
 from elastic_search.files import parse_space
-from elastic_search.recipes import Training
+from elastic_search.recipes import About, Training
 from elastic_search.recipes.scenes import scenes_about
-from elastic_search.report.accuracies import accuracy_fields, accuracy_notes, spread_note, standard_error
+from elastic_search.report.accuracies import (
+    accuracy_fields,
+    accuracy_notes,
+    accuracy_title,
+    spread_note,
+    standard_error,
+)
 from elastic_search.report.searches import row_dict
 from elastic_search.search.store.ranking import Row
 from elastic_search.search.store.result import Result
@@ -103,3 +109,11 @@ def test_error_of_another_metric_is_the_recorded_one_scaled_to_the_images_shown(
     assert record["standard_error"] == (None if expected is None else pytest.approx(expected))
     plain = row_dict(Row("base", replace(result, standard_error=None), base, 0.0), space)
     assert plain["ranked_error"] == standard_error(0.5, 250)
+
+
+def test_columns_of_a_set_that_was_cut_in_three_have_different_names():
+    splits = {"train": "72% of images", "rank": "8% of images", "final": "20% of images"}
+    about = About("set", "key", ("a", "b"), {"train": 72, "rank": 8, "final": 20}, splits)
+    assert accuracy_title(about, "rank") == "held-out acc"
+    assert accuracy_title(about, "final") == "final acc"
+    assert accuracy_title(replace(about, splits={**splits, "final": "val/"}), "final") == "val acc"
