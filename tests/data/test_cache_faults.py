@@ -75,12 +75,8 @@ def lines_until(process, beginning):
     return lines
 
 
-def read_by(lines):
-    return {line.split(maxsplit=1)[1].strip() for line in lines if line.startswith("read")}
-
-
-def test_interrupted_build_goes_on_where_it_was(root, expected, reads):
-    del reads[:]
+def interrupted(root):
+    """The folder of a cache whose build ended after nine images."""
 
     def interrupt(done, total):
         if done == 9:
@@ -89,6 +85,17 @@ def test_interrupted_build_goes_on_where_it_was(root, expected, reads):
     with pytest.raises(KeyboardInterrupt):
         loaded(root, watch=interrupt)
     (folder,) = halves(root)
+    return folder
+
+
+def read_by(lines):
+    return {line.split(maxsplit=1)[1].strip() for line in lines if line.startswith("read")}
+
+
+def test_interrupted_build_goes_on_where_it_was(root, expected, reads):
+    del reads[:]
+
+    folder = interrupted(root)
     assert build.rows_done(folder) == 9
     del reads[:]
     seen = []
@@ -133,13 +140,7 @@ def test_process_that_waits_goes_on_where_a_killed_one_was(root, reads, start):
 @pytest.mark.parametrize("hashes", (0, 32 * 7 + 5, 32 * 9))
 @pytest.mark.parametrize("rows", (0, EDGE * EDGE * 3 * 4 + 100, EDGE * EDGE * 3 * 9))
 def test_progress_that_a_crash_tore_is_used_as_far_as_it_fits(root, expected, reads, hashes, rows):
-    def interrupt(done, total):
-        if done == 9:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        loaded(root, watch=interrupt)
-    (folder,) = halves(root)
+    folder = interrupted(root)
     os.truncate(folder / build.HASHES, hashes)
     os.truncate(folder / build.ROWS, rows)
     with (folder / build.BROKEN).open("a") as file:
