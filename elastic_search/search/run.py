@@ -29,8 +29,8 @@ from elastic_search.search.evaluator import (
 )
 from elastic_search.search.plan import Forecast, Pace, calibrate, crowd, forecast
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.ranking import Row, network_of, order, ranking, write_best
-from elastic_search.search.store.result import SCALED, Result
+from elastic_search.search.store.ranking import SHOWN, Row, network_of, order, ranking, write_best
+from elastic_search.search.store.result import OF_BASE, SCALED, Result
 from elastic_search.search.supervisor import Supervisor
 from elastic_search.search.trials.clock import Clock, epoch_seconds
 from elastic_search.search.trials.halving import Halving
@@ -38,9 +38,6 @@ from elastic_search.search.trials.loop import Observer, Search, Settings
 from elastic_search.search.trials.signals import Stopped, StopSignal
 
 ON_IMAGES = "elastic_search.proxy.images:on_images"
-
-SHOWN = 3
-"""Best networks that are tested on images which nothing was chosen by, besides the base."""
 
 
 class RunObserver(Protocol):
@@ -213,14 +210,14 @@ class Run:
         about, folder = self.space.images, self.folder
         if not about.sealed or "final" not in about.images or self.ended == "signal":
             return
-        best = [result for result in order(folder) if result.is_whole][:SHOWN]
+        best = [result for result in order(folder) if result.is_whole]
         missing = [
             result
-            for result in (folder.result(None), folder.result(SCALED), *best)
+            for result in (folder.result(None), folder.result(SCALED), *best[:SHOWN])
             if result and result.is_whole and result.test_accuracy is None and folder.kept(result.number).exists()
         ]
         if not missing:
-            return
+            return self._keep(best)
         self.observer.note(f"testing {len(missing)} networks on {about.splits['final']}")
         for result in missing:
             spec, seed = network_of(self.space, result), self.settings.seed if result.seed is None else result.seed
@@ -234,6 +231,12 @@ class Run:
                 folder.record(replace(recorded, test_accuracy=accuracy))
         if folder.best_file.exists():
             write_best(folder, self.space, self.space.space.decode, None)
+        self._keep(best)
+
+    def _keep(self, best: Sequence[Result]) -> None:
+        """Keep no more trained proxies than was asked for, once those that are shown have been tested."""
+        keep = self.settings.keep
+        self.folder.keep_only([*OF_BASE, *(result.number for result in best[:keep])] if keep else [])
 
     def _take_stored_space(self) -> None:
         """Go on with the space that the run was started with, if the present file says the same in other words.

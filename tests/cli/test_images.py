@@ -87,6 +87,13 @@ def test_ranking_on_val_leaves_nothing_new_and_says_so(inside, images):
     assert not (images.parent / "runs/tiny/kept").exists()
 
 
+def test_val_is_read_for_the_best_three_however_few_proxies_are_kept(inside, images):
+    done = inside(*OWN, "--trials", "3", "--no-halving", "--keep", "1", "--json")
+    assert [row["test_accuracy"] is not None for row in networks(done)] == [True] * 4
+    best = next(row["trial"] for row in networks(done) if row["rank"] == 1)
+    assert {path.stem for path in (images.parent / "runs/tiny/kept").iterdir()} == {"base", str(best)}
+
+
 def test_a_space_file_names_its_images(inside, images):
     (images.parent / "tiny.toml").write_text(SPACE + '[data]\npath = "set"\nsubset = "50%"\n')
     done = inside("search", "tiny.toml", "--device", "cpu", "--trials", "1", "--cache", "caches", "--dry-run", "--json")

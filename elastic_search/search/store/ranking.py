@@ -21,6 +21,10 @@ Counter = Callable[[Spec], tuple[str, int, int]]
 """Counts a network with an independent tool: the tool's name, our count, its count."""
 
 
+SHOWN = 3
+"""Best networks that are tested on images which nothing was chosen by, besides the base."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A result and its rank.

@@ -21,7 +21,7 @@ from elastic_search.search.claims import Claims
 from elastic_search.search.propose.sampler import PROPOSAL, FeasibleSampler
 from elastic_search.search.shared import SharedStudy
 from elastic_search.search.store.folder import RunFolder
-from elastic_search.search.store.ranking import Counter, order, write_best
+from elastic_search.search.store.ranking import SHOWN, Counter, order, write_best
 from elastic_search.search.store.result import OF_BASE, SCALED, Result
 from elastic_search.search.store.study import REMADE, close_study, open_study, replay, tell
 from elastic_search.search.trials.clock import Clock
@@ -272,7 +272,9 @@ class Work:
 
     def _keep(self, job: Job, outcome: Result) -> None:
         """Record a result, and keep the checkpoints of the best ones."""
-        keep = self.settings.keep
+        about, keep = self.plan.images, self.settings.keep
+        if about.sealed and "final" in about.images:  # until the best ones are tested on them
+            keep = max(keep, SHOWN)
         self.folder.record(outcome, again=job.again, keep=keep > 0 and outcome.is_whole)
         if keep > 0 and outcome.is_whole:
             # Whatever is not kept any more was worse than what is.
